@@ -1,0 +1,179 @@
+//! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
+//!
+//! Not here: how it is read (`read.rs`, `lower.rs`), and anything that changes while elbow runs
+//! (`state`). Invariant: no other module checks a range or a reference again.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything in one configuration file, or made from the flags of `elbow run`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The process: cores, driver, where state lies.
+    pub host: Host,
+    /// The admin address.
+    pub admin: Admin,
+    /// The load balancers, in file order; names are unique.
+    pub load_balancers: Vec<LoadBalancer>,
+}
+
+/// `[host]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Which cores get a shard.
+    pub cores: Cores,
+    /// Whether shard threads are pinned. Default true.
+    pub pin: bool,
+    /// Which I/O driver the shards use.
+    pub driver: Driver,
+    /// Where cookie keys live. Without it they last until restart.
+    pub state_dir: Option<PathBuf>,
+    /// How long exchanges in flight may run after SIGTERM. Default 30 s.
+    pub shutdown_timeout: Duration,
+}
+
+/// Which cores get a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cores {
+    /// One shard per CPU in the process's affinity mask.
+    Allowed,
+    /// That many shards, on the first CPUs of the affinity mask, round and round.
+    Count(NonZeroUsize),
+    /// One shard on each of these CPUs; sorted, without repeats, not empty.
+    List(Vec<usize>),
+}
+
+/// Which I/O driver the shards use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driver {
+    /// io_uring as well as the kernel allows it, else epoll, with a warning.
+    Auto,
+    /// io_uring or refuse to start.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where the admin address listens; loopback only until credentials exist. `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
+/// One `[[load_balancer]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadBalancer {
+    /// 1–32 of `[A-Za-z0-9-]`, no leading or trailing dash (CLB.md §3.4).
+    pub name: String,
+    /// Its backends, in file order; ids are unique. May be empty: every request gets 503.
+    pub backends: Vec<Backend>,
+    /// How its backends are checked.
+    pub health_check: HealthCheck,
+    /// Where it listens; at least one.
+    pub listeners: Vec<Listener>,
+    /// The rest.
+    pub attributes: Attributes,
+}
+
+/// One backend of a load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Backend {
+    /// Its name: an instance id, or the address as written.
+    pub id: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// A port that replaces the instance port of listeners and of the health check.
+    pub port: Option<u16>,
+}
+
+/// `[load_balancer.health_check]`, ranges and defaults of CLB.md §4.4.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub target: Target,
+    /// From the start of one check to the start of the next. 5–300 s, default 30.
+    pub interval: Duration,
+    /// How long an answer may take. 2–60 s, below the interval, default 5.
+    pub timeout: Duration,
+    /// Failures in a row that put a backend out of service. 2–10, default 2.
+    pub unhealthy_threshold: u32,
+    /// Successes in a row that bring it back. 2–10, default 10.
+    pub healthy_threshold: u32,
+}
+
+/// What a health check asks, as in `HTTP:8080/ping`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// `HTTP`, `HTTPS`, `TCP`, `SSL`.
+    pub protocol: Protocol,
+    /// 1–65535; replaced by a backend's own port.
+    pub port: u16,
+    /// For HTTP and HTTPS: starts with `/`, at most 1,024 printable ASCII characters. Else empty.
+    pub path: String,
+}
+
+/// The four protocols of CLB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 in clear.
+    Http,
+    /// HTTP/1.1 over TLS.
+    Https,
+    /// Bytes.
+    Tcp,
+    /// Bytes over TLS.
+    Ssl,
+}
+
+/// One `[[load_balancer.listener]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it accepts. Unique in the file, unless the port is 0.
+    pub address: SocketAddr,
+    /// The protocol on the client's side. Only [`Protocol::Http`] is lowered so far.
+    pub protocol: Protocol,
+    /// The protocol on the backend's side. Only [`Protocol::Http`] is lowered so far.
+    pub instance_protocol: Protocol,
+    /// The port on backends that have none of their own; also the scope of cookies.
+    pub instance_port: u16,
+    /// The stickiness policy in force, if any (at most one, CLB.md §2.1).
+    pub stickiness: Option<Stickiness>,
+    /// Clients reach this HTTP listener through a TLS terminator: the front end counts as HTTPS
+    /// for `X-Forwarded-Proto` and for the second cookie (CLB.md §2.3).
+    pub behind_tls: bool,
+}
+
+/// A stickiness policy as a listener uses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stickiness {
+    /// Duration-based: elbow's own cookie.
+    Duration {
+        /// The policy's name.
+        policy: String,
+        /// `MAX-AGE` of the cookie in seconds; `None`: the browser session.
+        expiration_seconds: Option<NonZeroU32>,
+    },
+}
+
+/// `[load_balancer.attributes]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// How long either side may be silent. 1–4000 s, default 60 (CLB.md §4.3).
+    pub idle_timeout: Duration,
+    /// The name of the second cookie where the front end is HTTPS. Default `AWSALBCORS`.
+    pub cors_cookie_name: CorsCookieName,
+}
+
+/// The name of the second cookie (CLB.md §2.2). Either is accepted on input, whatever is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CorsCookieName {
+    /// `AWSALBCORS`, as the AWS page on sticky sessions names it.
+    AwsAlbCors,
+    /// `AWSELBCORS`, as live Classic Load Balancers emit it.
+    AwsElbCors,
+    /// Both, in this order: `AWSELBCORS`, `AWSALBCORS`.
+    Both,
+}

@@ -1,0 +1,133 @@
+//! Every bound of the system, in one place, each with its reason.
+//!
+//! A constant here is a promise about memory or work: what happens when it is reached is written
+//! beside it and counted by a metric. Relations between bounds are proved by the `const` asserts.
+
+use std::time::Duration;
+
+/// Bytes of the block that an idle client connection holds while it waits for the next head.
+///
+/// Sized so that 10,000 idle connections stay within 6 KiB each, task included, and that the head
+/// of an ordinary browser request still fits. A longer head moves to a relay block.
+pub const IDLE_BLOCK_BYTES: usize = 2048;
+
+/// Bytes of the block that carries bodies, responses and long heads.
+///
+/// Holds a 16 KiB answer with its head in one receive; small enough that the few blocks in flight
+/// stay in the L2 cache.
+pub const RELAY_BLOCK_BYTES: usize = 64 * 1024;
+
+/// Bytes kept free in front of received bytes in an idle block, so that a rewritten head can grow
+/// in place: `X-Forwarded-*`, `Connection` and the difference to what was cut.
+pub const IDLE_HEADROOM_BYTES: usize = 256;
+
+/// Bytes kept free in front of received bytes in a relay block: two stickiness cookies of some 190
+/// bytes each, `Cache-control`, `Connection`, or the inserts of a request.
+pub const RELAY_HEADROOM_BYTES: usize = 1024;
+
+/// Longest request head, as for ALB (CLB.md §4.6). Beyond it: 400, connection closed.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 62 * 1024;
+
+/// Longest request line, as for ALB (CLB.md §4.6). Beyond it: 400.
+pub const REQUEST_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest response head, as for ALB (CLB.md §4.6). Beyond it: 502.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// Most header fields in one head. Beyond it: 400 for a request, 502 for a response.
+pub const FIELDS_MAX: usize = 100;
+
+/// Longest request method. Beyond it: 405 (CLB.md §4.8).
+pub const METHOD_BYTES_MAX: usize = 127;
+
+/// Most byte ranges that a rewrite cuts out of one head. Beyond it: the head is refused, since a
+/// head with that many hop-by-hop fields is an attack and not a client.
+pub const CUTS_MAX: usize = 32;
+
+/// Most field names that one head's `Connection` fields may nominate. Beyond it: refused.
+pub const CONNECTION_OPTIONS_MAX: usize = 16;
+
+/// Most stickiness cookies tried in one request; later ones are ignored.
+pub const COOKIE_CANDIDATES_MAX: usize = 8;
+
+/// Longest chunk-size line including extensions. Beyond it: 400 or 502.
+pub const CHUNK_LINE_BYTES_MAX: usize = 4096;
+
+/// Most bytes of trailer fields after a chunked body. Beyond it: 400 or 502.
+pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+
+/// Sessions that one shard remembers. At the bound the least recently used kind is evicted, which
+/// costs the next request of that session one decryption and changes no answer.
+pub const SESSIONS_PER_SHARD: usize = 65_536;
+
+/// Client connections that one shard serves at once. Beyond it new ones are closed on accept.
+pub const CONNECTIONS_PER_SHARD: usize = 65_536;
+
+/// Relay blocks that one shard keeps for reuse; more are given back to the allocator.
+pub const FREE_RELAY_BLOCKS: usize = 64;
+
+/// Idle blocks that one shard keeps for reuse; more are given back to the allocator.
+pub const FREE_IDLE_BLOCKS: usize = 1024;
+
+/// Idle upstream connections kept per shard and backend. Beyond it the surplus is closed.
+pub const IDLE_UPSTREAM_PER_BACKEND: usize = 1024;
+
+/// Backends that one exchange tries before it answers 503 or 504.
+pub const BACKENDS_TRIED_MAX: usize = 4;
+
+/// Accepts that each shard keeps posted per listener, so that one wake-up takes that many
+/// connections.
+pub const POSTED_ACCEPTS: usize = 8;
+
+/// Length of each listener's accept queue; the kernel caps it by `net.core.somaxconn`.
+pub const ACCEPT_QUEUE: i32 = 4096;
+
+/// Submission entries of each shard's ring; halved on `ENOMEM` down to [`RING_ENTRIES_MIN`].
+pub const RING_ENTRIES: u32 = 1024;
+
+/// The smallest ring that is tried before the shard falls back to a simpler driver.
+pub const RING_ENTRIES_MIN: u32 = 256;
+
+/// Reports from the shards that may wait for the control thread. Beyond it a report is dropped and
+/// counted: the regular checks find what it would have said.
+pub const REPORTS_WAITING: usize = 1024;
+
+/// Shards in one process.
+pub const SHARDS_MAX: usize = 1024;
+
+/// Load balancers in one process.
+pub const LOAD_BALANCERS_MAX: usize = 1000;
+
+/// Backends of one load balancer (CLB quota: 1,000 instances).
+pub const BACKENDS_MAX: usize = 1000;
+
+/// Listeners of one load balancer (CLB quota).
+pub const LISTENERS_MAX: usize = 100;
+
+/// Keys that a key file may hold: one that seals and the older ones that still open.
+pub const SEAL_KEYS_MAX: usize = 16;
+
+/// Bytes of a response to a health check that are read before it is judged.
+pub const CHECK_RESPONSE_BYTES_MAX: usize = 64 * 1024;
+
+/// How often each shard looks at deadlines. A deadline is met at most this much late.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a connection attempt to a backend may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a pooled upstream connection may rest before it is looked at again on reuse.
+pub const UPSTREAM_TRUSTED_FOR: Duration = Duration::from_millis(500);
+
+/// How long a listener pauses after an error such as `EMFILE`.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Most bytes of a refused request's body that are read and thrown away so that the client sees
+/// the answer rather than a reset.
+pub const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+const _: () = assert!(IDLE_HEADROOM_BYTES * 4 <= IDLE_BLOCK_BYTES);
+const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
+const _: () = assert!(RESPONSE_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
+const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
+const _: () = assert!(CHUNK_LINE_BYTES_MAX < RELAY_BLOCK_BYTES - RELAY_HEADROOM_BYTES);

@@ -1,0 +1,3 @@
+//! Arguments, configuration, sockets, shards and control: the only place that wires.
+
+fn main() {}

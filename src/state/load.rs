@@ -1,0 +1,130 @@
+//! Counters that shards write and everyone reads: one cache line per shard, one writer per line.
+//!
+//! Not a health verdict: those are in the snapshot. Invariant: a line is written by its shard
+//! alone, so a count costs a load and a store and never a locked instruction.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+/// One `T` per shard, each in cache lines of its own.
+#[derive(Debug)]
+pub struct PerShard<T>(Box<[CachePadded<T>]>);
+
+impl<T: Default> PerShard<T> {
+    /// Zeroed lines for `shard_count` shards.
+    pub fn new(shard_count: usize) -> Self {
+        Self((0..shard_count).map(|_| CachePadded::default()).collect())
+    }
+}
+
+impl<T> PerShard<T> {
+    /// The line that `shard` writes.
+    pub fn line(&self, shard: usize) -> &T {
+        &self.0[shard]
+    }
+
+    /// All lines, in the order of the shards.
+    pub fn lines(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|line| &**line)
+    }
+
+    /// The sum of one count over all shards.
+    pub fn sum(&self, count: impl Fn(&T) -> &Count) -> u64 {
+        self.lines().fold(0, |sum, line| sum.wrapping_add(count(line).value()))
+    }
+}
+
+/// A counter or gauge with one writer.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `n`. Only the owning shard may call it.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.value().wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Takes `n` away. Only the owning shard may call it.
+    pub fn sub(&self, n: u64) {
+        debug_assert!(self.value() >= n, "a gauge fell below zero");
+        self.0.store(self.value().wrapping_sub(n), Ordering::Relaxed);
+    }
+
+    /// Replaces the value. Only the owning shard may call it.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// The value as of some recent moment.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one shard counts for one backend of one load balancer.
+#[derive(Debug, Default)]
+pub struct BackendLine {
+    /// Exchanges that hold the backend now. The chooser sums these over all shards.
+    pub outstanding: Count,
+    /// Final answers by class, 1xx (unused) to 5xx.
+    pub responses: [Count; 5],
+    /// Connections opened.
+    pub connects: Count,
+    /// Requests sent over a connection that was already open.
+    pub pool_hits: Count,
+    /// Connection attempts that failed.
+    pub connect_errors: Count,
+    /// Requests that were sent and got no whole, valid head in answer.
+    pub response_errors: Count,
+}
+
+/// What one shard counts for one load balancer.
+#[derive(Debug, Default)]
+pub struct LoadBalancerLine {
+    /// Request heads read, valid or not.
+    pub requests: Count,
+    /// Answers that elbow made itself, by reason; indexed by `http::Reply as usize`.
+    pub own_answers: [Count; 16],
+    /// Stickiness verdicts; indexed by `sticky::Verdict as usize`.
+    pub verdicts: [Count; 4],
+    /// Stickiness cookies sent.
+    pub cookies_set: Count,
+    /// Requests sent again after a stale connection.
+    pub retries: Count,
+    /// Requests sent to another backend because theirs could not be reached.
+    pub redispatches: Count,
+    /// Exchanges that ended before the answer was whole.
+    pub aborted: Count,
+}
+
+/// What one shard counts for itself.
+#[derive(Debug, Default)]
+pub struct ShardLine {
+    /// Client connections accepted.
+    pub accepted: Count,
+    /// Client connections open now.
+    pub connections: Count,
+    /// Client connections closed on accept, as the shard was full.
+    pub connections_refused: Count,
+    /// Accepts that failed (`EMFILE` and the like).
+    pub accept_errors: Count,
+    /// Connections that ended by a panic in elbow: our bug.
+    pub panics: Count,
+    /// Sessions in the table now.
+    pub sessions: Count,
+    /// Lookups that the table answered.
+    pub table_hits: Count,
+    /// Lookups that needed decryption.
+    pub table_misses: Count,
+    /// Sessions evicted at the bound.
+    pub table_evictions: Count,
+    /// Idle upstream connections now.
+    pub idle_upstream: Count,
+    /// Idle upstream connections closed at the bound.
+    pub idle_upstream_surplus: Count,
+    /// Reports dropped since the control thread's mailbox was full.
+    pub reports_dropped: Count,
+    /// The driver level that runs; `shard::driver::Level as u64`.
+    pub driver_level: Count,
+}

@@ -1,0 +1,69 @@
+//! All that threads share: snapshots and the phase go down to the shards, reports come up.
+//!
+//! Not a command queue: a shard is never told to do something, it looks. Invariant: nothing here
+//! makes a shard wait. Reading a snapshot is one relaxed load when nothing changed, a report that
+//! finds the mailbox full is dropped and counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use crate::limits;
+use crate::state::{PerShard, Report, ShardLine, Snapshot};
+
+/// The tie between the shards and the control thread.
+#[derive(Debug)]
+pub struct Link {
+    /// The world as of the last change. Only the control thread stores.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Counters of each shard.
+    pub shards: PerShard<ShardLine>,
+    reports: mpsc::Sender<Report>,
+    phase: AtomicU8,
+}
+
+/// What the process is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Accepting and serving.
+    Serving,
+    /// Not accepting; finishing what runs, telling clients to go.
+    Draining,
+}
+
+impl Link {
+    /// A link for `shard_count` shards, and the end from which the control thread reads reports.
+    pub fn new(snapshot: Snapshot, shard_count: usize) -> (Arc<Self>, mpsc::Receiver<Report>) {
+        let (reports, inbox) = mpsc::channel(limits::REPORTS_WAITING);
+        let link = Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            shards: PerShard::new(shard_count),
+            reports,
+            phase: AtomicU8::new(Phase::Serving as u8),
+        };
+        (Arc::new(link), inbox)
+    }
+
+    /// Tells the control thread something; false if its mailbox is full and the report is lost.
+    #[must_use]
+    pub fn report(&self, report: Report) -> bool {
+        self.reports.try_send(report).is_ok()
+    }
+
+    /// What the process is doing now.
+    pub fn phase(&self) -> Phase {
+        if self.phase.load(Ordering::Relaxed) == Phase::Draining as u8 {
+            Phase::Draining
+        } else {
+            Phase::Serving
+        }
+    }
+
+    /// Begins the drain; shards notice within [`limits::SWEEP_INTERVAL`].
+    pub fn begin_drain(&self) {
+        self.phase.store(Phase::Draining as u8, Ordering::Relaxed);
+    }
+}
