@@ -1,7 +1,9 @@
 //! elbow: a sticky-session load balancer for Linux. The architecture page follows with the modules.
 
+pub mod balance;
 pub mod config;
 pub mod http;
 pub mod limits;
 pub mod state;
+pub mod sticky;
 pub mod sys;
