@@ -280,11 +280,7 @@ mod tests {
     const RECOVERING: Status = Status::OutOfService(Reason::Recovering);
 
     fn machine(healthy: u32, unhealthy: u32) -> RiseFall {
-        let count = |n| NonZeroU32::new(n).expect("tests use thresholds from 1");
-        RiseFall::new(Thresholds {
-            healthy: count(healthy),
-            unhealthy: count(unhealthy),
-        })
+        RiseFall::new(Thresholds { healthy, unhealthy })
     }
 
     /// The status after each of `outcomes`.
