@@ -3,6 +3,7 @@
 pub mod balance;
 pub mod config;
 pub mod http;
+pub mod health;
 pub mod limits;
 pub mod state;
 pub mod sticky;

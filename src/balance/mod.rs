@@ -23,10 +23,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::state::PerShard;
+    use crate::state::{BackendLine, PerShard};
 
     fn backend(is_in_service: bool, outstanding: &[u64]) -> Backend {
-        let counts = PerShard::new(outstanding.len());
+        let counts: PerShard<BackendLine> = PerShard::new(outstanding.len());
         for (shard, &n) in outstanding.iter().enumerate() {
             counts.line(shard).outstanding.set(n);
         }
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn outstanding_requests_count_over_all_shards() {
-        let backends = [backend(true, &[0, 3]), backend(true, &[2, 0]), backend(true, &[1, 2])];
+        let backends = [backend(true, &[0, 3]), backend(true, &[2, 0]), backend(true, &[4, 2])];
         assert_eq!(least_outstanding(&backends, &[], &mut 0), Some(1));
         assert_eq!(least_outstanding(&backends, &[1], &mut 1), Some(0));
     }
