@@ -5,6 +5,7 @@ pub mod config;
 pub mod http;
 pub mod health;
 pub mod limits;
+pub mod shard;
 pub mod state;
 pub mod sticky;
 pub mod sys;

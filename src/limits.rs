@@ -126,6 +126,9 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// the answer rather than a reset.
 pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 
+/// How long such a client has for that.
+pub const LINGER_TIME: Duration = Duration::from_secs(2);
+
 const _: () = assert!(IDLE_HEADROOM_BYTES * 4 <= IDLE_BLOCK_BYTES);
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);

@@ -198,6 +198,11 @@ impl<'b, 'h> Request<'b, 'h> {
         by_default && !self.options.has_close
     }
 
+    /// Whether it names no host, so that one has to be made up (HTTP/1.0 only).
+    pub fn lacks_host(&self) -> bool {
+        !self.has_host
+    }
+
     /// Whether the answer will have no body, as this is HEAD.
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"

@@ -24,6 +24,13 @@ pub struct Block {
     end: usize,
 }
 
+/// A place in a block, see [`Block::mark`].
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    start: usize,
+    end: usize,
+}
+
 impl Block {
     /// An empty block of `capacity` bytes, not zeroed.
     fn with_capacity(capacity: usize) -> Self {
@@ -70,16 +77,17 @@ impl Block {
         self.capacity
     }
 
-    /// Where the bytes lie.
-    pub(super) fn range(&self) -> std::ops::Range<usize> {
-        self.start..self.end
+    /// Where the bytes lie, for [`restore`](Self::restore).
+    pub fn mark(&self) -> Mark {
+        Mark { start: self.start, end: self.end }
     }
 
-    /// Narrows the view to a part of a [`range`](Self::range) that was initialised, or back.
-    pub(super) fn set_range(&mut self, range: std::ops::Range<usize>) {
-        assert!(range.start <= range.end && range.end <= self.capacity, "a range outside");
-        self.start = range.start;
-        self.end = range.end;
+    /// Brings back the bytes that were here at `mark`. What a receive or an append has written
+    /// over since is not undone.
+    pub fn restore(&mut self, mark: Mark) {
+        assert!(mark.end <= self.capacity, "a mark of a larger block");
+        self.start = mark.start;
+        self.end = mark.end;
     }
 
     /// Throws all bytes away and leaves `headroom` bytes free in front of those to come.

@@ -11,7 +11,7 @@ pub mod socket;
 mod stream;
 pub mod thread;
 
-pub use block::{Block, Blocks};
+pub use block::{Block, Blocks, Mark};
 pub use clock::{Instant, unix_seconds};
 pub use link::{Link, Phase};
 pub use stream::Stream;

@@ -4,7 +4,7 @@
 //! is given one that its owner keeps open for the time of the call.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -97,6 +97,18 @@ pub fn is_quiet(descriptor: RawFd) -> bool {
     received < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
 }
 
+/// A connection that waits in a listener's queue, if one does. The listener no longer blocks
+/// afterwards, so accepts that are posted on the ring may fail: this is for one that closes.
+pub fn accept_waiting(listener: RawFd) -> Option<(TcpStream, SocketAddr)> {
+    // SAFETY: the descriptor is open for the time of the call (module invariant).
+    #[expect(unsafe_code, reason = "a borrowed view of a descriptor that monoio owns")]
+    let listener = unsafe { std::os::fd::BorrowedFd::borrow_raw(listener) };
+    let listener = socket2::SockRef::from(&listener);
+    listener.set_nonblocking(true).ok()?;
+    let (socket, peer) = listener.accept().ok()?;
+    Some((socket.into(), peer.as_socket()?))
+}
+
 /// Makes the coming close drop unsent bytes and reset the peer at once, for clients that stopped
 /// reading.
 pub fn reset_on_close(descriptor: RawFd) {
@@ -117,7 +129,6 @@ pub fn reset_on_close(descriptor: RawFd) {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::TcpStream;
     use std::os::fd::AsRawFd;
 
     use super::*;
@@ -159,6 +170,15 @@ mod tests {
         drop(far);
         assert_eq!(near.read(&mut [0]).unwrap(), 0);
         assert!(!is_quiet(near.as_raw_fd()));
+    }
+
+    #[test]
+    fn a_waiting_connection_is_taken_and_an_empty_queue_does_not_block() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert!(accept_waiting(listener.as_raw_fd()).is_none());
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_, peer) = accept_waiting(listener.as_raw_fd()).unwrap();
+        assert_eq!(peer, near.local_addr().unwrap());
     }
 
     #[test]

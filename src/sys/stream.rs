@@ -53,22 +53,22 @@ impl Stream {
         self.send_rest(block, sent).await
     }
 
-    async fn send_rest(&self, mut block: Block, mut sent: usize) -> (io::Result<()>, Block) {
-        let range = block.range();
+    async fn send_rest(&self, mut block: Block, sent: usize) -> (io::Result<()>, Block) {
+        let mark = block.mark();
+        block.consume(sent);
         let result = loop {
-            if sent == range.len() {
+            if block.is_empty() {
                 break Ok(());
             }
-            block.set_range(range.start + sent..range.end);
             let (result, outgoing) = self.operand().write(Outgoing(block)).await;
             block = outgoing.0;
             match result {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => sent += count,
+                Ok(count) => block.consume(count),
                 Err(error) => break Err(error),
             }
         };
-        block.set_range(range);
+        block.restore(mark);
         (result, block)
     }
 
