@@ -138,8 +138,12 @@ fn protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Protocol> {
 fn instance_protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Protocol> {
     match field.parsed(Protocol::parse, report)? {
         Protocol::Http => Some(Protocol::Http),
-        Protocol::Https | Protocol::Tcp | Protocol::Ssl => {
+        Protocol::Https => {
             report.refuse(field, NOT_YET);
+            None
+        }
+        Protocol::Tcp | Protocol::Ssl => {
+            report.refuse(field, "an HTTP listener speaks HTTP to its backends");
             None
         }
     }

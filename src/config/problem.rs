@@ -25,6 +25,11 @@ impl Problems {
         }
     }
 
+    /// The file, as it was named to the reader.
+    pub fn file_name(&self) -> &str {
+        &self.file_name
+    }
+
     /// The problems, by line.
     pub fn list(&self) -> &[Problem] {
         &self.list
@@ -95,7 +100,8 @@ impl fmt::Display for Mistake {
 
 impl Error for Mistake {}
 
-/// The one of `known` that was most likely meant by `written`, if any is near.
+/// The one of `known` that was most likely meant by `written`, if any is near; of two as near, the
+/// first by name.
 pub(super) fn nearest<'k>(
     written: &str,
     known: impl IntoIterator<Item = &'k str>,
@@ -111,7 +117,7 @@ pub(super) fn nearest<'k>(
             )
         })
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .max_by(|(a, a_name), (b, b_name)| a.total_cmp(b).then_with(|| b_name.cmp(a_name)))
         .map(|(_, name)| name)
 }
 
@@ -130,6 +136,7 @@ mod tests {
         assert_eq!(nearest("policy", known), Some("policies"));
         assert_eq!(nearest("Port", known), Some("port"));
         assert_eq!(nearest("backends", known), None);
+        assert_eq!(nearest("p3", ["p2", "p1"]), nearest("p3", ["p1", "p2"]));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX};
 
@@ -287,6 +289,12 @@ fn what_comes_later_is_told_from_what_is_unknown() {
 }
 
 #[test]
+fn an_http_listener_does_not_speak_tcp_to_its_backends() {
+    let mistake = only_mistake(&small("instance_protocol = \"TCP\"", ""));
+    assert_eq!(mistake, "an HTTP listener speaks HTTP to its backends");
+}
+
+#[test]
 fn a_wrong_kind_of_value_is_quoted_as_written() {
     let rest = "[host]\npin = \"yes\"\ncores = 4\naddress = \"10.0.0.1:80\"\n\
                 shutdown_timeout = 1.5\nstate_dir = [\n1]\n";
@@ -510,4 +518,30 @@ load balancer my-loadbalancer
   backends: i-0a1b2c3d=10.0.1.7 i-1111=10.0.1.6:9001 10.0.1.8 [::1]:9001
   checked by HTTP:8080/ping every 10s, timeout 250ms, out after 3 failures, back after 4 successes";
     assert_eq!(summary, expected);
+}
+
+proptest! {
+    /// `parse` relies on it that whatever is left out or wrong has been noted.
+    #[test]
+    fn a_damaged_file_is_read_or_refused_with_a_place_in_it(
+        line in 0..FULL.lines().count(),
+        value in prop_oneof![
+            Just(""), Just("-1"), Just("[]"), Just("[[]]"), Just("{}"), Just("\"\""), Just("é"),
+            Just("1979-05-27"), Just("nan"), Just("true"), Just("[{}, 1]"), Just("\"10.0.1.8\""),
+        ],
+    ) {
+        let damage = |written: &str| match written.split_once('=') {
+            Some((key, _)) => format!("{key}= {value}\n"),
+            None => "\n".to_owned(),
+        };
+        let damaged: String = FULL
+            .lines()
+            .enumerate()
+            .map(|(index, text)| if index == line { damage(text) } else { format!("{text}\n") })
+            .collect();
+        if let Err(problems) = parse(&damaged, "elbow.toml") {
+            let lines = 1..=damaged.lines().count() + 1;
+            prop_assert!(problems.list().iter().all(|problem| lines.contains(&problem.line)));
+        }
+    }
 }
