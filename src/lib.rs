@@ -1,5 +1,6 @@
 //! elbow: a sticky-session load balancer for Linux. The architecture page follows with the modules.
 
+pub mod cli;
 pub mod config;
 pub mod limits;
 pub mod state;
