@@ -1,7 +1,7 @@
 //! The commands and flags of elbow.
 //!
-//! How they become a [`Config`](crate::config::Config) is in `load.rs`. Not here: what the commands do
-//! (`main`), and what a value means (`config`). Invariant: whatever is wrong comes back as a
+//! How they become a [`Config`](crate::config::Config) is in `load.rs`. Not here: what the commands
+//! do (`main`), and what a value means (`config`). Invariant: whatever is wrong comes back as a
 //! [`Failure`], whose text stands after `elbow: ` on stderr; nothing here logs, and only help and
 //! version end the process.
 

@@ -32,8 +32,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code of all of them: bad usage or configuration, as opposed to 1 for a failure of the
-    /// running process.
+    /// The exit code of all of them: bad usage or configuration, as opposed to 1 for a failure of
+    /// the running process.
     pub const EXIT_CODE: u8 = 2;
 }
 

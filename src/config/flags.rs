@@ -1,5 +1,5 @@
-//! Configurations that need no file: `elbow run --listen ...` and `elbow demo`; and what flags change
-//! in any configuration.
+//! Configurations that need no file: `elbow run --listen ...` and `elbow demo`; and what flags
+//! change in any configuration.
 //!
 //! Not here: the flags themselves (`cli`).
 

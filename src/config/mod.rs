@@ -1,7 +1,7 @@
 //! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
 //!
-//! This file holds the types; how a file becomes one is read from `lower.rs` downwards, how flags do
-//! in `flags.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no other
+//! This file holds the types; how a file becomes one is read from `lower.rs` downwards, how flags
+//! do in `flags.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no other
 //! module checks a range or a reference again.
 
 mod cores;
@@ -116,7 +116,7 @@ pub struct HealthCheck {
     /// What is asked.
     pub target: Target,
     /// From the start of one check to the start of the next. 5–300 s, default 30. Written as text
-    /// with a unit it may be as short as 50 ms, which is elbow's extension, as is that of `timeout`.
+    /// with a unit it may be as short as 50 ms, which is elbow's extension; so may `timeout`.
     pub interval: Duration,
     /// How long an answer may take. 2–60 s (as text from 50 ms), below the interval, default 5.
     pub timeout: Duration,

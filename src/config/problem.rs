@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, in words for the person who wrote it.
 //!
-//! Not here: what is allowed; that is beside each value's reader. Invariant: a [`Problems`] holds at
-//! least one problem, in the order of the file.
+//! Not here: what is allowed; that is beside each value's reader. Invariant: a [`Problems`] holds
+//! at least one problem, in the order of the file.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -76,7 +76,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why a value is refused: a clause for a person, such as "must be 1 to 10". No code branches on it.
+/// Why a value is refused: a clause for a person, such as "must be 1 to 10". No code branches on
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake(Cow<'static, str>);
 
@@ -121,8 +122,8 @@ pub(super) fn nearest<'k>(
         .map(|(_, name)| name)
 }
 
-/// Half of the letters in place: finds `policies` for `policy`, and nothing for `backends` among the
-/// keys of a listener.
+/// Half of the letters in place: finds `policies` for `policy`, and nothing for `backends` among
+/// the keys of a listener.
 const LIKENESS_MIN: f64 = 0.5;
 
 #[cfg(test)]

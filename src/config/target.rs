@@ -141,7 +141,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_printed_target_reads_back(secure: bool, port in 1..=u16::MAX, path in "(/[!-~]{0,30})?") {
+        fn a_printed_target_reads_back(
+            secure: bool,
+            port in 1..=u16::MAX,
+            path in "(/[!-~]{0,30})?",
+        ) {
             let protocol = match (path.is_empty(), secure) {
                 (false, false) => Protocol::Http,
                 (false, true) => Protocol::Https,
