@@ -1,6 +1,7 @@
 //! elbow: a sticky-session load balancer for Linux. The architecture page follows with the modules.
 
 pub mod balance;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod health;
