@@ -1,6 +1,7 @@
 //! elbow: a sticky-session load balancer for Linux. The architecture page follows with the modules.
 
 pub mod config;
+pub mod control;
 pub mod health;
 pub mod limits;
 pub mod state;
