@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod health;
 pub mod limits;
 pub mod state;
