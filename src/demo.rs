@@ -3,7 +3,7 @@
 //! Not for anything but a first look. Invariant: they listen on 127.0.0.1 only.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{self, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -34,9 +34,15 @@ pub fn start_backends(count: usize) -> io::Result<Vec<SocketAddr>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let registered = runtime.enter();
     let listeners = (0..count)
-        .map(|_| runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))))
+        .map(|_| {
+            let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        })
         .collect::<io::Result<Vec<_>>>()?;
+    drop(registered);
     let addresses = listeners
         .iter()
         .map(TcpListener::local_addr)
@@ -149,4 +155,79 @@ fn session(headers: &HeaderMap) -> &str {
         .flat_map(|field| field.split(';'))
         .find_map(|pair| pair.trim().strip_prefix("AWSELB="));
     value.map_or("none", |value| value.get(..COOKIE_SHOWN).unwrap_or(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nCookie: a=b; AWSELB=0123456789ABCDEF0123\r\n\
+             Connection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn each_backend_names_itself_and_the_session_it_saw() {
+        let addresses = start_backends(3).expect("loopback is there");
+        for (index, &address) in addresses.iter().enumerate() {
+            let answer = get(address, "/").await.expect("it answers");
+            let body = format!(
+                "\r\n\r\nbackend {} at {address}, session 0123456789ABCDEF\n",
+                index + 1
+            );
+            assert!(
+                answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&body),
+                "{answer}"
+            );
+            assert!(
+                get(address, "/health")
+                    .await
+                    .expect("it answers")
+                    .ends_with("ok\n")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stopped_backend_refuses_and_returns_to_its_port() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("loopback");
+        let address = listener.local_addr().expect("it is bound");
+        tokio::spawn(live(1, listener, Duration::from_millis(300)));
+        assert!(
+            get(address, "/stop")
+                .await
+                .expect("it answers")
+                .contains("stops")
+        );
+        let refused = async { while get(address, "/health").await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(5), refused)
+            .await
+            .expect("it stopped");
+        let returned = async {
+            while get(address, "/health").await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), returned)
+            .await
+            .expect("it returned");
+    }
+
+    #[test]
+    fn what_to_try_names_both_addresses() {
+        let text = what_to_try(([127, 0, 0, 1], 8080).into(), ([127, 0, 0, 1], 9090).into());
+        assert!(text.contains("http://127.0.0.1:8080/") && text.contains("127.0.0.1:9090/metrics"));
+    }
 }
