@@ -22,13 +22,13 @@ use crate::limits;
 
 /// Makes checks. Cheap to clone.
 #[derive(Clone)]
-pub struct Prober {
+pub(super) struct Prober {
     tls: TlsConnector,
 }
 
 impl Prober {
     /// A prober with TLS settings of its own.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
         let verifier = Arc::new(AnyCertificate::new(&provider));
         let config = ClientConfig::builder_with_provider(provider)
@@ -43,7 +43,7 @@ impl Prober {
     }
 
     /// Checks `address` once; takes `health_check.timeout` at most.
-    pub async fn check(&self, address: SocketAddr, health_check: &HealthCheck) -> Outcome {
+    pub(super) async fn check(&self, address: SocketAddr, health_check: &HealthCheck) -> Outcome {
         match tokio::time::timeout(health_check.timeout, self.ask(address, health_check)).await {
             Ok(Ok(())) => Outcome::Success,
             Ok(Err(failure)) => Outcome::Failure(failure),

@@ -1,21 +1,25 @@
-//! `/metrics`: every name, in tables, and the reading of the shards' counters at each scrape.
+//! `/metrics`: the reading of the shards' counters at each scrape.
 //!
-//! Not here: the counting (`state/load.rs`, written by the shards). Invariants: a scrape only loads,
-//! so it disturbs no shard; labels come from the configuration and from fixed lists, never from
-//! requests. In the text a counter's name has `_total` appended, as OpenMetrics wants.
+//! Not here: the names (`table.rs`) and the counting (`state/load.rs`, written by the shards).
+//! Invariants: a scrape only loads, so it disturbs no shard; labels come from the configuration and
+//! from fixed lists, never from requests.
+
+mod table;
 
 use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
 
-use crate::state::{
-    Backend, BackendLine, ControlLine, Count, LoadBalancerLine, Route, ShardLine, Snapshot,
+use self::table::{
+    BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CLASSES, DRAINING, EPOCH,
+    OF_BACKEND, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
+use crate::state::{Backend, ControlLine, LoadBalancerLine, Route, Snapshot};
 use crate::sys::link::{Link, Phase};
 
 /// What [`Metrics::scrape`] returns.
@@ -26,222 +30,26 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 pub struct About {
     /// The version of elbow.
     pub version: &'static str,
-    /// Labels of [`LoadBalancerLine::own_answers`], by index.
+    /// Labels of [`LoadBalancerLine::own_answers`], by index; at most as many.
     pub own_answers: &'static [&'static str],
-    /// Labels of [`LoadBalancerLine::verdicts`], by index.
+    /// Labels of [`LoadBalancerLine::verdicts`], by index; at most as many.
     pub verdicts: &'static [&'static str],
 }
-
-/// A name, what it means, its type, and where its value is in a line of counters.
-type Row<Line> = (&'static str, &'static str, MetricType, fn(&Line) -> &Count);
-
-use MetricType::{Counter, Gauge};
-
-/// With label `shard`.
-const BY_SHARD: &[Row<ShardLine>] = &[
-    (
-        "elbow_connections_accepted",
-        "Client connections accepted",
-        Counter,
-        |l| &l.accepted,
-    ),
-    (
-        "elbow_connections",
-        "Client connections open now",
-        Gauge,
-        |l| &l.connections,
-    ),
-    (
-        "elbow_connections_refused",
-        "Client connections closed on accept as the shard was full",
-        Counter,
-        |l| &l.connections_refused,
-    ),
-    ("elbow_accept_errors", "Accepts that failed", Counter, |l| {
-        &l.accept_errors
-    }),
-    (
-        "elbow_panics",
-        "Connections ended by a panic: a bug of elbow",
-        Counter,
-        |l| &l.panics,
-    ),
-    ("elbow_sessions", "Sessions in the table now", Gauge, |l| {
-        &l.sessions
-    }),
-    (
-        "elbow_session_hits",
-        "Lookups that the table answered",
-        Counter,
-        |l| &l.table_hits,
-    ),
-    (
-        "elbow_session_misses",
-        "Lookups that needed decryption",
-        Counter,
-        |l| &l.table_misses,
-    ),
-    (
-        "elbow_session_evictions",
-        "Sessions evicted as the table was full",
-        Counter,
-        |l| &l.table_evictions,
-    ),
-    (
-        "elbow_upstream_idle",
-        "Idle upstream connections now",
-        Gauge,
-        |l| &l.idle_upstream,
-    ),
-    (
-        "elbow_upstream_idle_surplus",
-        "Idle upstream connections closed as the pool was full",
-        Counter,
-        |l| &l.idle_upstream_surplus,
-    ),
-    (
-        "elbow_reports_dropped",
-        "Reports lost as the mailbox of the control thread was full",
-        Counter,
-        |l| &l.reports_dropped,
-    ),
-    (
-        "elbow_driver_level",
-        "The I/O driver that the shard runs on",
-        Gauge,
-        |l| &l.driver_level,
-    ),
-];
-
-/// With label `load_balancer`.
-const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
-    (
-        "elbow_requests",
-        "Request heads read, valid or not",
-        Counter,
-        |l| &l.requests,
-    ),
-    (
-        "elbow_cookies_set",
-        "Stickiness cookies sent",
-        Counter,
-        |l| &l.cookies_set,
-    ),
-    (
-        "elbow_retries",
-        "Requests sent again after a stale upstream connection",
-        Counter,
-        |l| &l.retries,
-    ),
-    (
-        "elbow_redispatches",
-        "Requests sent to another backend as theirs could not be reached",
-        Counter,
-        |l| &l.redispatches,
-    ),
-    (
-        "elbow_aborted",
-        "Exchanges that ended before the answer was whole",
-        Counter,
-        |l| &l.aborted,
-    ),
-];
-
-/// With labels `load_balancer` and `backend`.
-const BY_BACKEND: &[Row<BackendLine>] = &[
-    (
-        "elbow_backend_outstanding",
-        "Exchanges that hold the backend now",
-        Gauge,
-        |l| &l.outstanding,
-    ),
-    (
-        "elbow_backend_connects",
-        "Connections opened",
-        Counter,
-        |l| &l.connects,
-    ),
-    (
-        "elbow_backend_pool_hits",
-        "Requests sent over a connection that was already open",
-        Counter,
-        |l| &l.pool_hits,
-    ),
-    (
-        "elbow_backend_connect_errors",
-        "Connection attempts that failed",
-        Counter,
-        |l| &l.connect_errors,
-    ),
-    (
-        "elbow_backend_response_errors",
-        "Requests that got no whole, valid head in answer",
-        Counter,
-        |l| &l.response_errors,
-    ),
-];
-
-/// Without labels.
-const BY_CONTROL: &[Row<ControlLine>] = &[
-    (
-        "elbow_checks_passed",
-        "Health checks that found a backend well",
-        Counter,
-        |l| &l.checks_passed,
-    ),
-    (
-        "elbow_checks_failed",
-        "Health checks that did not",
-        Counter,
-        |l| &l.checks_failed,
-    ),
-    (
-        "elbow_checks_delayed",
-        "Health checks that waited as too many were running",
-        Counter,
-        |l| &l.checks_delayed,
-    ),
-    (
-        "elbow_check_bursts",
-        "Bursts of checks that a shard's report began",
-        Counter,
-        |l| &l.check_bursts,
-    ),
-    (
-        "elbow_admin_connections_refused",
-        "Admin connections closed on accept as too many were open",
-        Counter,
-        |l| &l.admin_connections_refused,
-    ),
-];
-
-/// With labels `load_balancer` and `verdict`, `reason`; `load_balancer`, `backend` and `class`.
-const VERDICTS: (&str, &str) = (
-    "elbow_sticky_verdicts",
-    "Requests by what their cookie said",
-);
-const OWN_ANSWERS: (&str, &str) = ("elbow_own_answers", "Answers that elbow made itself");
-const RESPONSES: (&str, &str) = ("elbow_backend_responses", "Final answers of backends");
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-
-/// From the snapshot: the first two with labels `load_balancer` and `backend`, the rest without.
-const IN_SERVICE: (&str, &str) = (
-    "elbow_backend_in_service",
-    "1 if the backend takes requests",
-);
-const LIFE: (&str, &str) = (
-    "elbow_backend_life",
-    "How often the backend came into service",
-);
-const EPOCH: (&str, &str) = ("elbow_snapshot_epoch", "Number of the snapshot in force");
-const DRAINING: (&str, &str) = ("elbow_draining", "1 while the process drains");
-const BUILD: (&str, &str) = ("elbow_build", "This build");
 
 /// Everything that `/metrics` tells.
 pub(super) struct Metrics(Registry);
 
 impl Metrics {
     pub(super) fn new(link: Arc<Link>, control: Arc<ControlLine>, about: About) -> Self {
+        let line = LoadBalancerLine::default();
+        assert!(
+            about.own_answers.len() <= line.own_answers.len(),
+            "a label for each counter"
+        );
+        assert!(
+            about.verdicts.len() <= line.verdicts.len(),
+            "a label for each counter"
+        );
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Counters {
             link,
@@ -368,12 +176,8 @@ fn backends(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
             put(&mut family.encode_family(&labels)?, Counter, value)?;
         }
     }
-    let facts: [(_, fn(&Backend) -> u64); 2] = [
-        (IN_SERVICE, |backend| u64::from(backend.is_in_service)),
-        (LIFE, |backend| u64::from(backend.life)),
-    ];
-    for (name, fact) in facts {
-        let mut family = page.family(name, Gauge)?;
+    for &(name, help, fact) in OF_BACKEND {
+        let mut family = page.family((name, help), Gauge)?;
         for (route, backend) in each_backend(snapshot) {
             let labels = backend_labels(route, backend);
             put(&mut family.encode_family(&labels)?, Gauge, fact(backend))?;

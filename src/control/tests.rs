@@ -91,7 +91,7 @@ async fn a_report_about_a_dead_backend_changes_the_snapshot_well_under_a_second(
         .await
         .expect("it does not panic")
         .expect("the checker connects");
-    std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         .expect("the checker reads");
     bench.until_in_service(3).await;
 

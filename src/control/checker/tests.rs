@@ -40,8 +40,15 @@ async fn healthy_backend() -> (SocketAddr, JoinHandle<()>) {
     let address = listener.local_addr().expect("it is bound");
     let task = tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = [0; 512];
-            stream.read(&mut head).await.expect("the checker asks");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(
+                    stream
+                        .read_u8()
+                        .await
+                        .expect("the checker sends a whole head"),
+                );
+            }
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
             stream.write_all(answer).await.expect("the checker reads");
         }
