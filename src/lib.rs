@@ -3,8 +3,10 @@
 pub mod balance;
 pub mod cli;
 pub mod config;
-pub mod http;
+pub mod control;
+pub mod demo;
 pub mod health;
+pub mod http;
 pub mod limits;
 pub mod shard;
 pub mod state;

@@ -45,6 +45,18 @@ impl Reply {
         Self::GatewayTimeout,
     ];
 
+    /// The replies' names for metrics, in the order of their index.
+    pub const NAMES: [&'static str; 8] = [
+        "bad_request",
+        "method_not_allowed",
+        "request_timeout",
+        "expectation_failed",
+        "not_implemented",
+        "bad_gateway",
+        "service_unavailable",
+        "gateway_timeout",
+    ];
+
     /// The status code.
     pub fn status(self) -> u16 {
         match self {
