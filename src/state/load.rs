@@ -31,7 +31,8 @@ impl<T> PerShard<T> {
 
     /// The sum of one count over all shards.
     pub fn sum(&self, count: impl Fn(&T) -> &Count) -> u64 {
-        self.lines().fold(0, |sum, line| sum.wrapping_add(count(line).value()))
+        self.lines()
+            .fold(0, |sum, line| sum.wrapping_add(count(line).value()))
     }
 }
 
@@ -42,13 +43,15 @@ pub struct Count(AtomicU64);
 impl Count {
     /// Adds `n`. Only the owning shard may call it.
     pub fn add(&self, n: u64) {
-        self.0.store(self.value().wrapping_add(n), Ordering::Relaxed);
+        self.0
+            .store(self.value().wrapping_add(n), Ordering::Relaxed);
     }
 
     /// Takes `n` away. Only the owning shard may call it.
     pub fn sub(&self, n: u64) {
         debug_assert!(self.value() >= n, "a gauge fell below zero");
-        self.0.store(self.value().wrapping_sub(n), Ordering::Relaxed);
+        self.0
+            .store(self.value().wrapping_sub(n), Ordering::Relaxed);
     }
 
     /// Replaces the value. Only the owning shard may call it.
