@@ -12,4 +12,6 @@ mod harness;
 
 mod cookies;
 mod framing;
+mod headers;
+mod replies;
 mod sticky;

@@ -16,24 +16,32 @@ use super::message::{Response, get};
 use super::wire::Wire;
 use super::{PATIENCE, eventually};
 
-/// `elbow run` with a configuration file, ready to serve.
+/// `elbow run`, ready to serve.
 pub(crate) struct Elbow {
     child: Child,
     /// Where it listens, in the order of the file.
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
     stderr: Arc<Mutex<String>>,
-    _directory: Directory,
+    _directory: Option<Directory>,
 }
 
 impl Elbow {
-    /// Starts it and waits until it says that it is ready.
+    /// Starts it with this configuration and waits until it says that it is ready.
     pub(crate) fn start(toml: &str) -> Self {
         let directory = Directory::new();
         let file = directory.write("elbow.toml", toml);
+        let file = file.to_str().expect("the path is ASCII");
+        let mut elbow = Self::run(&["--config", file]);
+        elbow._directory = Some(directory);
+        elbow
+    }
+
+    /// Starts `elbow run` with these arguments and waits until it says that it is ready.
+    pub(crate) fn run(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_elbow"))
-            .args(["run", "--config"])
-            .arg(file)
+            .arg("run")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -62,7 +70,7 @@ impl Elbow {
                     RecvTimeoutError::Timeout => "is not ready in time",
                     RecvTimeoutError::Disconnected => "ended before it was ready",
                 };
-                panic!("elbow {what}; configuration:\n{toml}\nstderr:\n{text}")
+                panic!("elbow {what}: {arguments:?}\n{text}")
             });
             if let Some(rest) = line.strip_prefix("listening http ") {
                 let address = rest.split(' ').next().unwrap_or_default();
@@ -83,7 +91,7 @@ impl Elbow {
             listeners,
             admin,
             stderr,
-            _directory: directory,
+            _directory: None,
         }
     }
 

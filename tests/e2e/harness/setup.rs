@@ -1,10 +1,14 @@
 //! A configuration as a test words it, and elbow started with it.
 
+use std::env;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
 use super::backend::Backend;
 use super::elbow::Elbow;
+
+/// The driver that all tests use; unset: the one that elbow takes by itself.
+const DRIVER_VARIABLE: &str = "ELBOW_TEST_DRIVER";
 
 /// One load balancer named `web`, with health checks fast enough for tests.
 #[derive(Clone, Default)]
@@ -97,6 +101,9 @@ impl Setup {
             .any(|line| line.starts_with("shards"));
         if !has_cores {
             toml.push_str("shards = 2\n");
+        }
+        if let Ok(driver) = env::var(DRIVER_VARIABLE) {
+            toml.push_str(&format!("driver = {driver:?}\n"));
         }
         for line in &self.host_lines {
             toml.push_str(line);
