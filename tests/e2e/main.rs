@@ -10,7 +10,11 @@
 
 mod harness;
 
+mod bodies;
+mod commands;
 mod cookies;
+mod drain;
+mod failures;
 mod framing;
 mod headers;
 mod replies;

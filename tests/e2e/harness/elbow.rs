@@ -16,7 +16,7 @@ use super::message::{Response, get};
 use super::wire::Wire;
 use super::{PATIENCE, eventually};
 
-/// `elbow run`, ready to serve.
+/// elbow, ready to serve.
 pub(crate) struct Elbow {
     child: Child,
     /// Where it listens, in the order of the file.
@@ -32,15 +32,14 @@ impl Elbow {
         let directory = Directory::new();
         let file = directory.write("elbow.toml", toml);
         let file = file.to_str().expect("the path is ASCII");
-        let mut elbow = Self::run(&["--config", file]);
+        let mut elbow = Self::spawn(&["run", "--config", file]);
         elbow._directory = Some(directory);
         elbow
     }
 
-    /// Starts `elbow run` with these arguments and waits until it says that it is ready.
-    pub(crate) fn run(arguments: &[&str]) -> Self {
+    /// Starts it with these arguments and waits until it says that it is ready.
+    pub(crate) fn spawn(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_elbow"))
-            .arg("run")
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -11,9 +11,9 @@ mod wire;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use backend::{After, Backend, Gate, Request, reply};
+pub(crate) use backend::{After, Backend, Gate, reply};
 pub(crate) use elbow::{Directory, Elbow, Outcome};
-pub(crate) use message::{Head, Response, get, post};
+pub(crate) use message::{Framing, Head, Response, get, post};
 pub(crate) use process::BackendProcess;
 pub(crate) use setup::{Listener, Setup};
 pub(crate) use wire::Wire;

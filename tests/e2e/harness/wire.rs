@@ -35,10 +35,6 @@ impl Wire {
         }
     }
 
-    pub(crate) fn local_address(&self) -> SocketAddr {
-        self.stream.local_addr().expect("the socket is bound")
-    }
-
     /// A second handle of the same connection, to send and receive at once. Nothing may have been
     /// received beyond what was read.
     pub(crate) fn twin(&self) -> Self {
