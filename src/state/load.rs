@@ -31,7 +31,8 @@ impl<T> PerShard<T> {
 
     /// The sum of one count over all shards.
     pub fn sum(&self, count: impl Fn(&T) -> &Count) -> u64 {
-        self.lines().fold(0, |sum, line| sum.wrapping_add(count(line).value()))
+        self.lines()
+            .fold(0, |sum, line| sum.wrapping_add(count(line).value()))
     }
 }
 
@@ -42,13 +43,15 @@ pub struct Count(AtomicU64);
 impl Count {
     /// Adds `n`. Only the owning shard may call it.
     pub fn add(&self, n: u64) {
-        self.0.store(self.value().wrapping_add(n), Ordering::Relaxed);
+        self.0
+            .store(self.value().wrapping_add(n), Ordering::Relaxed);
     }
 
     /// Takes `n` away. Only the owning shard may call it.
     pub fn sub(&self, n: u64) {
         debug_assert!(self.value() >= n, "a gauge fell below zero");
-        self.0.store(self.value().wrapping_sub(n), Ordering::Relaxed);
+        self.0
+            .store(self.value().wrapping_sub(n), Ordering::Relaxed);
     }
 
     /// Replaces the value. Only the owning shard may call it.
@@ -127,4 +130,19 @@ pub struct ShardLine {
     pub reports_dropped: Count,
     /// The driver level that runs; `shard::driver::Level as u64`.
     pub driver_level: Count,
+}
+
+/// What the control thread counts for itself. It alone writes.
+#[derive(Debug, Default)]
+pub struct ControlLine {
+    /// Health checks that found a backend well.
+    pub checks_passed: Count,
+    /// Health checks that did not.
+    pub checks_failed: Count,
+    /// Health checks that waited, as `limits::CHECKS_AT_ONCE` were running.
+    pub checks_delayed: Count,
+    /// Bursts of checks that a shard's report began.
+    pub check_bursts: Count,
+    /// Admin connections closed on accept, as `limits::ADMIN_CONNECTIONS_MAX` were open.
+    pub admin_connections_refused: Count,
 }

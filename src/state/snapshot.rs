@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::CorsCookieName;
 use super::load::{BackendLine, LoadBalancerLine, PerShard};
+use crate::config::CorsCookieName;
 
 /// One epoch of the world.
 #[derive(Debug)]

@@ -1,0 +1,274 @@
+//! The binary under test as a child process: started, asked, signalled, and never left behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::backend::Backend;
+use super::message::{Response, get};
+use super::wire::Wire;
+use super::{PATIENCE, eventually};
+
+/// elbow, ready to serve.
+pub(crate) struct Elbow {
+    child: Child,
+    /// Where it listens, in the order of the file.
+    pub(crate) listeners: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+    stderr: Arc<Mutex<String>>,
+    _directory: Option<Directory>,
+}
+
+impl Elbow {
+    /// Starts it with this configuration and waits until it says that it is ready.
+    pub(crate) fn start(toml: &str) -> Self {
+        let directory = Directory::new();
+        let file = directory.write("elbow.toml", toml);
+        let file = file.to_str().expect("the path is ASCII");
+        let mut elbow = Self::spawn(&["run", "--config", file]);
+        elbow._directory = Some(directory);
+        elbow
+    }
+
+    /// Starts it with these arguments and waits until it says that it is ready.
+    pub(crate) fn spawn(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_elbow"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stderr = collect(child.stderr.take().expect("stderr is piped"));
+        let (sender, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        // Reads on after `ready`, so that elbow never waits for a full pipe.
+        thread::spawn(move || {
+            stdout
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send(line)));
+        });
+
+        let mut listeners = Vec::new();
+        let mut admin = None;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let line = lines.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|error| {
+                let text = stderr.lock().expect("no holder panics").clone();
+                drop(child.kill());
+                let what = match error {
+                    RecvTimeoutError::Timeout => "is not ready in time",
+                    RecvTimeoutError::Disconnected => "ended before it was ready",
+                };
+                panic!("elbow {what}: {arguments:?}\n{text}")
+            });
+            if let Some(rest) = line.strip_prefix("listening http ") {
+                let address = rest.split(' ').next().unwrap_or_default();
+                listeners.push(address.parse().expect("`listening` names an address"));
+            } else if let Some(rest) = line.strip_prefix("admin http://") {
+                admin = Some(
+                    rest.trim_end_matches('/')
+                        .parse()
+                        .expect("`admin` names one"),
+                );
+            } else if line.starts_with("ready shards=") {
+                break;
+            }
+        }
+        let admin = admin.expect("the admin address is announced before `ready`");
+        Self {
+            child,
+            listeners,
+            admin,
+            stderr,
+            _directory: None,
+        }
+    }
+
+    /// Where its first listener is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listeners[0]
+    }
+
+    /// A new connection to the first listener.
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::connect(self.address())
+    }
+
+    /// One request on a new connection to the first listener.
+    pub(crate) fn ask(&self, request: &str) -> Response {
+        self.connect().ask(request)
+    }
+
+    /// Waits until requests without a cookie reach each of `backends`.
+    pub(crate) fn expect_in_service(&self, backends: &[&Backend]) {
+        let mut missing = backends.to_vec();
+        missing
+            .iter()
+            .for_each(|backend| _ = backend.take_reached());
+        eventually("all backends in service", || {
+            self.ask(&get("/in-service", &[]));
+            missing.retain(|backend| !backend.take_reached());
+            missing.is_empty()
+        });
+    }
+
+    /// The text of /metrics.
+    pub(crate) fn metrics(&self) -> String {
+        let response = Wire::connect(self.admin).ask(&get("/metrics", &["Connection: close"]));
+        assert_eq!(response.status(), 200, "{}", response.head.text);
+        response.body_text()
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(
+            status.expect("kill is a command").success(),
+            "no process to signal"
+        );
+    }
+
+    /// Waits until it ends.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("elbow ended", || {
+            status = self.child.try_wait().expect("the child is ours");
+            status.is_some()
+        });
+        status.expect("the condition above held")
+    }
+
+    /// The most memory that it had resident so far, in bytes.
+    pub(crate) fn resident_bytes_max(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = fs::read_to_string(path).expect("the process runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.and_then(|digits| digits.parse::<u64>().ok())
+            .expect("VmHWM is in kB")
+            * 1024
+    }
+}
+
+impl Drop for Elbow {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if thread::panicking() {
+            // The capture of the failing test shows it.
+            let stderr = self
+                .stderr
+                .lock()
+                .map(|text| text.clone())
+                .unwrap_or_default();
+            show(&format!("stderr of elbow:\n{stderr}"));
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "shown by the test runner with the failure"
+)]
+fn show(text: &str) {
+    eprintln!("{text}");
+}
+
+/// What a command that ends by itself had to say.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    /// Standard output, then standard error.
+    pub(crate) text: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Runs elbow with these arguments to its end; kills it if that does not come.
+    pub(crate) fn of(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_elbow"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stdout = collect(child.stdout.take().expect("stdout is piped"));
+        let stderr = collect(child.stderr.take().expect("stderr is piped"));
+        let deadline = Instant::now() + PATIENCE;
+        while child.try_wait().expect("the child is ours").is_none() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+        drop(child.kill());
+        let status = child.wait().expect("the child is ours");
+        // The collectors end with the pipes, and each holds a count until then.
+        eventually("pipes read", || {
+            Arc::strong_count(&stdout) == 1 && Arc::strong_count(&stderr) == 1
+        });
+        let stderr = stderr.lock().expect("no holder panics").clone();
+        let stdout = stdout.lock().expect("no holder panics").clone();
+        Self {
+            code: status.code(),
+            text: stdout + &stderr,
+            stderr,
+        }
+    }
+}
+
+/// Gathers what comes out of a pipe, on a thread that ends with the pipe.
+fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&text);
+    thread::spawn(move || {
+        let mut block = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut block) {
+            let piece = String::from_utf8_lossy(&block[..count]);
+            shared.lock().expect("no holder panics").push_str(&piece);
+        }
+    });
+    text
+}
+
+/// A directory of one test, removed with it.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("elbow-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("the temporary directory is writable");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file and says where it is.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("the temporary directory is writable");
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What is left lies in the temporary directory.
+        drop(fs::remove_dir_all(&self.0));
+    }
+}

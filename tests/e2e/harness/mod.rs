@@ -1,0 +1,34 @@
+//! What the tests are made of: elbow as a child process, backends that do as they are told, and
+//! HTTP/1.1 as bytes.
+
+mod backend;
+mod elbow;
+mod message;
+mod process;
+mod setup;
+mod wire;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use backend::{After, Backend, Gate, reply};
+pub(crate) use elbow::{Directory, Elbow, Outcome};
+pub(crate) use message::{Framing, Head, Response, get, post};
+pub(crate) use process::BackendProcess;
+pub(crate) use setup::{Listener, Setup};
+pub(crate) use wire::Wire;
+
+/// How long anything may take before a test gives up. Generous: it is only spent on failures.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Asks `condition` again and again until it holds; fails after [`PATIENCE`].
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(
+            Instant::now() < deadline,
+            "after {PATIENCE:?} still not: {what}"
+        );
+        thread::sleep(Duration::from_millis(2));
+    }
+}

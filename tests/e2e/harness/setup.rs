@@ -1,0 +1,158 @@
+//! A configuration as a test words it, and elbow started with it.
+
+use std::env;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use super::backend::Backend;
+use super::elbow::Elbow;
+
+/// The driver that all tests use; unset: the one that elbow takes by itself.
+const DRIVER_VARIABLE: &str = "ELBOW_TEST_DRIVER";
+
+/// One load balancer named `web`, with health checks fast enough for tests.
+#[derive(Clone, Default)]
+pub(crate) struct Setup {
+    instances: Vec<SocketAddr>,
+    listeners: Vec<Listener>,
+    host_lines: Vec<String>,
+    attributes: Vec<String>,
+    expiration_seconds: Option<u32>,
+}
+
+/// One listener of it.
+#[derive(Clone)]
+pub(crate) struct Listener {
+    pub(crate) is_sticky: bool,
+    pub(crate) is_behind_tls: bool,
+    pub(crate) instance_port: u16,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self {
+            is_sticky: false,
+            is_behind_tls: false,
+            instance_port: 8080,
+        }
+    }
+}
+
+impl Setup {
+    /// These backends, one listener without stickiness, two shards.
+    pub(crate) fn new(instances: &[SocketAddr]) -> Self {
+        Self {
+            instances: instances.to_vec(),
+            listeners: vec![Listener::default()],
+            ..Self::default()
+        }
+    }
+
+    /// As [`Setup::new`], with a policy whose cookies last that long; `None`: the browser session.
+    pub(crate) fn sticky(instances: &[SocketAddr], expiration_seconds: Option<u32>) -> Self {
+        let listener = Listener {
+            is_sticky: true,
+            ..Listener::default()
+        };
+        let setup = Self {
+            expiration_seconds,
+            ..Self::new(instances)
+        };
+        setup.listeners(&[listener])
+    }
+
+    pub(crate) fn listeners(mut self, listeners: &[Listener]) -> Self {
+        self.listeners = listeners.to_vec();
+        self
+    }
+
+    /// All listeners stand behind a TLS terminator.
+    pub(crate) fn behind_tls(mut self) -> Self {
+        self.listeners
+            .iter_mut()
+            .for_each(|listener| listener.is_behind_tls = true);
+        self
+    }
+
+    /// Adds a line to `[host]`.
+    pub(crate) fn host(mut self, line: impl Into<String>) -> Self {
+        self.host_lines.push(line.into());
+        self
+    }
+
+    /// Adds a line to `[load_balancer.attributes]`.
+    pub(crate) fn attribute(mut self, line: &str) -> Self {
+        self.attributes.push(line.to_owned());
+        self
+    }
+
+    /// Starts elbow and waits until each of `backends` is in service.
+    pub(crate) fn start(&self, backends: &[&Backend]) -> Elbow {
+        let elbow = Elbow::start(&self.to_toml());
+        elbow.expect_in_service(backends);
+        elbow
+    }
+
+    pub(crate) fn to_toml(&self) -> String {
+        let mut toml = String::from("[host]\naddress = \"127.0.0.1\"\n");
+        let has_cores = self
+            .host_lines
+            .iter()
+            .any(|line| line.starts_with("shards"));
+        if !has_cores {
+            toml.push_str("shards = 2\n");
+        }
+        if let Ok(driver) = env::var(DRIVER_VARIABLE) {
+            toml.push_str(&format!("driver = {driver:?}\n"));
+        }
+        for line in &self.host_lines {
+            toml.push_str(line);
+            toml.push('\n');
+        }
+        let instances: Vec<String> = self.instances.iter().map(ToString::to_string).collect();
+        write!(
+            toml,
+            r#"
+[admin]
+listen = "127.0.0.1:0"
+
+[[load_balancer]]
+name = "web"
+instances = {instances:?}
+[load_balancer.health_check]
+target = "HTTP:8080/health"
+interval = "200ms"
+timeout = "150ms"
+unhealthy_threshold = 2
+healthy_threshold = 2
+[[load_balancer.lb_cookie_policy]]
+name = "by-duration"
+"#
+        )
+        .expect("a string takes everything");
+        if let Some(seconds) = self.expiration_seconds {
+            toml.push_str(&format!("expiration_seconds = {seconds}\n"));
+        }
+        for Listener {
+            is_sticky,
+            is_behind_tls,
+            instance_port,
+        } in &self.listeners
+        {
+            let policies = if *is_sticky {
+                "[\"by-duration\"]"
+            } else {
+                "[]"
+            };
+            toml.push_str(&format!(
+                "[[load_balancer.listener]]\nprotocol = \"HTTP\"\nport = 0\n\
+                 instance_protocol = \"HTTP\"\ninstance_port = {instance_port}\n\
+                 policies = {policies}\nbehind_tls = {is_behind_tls}\n"
+            ));
+        }
+        toml.push_str("[load_balancer.attributes]\n");
+        toml.push_str(&self.attributes.join("\n"));
+        toml.push('\n');
+        toml
+    }
+}

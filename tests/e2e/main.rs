@@ -1,0 +1,21 @@
+//! The product from outside: the real binary between raw sockets and backends under control.
+//!
+//! Each test starts its own elbow on ports that the kernel chooses and knows nothing of what is
+//! inside. Waiting is always for an event or a condition with a deadline (`harness::eventually`).
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests read the clock to have deadlines, and share records between ordinary threads"
+)]
+
+mod harness;
+
+mod bodies;
+mod commands;
+mod cookies;
+mod drain;
+mod failures;
+mod framing;
+mod headers;
+mod replies;
+mod sticky;
