@@ -110,6 +110,29 @@ pub const SEAL_KEYS_MAX: usize = 16;
 /// Bytes of a response to a health check that are read before it is judged.
 pub const CHECK_RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
+/// Health checks that run at once. Beyond it a check waits for its turn and is counted as delayed.
+pub const CHECKS_AT_ONCE: usize = 1024;
+
+/// From the start of one check to the start of the next in the burst that follows a shard's report.
+pub const CHECK_BURST_SPACING: Duration = Duration::from_millis(50);
+
+/// How long after a burst the next one may begin: a backend whose checks pass while its
+/// connections are refused costs four checks a second and not one for each refused request.
+pub const CHECK_BURST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Commands that may wait for the control thread's loop. Beyond it whoever sends one waits.
+pub const COMMANDS_WAITING: usize = 256;
+
+/// Admin connections at once. Beyond it new ones are closed on accept and counted.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// Longest request head on the admin address, and the buffer of an admin connection. Beyond it: 431.
+/// No request has a body that is read.
+pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// How long an admin connection may take for a request head, or rest between two requests.
+pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How often each shard looks at deadlines. A deadline is met at most this much late.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -126,8 +149,12 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// the answer rather than a reset.
 pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 
+/// How long such a client has for that.
+pub const LINGER_TIME: Duration = Duration::from_secs(2);
+
 const _: () = assert!(IDLE_HEADROOM_BYTES * 4 <= IDLE_BLOCK_BYTES);
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < RELAY_BLOCK_BYTES - RELAY_HEADROOM_BYTES);
+const _: () = assert!(CHECK_BURST_SPACING.as_millis() <= CHECK_BURST_PAUSE.as_millis());

@@ -1,3 +1,247 @@
 //! Arguments, configuration, sockets, shards and control: the only place that wires.
 
-fn main() {}
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{ExitCode, exit};
+use std::sync::{Arc, mpsc};
+
+use elbow::cli::{self, Command, Failure};
+use elbow::config::{Config, Cores, Host};
+use elbow::control::{self, About, Control, Ending};
+use elbow::demo;
+use elbow::http::Reply;
+use elbow::limits::SHARDS_MAX;
+use elbow::shard::{self, Level, Start};
+use elbow::state::State;
+use elbow::sticky::{Seals, Verdict};
+use elbow::sys::{Link, socket, thread};
+use tracing::level_filters::LevelFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The exit code of a process that could not start or did not end well.
+const EXIT_FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    match cli::arguments() {
+        Ok(Command::Run(run)) => {
+            log_to_stderr(run.host.log_level.into());
+            start(cli::load(&run), |_| String::new())
+        }
+        Ok(Command::Demo(demo)) => {
+            log_to_stderr(demo.host.log_level.into());
+            match demo::start_backends(3) {
+                Ok(backends) => start(cli::load_demo(&demo, &backends), what_to_try),
+                Err(error) => fail(&format!("cannot start the demo's backends: {error}")),
+            }
+        }
+        Ok(Command::Check(check)) => {
+            let answer = cli::check(&check);
+            if answer.exit_code == 0 {
+                say(&answer.text);
+            } else {
+                complain(&answer.text);
+            }
+            ExitCode::from(answer.exit_code)
+        }
+        Err(failure) => refuse(&failure),
+    }
+}
+
+/// Runs until a signal. Does not return once shards run: their runtimes must not be dropped with
+/// operations in flight, so the process exits instead.
+fn start(config: Result<Config, Failure>, greeting: fn(&Opened) -> String) -> ExitCode {
+    let config = match config {
+        Ok(config) => config,
+        Err(failure) => return refuse(&failure),
+    };
+    let ending = run(&config, greeting);
+    match ending {
+        Ok(Ending::Drained) => exit(0),
+        Ok(Ending::TimedOut { connections }) => {
+            complain(&format!("elbow: ended with {connections} connections after the timeout"));
+            exit(i32::from(EXIT_FAILURE))
+        }
+        Ok(Ending::CutShort { connections }) => {
+            complain(&format!("elbow: ended at once, with {connections} connections"));
+            exit(i32::from(EXIT_FAILURE))
+        }
+        Err(failure) => {
+            complain(&format!("elbow: {failure}"));
+            exit(i32::from(EXIT_FAILURE))
+        }
+    }
+}
+
+/// The sockets of the process, opened before anything runs.
+struct Opened {
+    /// For each shard its listeners, in configuration order.
+    shards: Vec<Vec<TcpListener>>,
+    /// Where the listeners accept, in configuration order.
+    addresses: Vec<SocketAddr>,
+    admin: Option<TcpListener>,
+    admin_address: Option<SocketAddr>,
+}
+
+fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, String> {
+    if let Err(error) = thread::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    let cores = choose_cores(&config.host)?;
+    let keys = control::keys::load(config.host.state_dir.as_deref())
+        .map_err(|error| format!("cannot load the cookie keys: {error}"))?;
+    if config.host.state_dir.is_none() {
+        tracing::info!("no state_dir: sessions last until this process ends");
+    }
+    let mut opened = open(config, cores.len())?;
+    let greeting = greeting(&opened);
+
+    let state = State::new(config, &opened.addresses, cores.len());
+    let (link, reports) = Link::new(state.snapshot(), cores.len());
+    let mut levels = Vec::with_capacity(cores.len());
+    let (started, starting) = mpsc::channel();
+    for (index, core) in cores.iter().enumerate() {
+        let start = Start {
+            index,
+            core: *core,
+            driver: config.host.driver,
+            listeners: std::mem::take(&mut opened.shards[index]),
+            seals: Seals::new(&keys),
+            link: Arc::clone(&link),
+        };
+        shard::spawn(start, started.clone())
+            .map_err(|error| format!("cannot start shard {index}: {error}"))?;
+    }
+    for _ in &cores {
+        let level = starting.recv().map_err(|_| "a shard ended before it began".to_owned())?;
+        levels.push(level.map_err(|error| format!("a shard cannot start its driver: {error}"))?);
+    }
+    announce(config, &opened, &cores, &levels);
+    say(&greeting);
+
+    let control = Control {
+        state,
+        link,
+        reports,
+        admin: opened.admin.take(),
+        shutdown_timeout: config.host.shutdown_timeout,
+        about: About {
+            version: env!("CARGO_PKG_VERSION"),
+            own_answers: &Reply::NAMES,
+            verdicts: &Verdict::NAMES,
+        },
+    };
+    control::run(control).map_err(|error| format!("the control thread failed: {error}"))
+}
+
+/// The core of each shard; `None`: not pinned.
+fn choose_cores(host: &Host) -> Result<Vec<Option<usize>>, String> {
+    let allowed = thread::allowed_cores();
+    if allowed.is_empty() {
+        return Err("the kernel does not say on which CPUs this process may run".to_owned());
+    }
+    let chosen = match &host.cores {
+        Cores::Allowed => allowed,
+        Cores::Count(count) => allowed.iter().copied().cycle().take(count.get()).collect(),
+        Cores::List(list) => {
+            if let Some(core) = list.iter().find(|core| !allowed.contains(core)) {
+                return Err(format!("cores: CPU {core} is not one of those allowed: {allowed:?}"));
+            }
+            list.clone()
+        }
+    };
+    if chosen.len() > SHARDS_MAX {
+        return Err(format!("{} shards, at most {SHARDS_MAX} are possible", chosen.len()));
+    }
+    Ok(chosen.into_iter().map(|core| host.pin.then_some(core)).collect())
+}
+
+/// Opens each listener once per shard. The first shard's says which port was given where 0 was
+/// asked for.
+fn open(config: &Config, shard_count: usize) -> Result<Opened, String> {
+    let listeners = || config.load_balancers.iter().flat_map(|balancer| &balancer.listeners);
+    let mut opened = Opened {
+        shards: (0..shard_count).map(|_| Vec::new()).collect(),
+        addresses: Vec::new(),
+        admin: None,
+        admin_address: None,
+    };
+    for listener in listeners() {
+        let mut address = listener.address;
+        let told = |error: io::Error| format!("cannot listen on {}: {error}", listener.address);
+        socket::probe_free(address).map_err(told)?;
+        for shard in &mut opened.shards {
+            let socket = socket::listen(address).map_err(told)?;
+            address = socket.local_addr().map_err(told)?;
+            shard.push(socket);
+        }
+        opened.addresses.push(address);
+    }
+    if let Some(address) = config.admin.listen {
+        let told = |error: io::Error| {
+            format!("cannot listen on {address} for admin (see --admin): {error}")
+        };
+        let socket = TcpListener::bind(address).map_err(told)?;
+        opened.admin_address = Some(socket.local_addr().map_err(told)?);
+        opened.admin = Some(socket);
+    }
+    Ok(opened)
+}
+
+/// Says on stdout where elbow listens and how it runs: one line each, for people and scripts.
+fn announce(config: &Config, opened: &Opened, cores: &[Option<usize>], levels: &[Level]) {
+    let mut lines = String::new();
+    let names = config
+        .load_balancers
+        .iter()
+        .flat_map(|balancer| balancer.listeners.iter().map(|_| &balancer.name));
+    for (address, name) in opened.addresses.iter().zip(names) {
+        lines += &format!("listening http {address} load_balancer={name}\n");
+    }
+    if let Some(address) = opened.admin_address {
+        lines += &format!("admin http://{address}\n");
+    }
+    let pinned: Vec<_> = cores.iter().flatten().map(ToString::to_string).collect();
+    let pinned = if pinned.is_empty() { "none".to_owned() } else { pinned.join(",") };
+    let level = levels.iter().min().map_or("none", |level| level.name());
+    lines += &format!("ready shards={} cores={pinned} driver={level}\n", cores.len());
+    say(lines.trim_end());
+}
+
+fn what_to_try(opened: &Opened) -> String {
+    match (opened.addresses.first(), opened.admin_address) {
+        (Some(listen), Some(admin)) => demo::what_to_try(*listen, admin),
+        _ => String::new(),
+    }
+}
+
+fn log_to_stderr(level: LevelFilter) {
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_target(false)
+        .init();
+}
+
+fn refuse(failure: &Failure) -> ExitCode {
+    complain(&format!("elbow: {failure}"));
+    ExitCode::from(Failure::EXIT_CODE)
+}
+
+fn fail(problem: &str) -> ExitCode {
+    complain(&format!("elbow: {problem}"));
+    ExitCode::from(EXIT_FAILURE)
+}
+
+/// To stdout. A reader that is gone is no reason to end.
+fn say(text: &str) {
+    if !text.is_empty() {
+        drop(writeln!(io::stdout(), "{text}"));
+    }
+}
+
+fn complain(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
+}

@@ -1,12 +1,32 @@
 //! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
 //!
-//! Not here: how it is read (`read.rs`, `lower.rs`), and anything that changes while elbow runs
-//! (`state`). Invariant: no other module checks a range or a reference again.
+//! This file holds the types; how a file becomes one is read from `lower.rs` downwards, how flags
+//! do in `flags.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no other
+//! module checks a range or a reference again.
+
+mod cores;
+mod duration;
+mod flags;
+mod host;
+mod instance;
+mod listener;
+mod load_balancer;
+mod lower;
+mod problem;
+mod read;
+mod summary;
+mod target;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use flags::Overrides;
+pub use lower::parse;
+pub use problem::{Mistake, Problem, Problems};
 
 /// Everything in one configuration file, or made from the flags of `elbow run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +42,7 @@ pub struct Config {
 /// `[host]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
-    /// Which cores get a shard.
+    /// Which CPUs get a shard.
     pub cores: Cores,
     /// Whether shard threads are pinned. Default true.
     pub pin: bool,
@@ -30,7 +50,7 @@ pub struct Host {
     pub driver: Driver,
     /// Where cookie keys live. Without it they last until restart.
     pub state_dir: Option<PathBuf>,
-    /// How long exchanges in flight may run after SIGTERM. Default 30 s.
+    /// How long exchanges in flight may run after SIGTERM. 0–3600 s, default 30 s.
     pub shutdown_timeout: Duration,
 }
 
@@ -59,7 +79,8 @@ pub enum Driver {
 /// `[admin]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    /// Where the admin address listens; loopback only until credentials exist. `None`: nowhere.
+    /// Where the admin address listens; loopback only until credentials exist. Default
+    /// `127.0.0.1:9090`. `None`, written `off`: nowhere.
     pub listen: Option<SocketAddr>,
 }
 
@@ -94,9 +115,10 @@ pub struct Backend {
 pub struct HealthCheck {
     /// What is asked.
     pub target: Target,
-    /// From the start of one check to the start of the next. 5–300 s, default 30.
+    /// From the start of one check to the start of the next. 5–300 s, default 30. Written as text
+    /// with a unit it may be as short as 50 ms, which is elbow's extension; so may `timeout`.
     pub interval: Duration,
-    /// How long an answer may take. 2–60 s, below the interval, default 5.
+    /// How long an answer may take. 2–60 s (as text from 50 ms), below the interval, default 5.
     pub timeout: Duration,
     /// Failures in a row that put a backend out of service. 2–10, default 2.
     pub unhealthy_threshold: u32,
@@ -111,7 +133,8 @@ pub struct Target {
     pub protocol: Protocol,
     /// 1–65535; replaced by a backend's own port.
     pub port: u16,
-    /// For HTTP and HTTPS: starts with `/`, at most 1,024 printable ASCII characters. Else empty.
+    /// For HTTP and HTTPS: starts with `/`, at most 1,024 printable ASCII characters and no
+    /// space. Else empty.
     pub path: String,
 }
 
@@ -161,7 +184,7 @@ pub enum Stickiness {
 /// `[load_balancer.attributes]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
-    /// How long either side may be silent. 1–4000 s, default 60 (CLB.md §4.3).
+    /// How long either side may be silent. 1–4000 s (as text from 50 ms), default 60 (CLB.md §4.3).
     pub idle_timeout: Duration,
     /// The name of the second cookie where the front end is HTTPS. Default `AWSALBCORS`.
     pub cors_cookie_name: CorsCookieName,

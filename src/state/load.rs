@@ -131,3 +131,18 @@ pub struct ShardLine {
     /// The driver level that runs; `shard::driver::Level as u64`.
     pub driver_level: Count,
 }
+
+/// What the control thread counts for itself. It alone writes.
+#[derive(Debug, Default)]
+pub struct ControlLine {
+    /// Health checks that found a backend well.
+    pub checks_passed: Count,
+    /// Health checks that did not.
+    pub checks_failed: Count,
+    /// Health checks that waited, as `limits::CHECKS_AT_ONCE` were running.
+    pub checks_delayed: Count,
+    /// Bursts of checks that a shard's report began.
+    pub check_bursts: Count,
+    /// Admin connections closed on accept, as `limits::ADMIN_CONNECTIONS_MAX` were open.
+    pub admin_connections_refused: Count,
+}

@@ -17,7 +17,7 @@ use crate::state::{PerShard, Report, ShardLine, Snapshot};
 #[derive(Debug)]
 pub struct Link {
     /// The world as of the last change. Only the control thread stores.
-    pub snapshot: ArcSwap<Snapshot>,
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Counters of each shard.
     pub shards: PerShard<ShardLine>,
     reports: mpsc::Sender<Report>,
@@ -39,7 +39,7 @@ impl Link {
     pub fn new(snapshot: Snapshot, shard_count: usize) -> (Arc<Self>, mpsc::Receiver<Report>) {
         let (reports, inbox) = mpsc::channel(limits::REPORTS_WAITING);
         let link = Self {
-            snapshot: ArcSwap::from_pointee(snapshot),
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             shards: PerShard::new(shard_count),
             reports,
             phase: AtomicU8::new(Phase::Serving as u8),

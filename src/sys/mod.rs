@@ -1,6 +1,17 @@
-//! The operating system as elbow sees it: sockets, pinning, clock, signals, buffers of the ring.
+//! The operating system as elbow sees it: sockets, buffers of the ring, clock, threads.
 //!
 //! The only place with `unsafe`, the only place that reads a clock. Not here: what is done with a
-//! connection (`shard`), or decided (`state`).
+//! connection (`shard`), or decided (`state`). Invariant: every function is safe to call as its
+//! documentation says, whatever is passed.
 
-pub mod link;
+mod block;
+mod clock;
+mod link;
+pub mod socket;
+mod stream;
+pub mod thread;
+
+pub use block::{Block, Blocks, Mark};
+pub use clock::{Instant, unix_seconds};
+pub use link::{Link, Phase};
+pub use stream::Stream;

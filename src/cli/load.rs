@@ -1,0 +1,134 @@
+//! From flags, and the file that they name, to a [`Config`] or to the reason why there is none.
+//!
+//! Shell: it reads the file. Not here: what a key or a flag may say (`config`).
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::{Check, Demo, Run};
+use crate::config::{self, Config, Mistake, Problems};
+
+/// Longest configuration file that is read; a thousand load balancers with a thousand backends each
+/// fit. Beyond it, or on an endless one such as a device, the file is refused.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Why a command ends before it starts. No state was changed and nothing was opened.
+#[derive(Debug)]
+pub enum Failure {
+    /// The arguments cannot be understood, or what they say together does not hold.
+    Usage(String),
+    /// The configuration file cannot be read.
+    Unreadable {
+        /// The file as it was named.
+        file: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The configuration file does not hold.
+    Configuration(Problems),
+}
+
+impl Failure {
+    /// The exit code of all of them: bad usage or configuration, as opposed to 1 for a failure of
+    /// the running process.
+    pub const EXIT_CODE: u8 = 2;
+}
+
+impl From<Mistake> for Failure {
+    fn from(mistake: Mistake) -> Self {
+        Self::Usage(mistake.to_string())
+    }
+}
+
+impl fmt::Display for Failure {
+    /// One line, unless a file has several problems: then a line for each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(mistake) => f.write_str(mistake),
+            Self::Unreadable { file, error } => {
+                write!(f, "cannot read {}: {error}", file.display())
+            }
+            Self::Configuration(problems) => match problems.list() {
+                [only] => write!(f, "{}:{only}", problems.file_name()),
+                _ => write!(f, "the configuration does not hold\n{problems}"),
+            },
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The configuration that `elbow run` was asked for, from its file or its flags.
+///
+/// Called again on a reload, it reads the file again and keeps the flags.
+pub fn load(run: &Run) -> Result<Config, Failure> {
+    let overrides = run.host.overrides(run.admin.clone());
+    match (&run.config, run.listen) {
+        (Some(file), _) => Ok(read(file)?.override_host(overrides)?),
+        (None, Some(listen)) => Ok(Config::from_flags(
+            listen,
+            &run.backend,
+            run.sticky,
+            overrides,
+        )?),
+        (None, None) => Err(Failure::Usage(
+            "either --config or --listen is needed".to_owned(),
+        )),
+    }
+}
+
+/// The configuration of `elbow demo`, once its backends listen.
+pub fn load_demo(demo: &Demo, backends: &[SocketAddr]) -> Result<Config, Failure> {
+    let config = Config::demo(demo.listen, demo.admin.clone(), backends)?;
+    Ok(config.override_host(demo.host.overrides(None))?)
+}
+
+/// What a command that ends at once says: on stdout if `exit_code` is 0, else on stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The text, without the last line's end.
+    pub text: String,
+    /// 0, or [`Failure::EXIT_CODE`].
+    pub exit_code: u8,
+}
+
+/// Does `elbow check`: a summary of the file, or all of its problems.
+pub fn check(check: &Check) -> Answer {
+    let failed = |text| Answer {
+        text,
+        exit_code: Failure::EXIT_CODE,
+    };
+    match read(&check.config) {
+        Ok(config) => {
+            let text = format!("{}: no problems\n{config}", check.config.display());
+            Answer { text, exit_code: 0 }
+        }
+        Err(Failure::Configuration(problems)) => failed(problems.to_string()),
+        Err(failure @ (Failure::Usage(_) | Failure::Unreadable { .. })) => {
+            failed(format!("elbow: {failure}"))
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Config, Failure> {
+    let text = read_text(file).map_err(|error| Failure::Unreadable {
+        file: file.to_owned(),
+        error,
+    })?;
+    config::parse(&text, &file.display().to_string()).map_err(Failure::Configuration)
+}
+
+fn read_text(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let bytes = File::open(file)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
+    if bytes as u64 > FILE_BYTES_MAX {
+        let mistake = format!("longer than {FILE_BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, mistake));
+    }
+    Ok(text)
+}

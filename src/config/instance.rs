@@ -1,0 +1,214 @@
+//! Backends: `[[instance]]` names addresses, and `instances` of a load balancer uses the names.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+
+use super::problem::nearest;
+use super::read::{Field, Report, Section};
+use super::{Backend, Mistake};
+use crate::limits::BACKENDS_MAX;
+
+/// Longest instance id. AWS's own have 19 characters; ids become labels of metrics.
+const ID_BYTES_MAX: usize = 64;
+
+/// The ids that the file defines; `None` for one whose entry is wrong in another way, so that its
+/// use elsewhere is not refused as well.
+pub(super) type Instances<'t> = HashMap<&'t str, Option<Backend>>;
+
+impl Backend {
+    /// Reads an address without a name of its own: `10.0.1.8`, `10.0.1.9:9001`, `[::1]:9001`.
+    ///
+    /// `None` if `text` is no address at all, so that it may be a name.
+    fn from_address(text: &str) -> Option<Result<Self, Mistake>> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            let backend = || Self {
+                id: text.to_owned(),
+                address,
+                port: None,
+            };
+            return Some(check_address(address).map(|()| backend()));
+        }
+        text.parse::<SocketAddr>()
+            .ok()
+            .map(Self::from_socket_address)
+    }
+
+    /// The backend at `address`, named as the address is written.
+    pub(super) fn from_socket_address(address: SocketAddr) -> Result<Self, Mistake> {
+        check_address(address.ip())?;
+        if address.port() == 0 {
+            return Err("the port must be 1 to 65535".into());
+        }
+        if matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0) {
+            return Err("must be an address without a zone".into());
+        }
+        Ok(Self {
+            id: address.to_string(),
+            address: address.ip(),
+            port: Some(address.port()),
+        })
+    }
+}
+
+fn check_address(address: IpAddr) -> Result<(), Mistake> {
+    if address.is_unspecified() || address.is_multicast() {
+        return Err("must be the address of one backend".into());
+    }
+    Ok(())
+}
+
+/// Reads all `[[instance]]`.
+pub(super) fn instances<'t>(document: &mut Section<'t>, report: &mut Report<'_>) -> Instances<'t> {
+    let mut instances = Instances::new();
+    for mut section in document.sections("instance", report).unwrap_or_default() {
+        let id_field = section.required("id", report);
+        let address = section
+            .required("address", report)
+            .and_then(|field| address(&field, report));
+        let port = section.read_or("port", None, |field| field.port(report).map(Some));
+        section.finish(report);
+        let Some(id_field) = id_field else { continue };
+        let Some(id) = id_field.text(report) else {
+            continue;
+        };
+        let id_holds = id_field.parsed(check_id, report);
+        let backend = || {
+            id_holds?;
+            Some(Backend {
+                id: id.to_owned(),
+                address: address?,
+                port: port?,
+            })
+        };
+        if instances.insert(id, backend()).is_some() {
+            report.refuse(&id_field, "is the id of another instance too");
+        }
+    }
+    instances
+}
+
+fn address(field: &Field<'_>, report: &mut Report<'_>) -> Option<IpAddr> {
+    let parse = |text: &str| {
+        let address = text
+            .parse()
+            .map_err(|_| "must be an IP address such as 10.0.1.7; the port has a key of its own")?;
+        check_address(address).map(|()| address)
+    };
+    field.parsed(parse, report)
+}
+
+fn check_id(id: &str) -> Result<(), Mistake> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(is_allowed) {
+        return Err(format!("must be 1 to {ID_BYTES_MAX} of A-Z a-z 0-9 - _ .").into());
+    }
+    if id.parse::<IpAddr>().is_ok() {
+        return Err("is an address: name it in `instances` without an entry here".into());
+    }
+    Ok(())
+}
+
+/// Reads `instances` of a load balancer.
+pub(super) fn backends(
+    section: &mut Section<'_>,
+    instances: &Instances<'_>,
+    report: &mut Report<'_>,
+) -> Option<Vec<Backend>> {
+    let Some(field) = section.field("instances") else {
+        return Some(Vec::new());
+    };
+    let items = field.items(report)?;
+    if items.len() > BACKENDS_MAX {
+        report.refuse(&field, format!("names more than {BACKENDS_MAX} backends"));
+        return None;
+    }
+    let mut places = HashSet::new();
+    let mut backends = Vec::with_capacity(items.len());
+    let mut all_hold = true;
+    for item in items {
+        match backend(&item, instances, report) {
+            Some(backend) if places.insert((backend.address, backend.port)) => {
+                backends.push(backend);
+            }
+            Some(_) => {
+                report.refuse(&item, "is named twice in this load balancer");
+                all_hold = false;
+            }
+            None => all_hold = false,
+        }
+    }
+    all_hold.then_some(backends)
+}
+
+fn backend(
+    item: &Field<'_>,
+    instances: &Instances<'_>,
+    report: &mut Report<'_>,
+) -> Option<Backend> {
+    let text = item.text(report)?;
+    if let Some(instance) = instances.get(text) {
+        return instance.clone();
+    }
+    let no_such_id = || match nearest(text, instances.keys().copied()) {
+        Some(id) => format!("is no [[instance]] of this file; did you mean `{id}`?").into(),
+        None => "is neither the id of an [[instance]] nor an IP address".into(),
+    };
+    match Backend::from_address(text).unwrap_or_else(|| Err(no_such_id())) {
+        Ok(backend) => Some(backend),
+        Err(mistake) => {
+            report.refuse(item, mistake);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_backend_of_that_name() {
+        let backend = |text| {
+            Backend::from_address(text)
+                .expect("an address")
+                .expect("usable")
+        };
+        let plain = backend("10.0.1.8");
+        assert_eq!((plain.id.as_str(), plain.port), ("10.0.1.8", None));
+        let with_port = backend("[::1]:9001");
+        assert_eq!(
+            (with_port.id.as_str(), with_port.port),
+            ("[::1]:9001", Some(9001))
+        );
+        assert!(Backend::from_address("i-0a1b2c3d").is_none());
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_connect_to_is_refused() {
+        for text in [
+            "0.0.0.0",
+            "224.0.0.1",
+            "[::]:80",
+            "10.0.0.1:0",
+            "[fe80::1%3]:80",
+        ] {
+            let backend = Backend::from_address(text).expect("an address");
+            assert!(backend.is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn ids_are_short_plain_and_no_addresses() {
+        assert!(check_id("i-0a1b2c3d").is_ok());
+        for id in [
+            "",
+            "a b",
+            "a/b",
+            "10.0.1.8",
+            "é",
+            &"i".repeat(ID_BYTES_MAX + 1),
+        ] {
+            assert!(check_id(id).is_err(), "{id:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! `[[load_balancer.listener]]`, and the policies it may name.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+
+use super::problem::nearest;
+use super::read::{Field, NOT_YET, Report, Section};
+use super::{Admin, Listener, Mistake, Protocol, Stickiness};
+
+/// Longest policy name; CLB publishes none (CLB.md §3.4).
+const POLICY_NAME_BYTES_MAX: usize = 128;
+
+/// Policy names that AWS keeps for itself (CLB.md §3.4).
+const RESERVED_PREFIXES: [&str; 2] = ["ELBSecurityPolicy-", "ELBSample-"];
+
+/// Longest life of a cookie, 2^31 - 1 s (CLB.md §6).
+pub(super) const EXPIRATION_SECONDS_MAX: u32 = i32::MAX as u32;
+
+/// The policies of one load balancer by name; `None` for one whose entry is wrong in another way,
+/// so that its use by a listener is not refused as well.
+pub(super) type Policies<'t> = HashMap<&'t str, Option<Stickiness>>;
+
+/// Reads all `[[load_balancer.lb_cookie_policy]]`.
+pub(super) fn policies<'t>(section: &mut Section<'t>, report: &mut Report<'_>) -> Policies<'t> {
+    section.refuse_not_yet(&["app_cookie_policy"], report);
+    let mut policies = Policies::new();
+    for mut section in section
+        .sections("lb_cookie_policy", report)
+        .unwrap_or_default()
+    {
+        let name_field = section.required("name", report);
+        let expiration_seconds = section.read_or("expiration_seconds", None, |field| {
+            let seconds = field.integer(0..=EXPIRATION_SECONDS_MAX.into(), report)?;
+            let seconds = u32::try_from(seconds).expect("the range ends within u32");
+            Some(NonZeroU32::new(seconds))
+        });
+        section.finish(report);
+        let Some(name_field) = name_field else {
+            continue;
+        };
+        let Some(name) = name_field.text(report) else {
+            continue;
+        };
+        let name_holds = name_field.parsed(check_policy_name, report);
+        let stickiness = || {
+            name_holds?;
+            let policy = name.to_owned();
+            Some(Stickiness::Duration {
+                policy,
+                expiration_seconds: expiration_seconds?,
+            })
+        };
+        if policies.insert(name, stickiness()).is_some() {
+            report.refuse(
+                &name_field,
+                "is the name of another policy of this load balancer too",
+            );
+        }
+    }
+    policies
+}
+
+fn check_policy_name(name: &str) -> Result<(), Mistake> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if name.is_empty() || name.len() > POLICY_NAME_BYTES_MAX || !name.bytes().all(is_allowed) {
+        return Err(format!("must be 1 to {POLICY_NAME_BYTES_MAX} of A-Z a-z 0-9 -").into());
+    }
+    match RESERVED_PREFIXES
+        .iter()
+        .find(|prefix| name.starts_with(**prefix))
+    {
+        Some(prefix) => Err(format!("must not begin with {prefix}, which AWS reserves").into()),
+        None => Ok(()),
+    }
+}
+
+/// What the load balancers of a file must not take from each other.
+pub(super) struct Places {
+    /// The names of load balancers so far.
+    pub names: HashSet<String>,
+    /// Where a listener binds that names no address.
+    pub default_address: IpAddr,
+    /// The admin address, which no listener may take.
+    pub admin: Admin,
+    /// The addresses of listeners so far, and the path of each listener.
+    pub taken: HashMap<SocketAddr, String>,
+}
+
+/// Reads one `[[load_balancer.listener]]`.
+pub(super) fn listener(
+    mut section: Section<'_>,
+    policies: &Policies<'_>,
+    places: &mut Places,
+    report: &mut Report<'_>,
+) -> Option<Listener> {
+    let protocol = section
+        .required("protocol", report)
+        .and_then(|field| protocol(&field, report));
+    let instance_protocol = section.read_or("instance_protocol", Protocol::Http, |field| {
+        instance_protocol(&field, report)
+    });
+    let instance_port = section
+        .required("instance_port", report)
+        .and_then(|field| field.port(report));
+    let address = address(&mut section, places, report);
+    let stickiness = section.read_or("policies", None, |field| {
+        stickiness(&field, policies, report)
+    });
+    let behind_tls = section.read_or("behind_tls", false, |field| field.boolean(report));
+    section.refuse_not_yet(&["certificate"], report);
+    section.finish(report);
+    Some(Listener {
+        address: address?,
+        protocol: protocol?,
+        instance_protocol: instance_protocol?,
+        instance_port: instance_port?,
+        stickiness: stickiness?,
+        behind_tls: behind_tls?,
+    })
+}
+
+fn protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Protocol> {
+    match field.parsed(Protocol::parse, report)? {
+        Protocol::Http => Some(Protocol::Http),
+        Protocol::Https => {
+            let mistake = format!("{NOT_YET}; behind a TLS terminator use HTTP and behind_tls");
+            report.refuse(field, mistake);
+            None
+        }
+        Protocol::Tcp | Protocol::Ssl => {
+            report.refuse(field, NOT_YET);
+            None
+        }
+    }
+}
+
+fn instance_protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Protocol> {
+    match field.parsed(Protocol::parse, report)? {
+        Protocol::Http => Some(Protocol::Http),
+        Protocol::Https => {
+            report.refuse(field, NOT_YET);
+            None
+        }
+        Protocol::Tcp | Protocol::Ssl => {
+            report.refuse(field, "an HTTP listener speaks HTTP to its backends");
+            None
+        }
+    }
+}
+
+/// Reads `address` and `port`, and takes the place if it is free.
+fn address(
+    section: &mut Section<'_>,
+    places: &mut Places,
+    report: &mut Report<'_>,
+) -> Option<SocketAddr> {
+    let ip = section.read_or("address", places.default_address, |field| {
+        field.ip_address(report)
+    });
+    let port_field = section.required("port", report)?;
+    let port = port_field.integer(0..=u16::MAX.into(), report)?;
+    let port = u16::try_from(port).expect("the range ends with u16");
+    let address = SocketAddr::new(ip?, port);
+    if places.admin.clashes_with(address) {
+        report.refuse(
+            &port_field,
+            format!("{address} takes the admin address too"),
+        );
+        return None;
+    }
+    // With port 0 the kernel picks another one for each listener.
+    if port != 0 {
+        if let Some(other) = places.taken.get(&address) {
+            report.refuse(&port_field, format!("{address} is taken by {other}"));
+            return None;
+        }
+        places.taken.insert(address, section.path().to_owned());
+    }
+    Some(address)
+}
+
+/// Reads `policies`: at most one, since all there are so far are about stickiness.
+fn stickiness(
+    field: &Field<'_>,
+    policies: &Policies<'_>,
+    report: &mut Report<'_>,
+) -> Option<Option<Stickiness>> {
+    let items = field.items(report)?;
+    if items.len() > 1 {
+        report.refuse(field, "a listener has at most one stickiness policy");
+        return None;
+    }
+    let Some(item) = items.first() else {
+        return Some(None);
+    };
+    let name = item.text(report)?;
+    if let Some(policy) = policies.get(name) {
+        return policy.clone().map(Some);
+    }
+    let mistake = match nearest(name, policies.keys().copied()) {
+        Some(known) => {
+            format!("is no policy of this load balancer; did you mean `{known}`?")
+        }
+        None => "is no policy of this load balancer".to_owned(),
+    };
+    report.refuse(item, mistake);
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policy_names_are_plain_and_not_those_of_aws() {
+        assert!(check_policy_name("my-duration-cookie-policy").is_ok());
+        assert!(check_policy_name("ELBSecurity").is_ok());
+        let long = "p".repeat(POLICY_NAME_BYTES_MAX + 1);
+        for name in [
+            "",
+            "a_b",
+            "a b",
+            "ELBSample-x",
+            "ELBSecurityPolicy-2016-08",
+            &long,
+        ] {
+            assert!(check_policy_name(name).is_err(), "{name:?} was taken");
+        }
+    }
+}

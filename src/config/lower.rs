@@ -1,0 +1,87 @@
+//! From the text of a file to a [`Config`], in one pass that notes every problem.
+
+use std::collections::{HashMap, HashSet};
+
+use toml::de::DeTable;
+
+use super::host::{ANY_ADDRESS, admin, host};
+use super::instance::instances;
+use super::listener::Places;
+use super::load_balancer::load_balancer;
+use super::read::{NOT_YET, Report, Section};
+use super::{Admin, Config, LoadBalancer, Problem, Problems};
+use crate::limits::LOAD_BALANCERS_MAX;
+
+/// Reads a configuration.
+///
+/// `file_name` is only what problems are reported under. Either the whole text holds, or every
+/// problem of it comes back; if it is not TOML, that is the one problem.
+pub fn parse(text: &str, file_name: &str) -> Result<Config, Problems> {
+    let mut report = Report::new(text);
+    let config = match DeTable::parse(text) {
+        Ok(document) => config(Section::document(&document), &mut report),
+        Err(error) => {
+            let start = error.span().map_or(0, |span| span.start);
+            report.refuse_key(
+                start,
+                String::new(),
+                format!("not TOML: {}", error.message()),
+            );
+            None
+        }
+    };
+    let problems: Vec<Problem> = report.into_problems();
+    if problems.is_empty() {
+        Ok(config.expect("what is missing has been noted as a problem"))
+    } else {
+        Err(Problems::new(file_name, problems))
+    }
+}
+
+fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> {
+    profile(&mut document, report);
+    let host = host(&mut document, report);
+    let admin = admin(&mut document, report);
+    let instances = instances(&mut document, report);
+    let mut places = Places {
+        default_address: host.as_ref().map_or(ANY_ADDRESS, |(_, address)| *address),
+        admin: admin.clone().unwrap_or(Admin { listen: None }),
+        names: HashSet::new(),
+        taken: HashMap::new(),
+    };
+    let sections = document.sections("load_balancer", report);
+    match sections.as_ref().map(Vec::len) {
+        Some(0) => document.refuse(report, "no [[load_balancer]]: nothing would be served"),
+        Some(count) if count > LOAD_BALANCERS_MAX => {
+            document.refuse(
+                report,
+                format!("more than {LOAD_BALANCERS_MAX} load balancers"),
+            );
+        }
+        Some(_) | None => {}
+    }
+    let load_balancers: Vec<Option<LoadBalancer>> = sections
+        .unwrap_or_default()
+        .into_iter()
+        .map(|section| load_balancer(section, &instances, &mut places, report))
+        .collect();
+    document.refuse_not_yet(&["cluster"], report);
+    document.finish(report);
+    Some(Config {
+        host: host?.0,
+        admin: admin?,
+        load_balancers: load_balancers.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+/// Reads `profile`, which has one value so far.
+fn profile(document: &mut Section<'_>, report: &mut Report<'_>) {
+    let Some(field) = document.field("profile") else {
+        return;
+    };
+    match field.text(report) {
+        Some("clb") | None => {}
+        Some("modern") => report.refuse(&field, NOT_YET),
+        Some(_) => report.refuse(&field, "must be \"clb\""),
+    }
+}

@@ -1,0 +1,547 @@
+//! Whole files: what is taken, and that every problem is named where it is.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::{BACKENDS_MAX, LISTENERS_MAX};
+
+/// Every key that this version serves.
+const FULL: &str = r#"
+profile = "clb"
+
+[host]
+cores = "0-1,3"
+pin = false
+driver = "epoll"
+address = "10.0.0.1"
+state_dir = "/var/lib/elbow"
+shutdown_timeout = "500ms"
+
+[admin]
+listen = "127.0.0.1:9999"
+
+[[instance]]
+id = "i-0a1b2c3d"
+address = "10.0.1.7"
+[[instance]]
+id = "i-1111"
+address = "10.0.1.6"
+port = 9001
+
+[[load_balancer]]
+name = "my-loadbalancer"
+instances = ["i-0a1b2c3d", "i-1111", "10.0.1.8", "[::1]:9001"]
+  [load_balancer.health_check]
+  target = "HTTP:8080/ping"
+  interval = 10
+  timeout = "250ms"
+  unhealthy_threshold = 3
+  healthy_threshold = 4
+  [[load_balancer.lb_cookie_policy]]
+  name = "my-duration-cookie-policy"
+  expiration_seconds = 60
+  [[load_balancer.lb_cookie_policy]]
+  name = "browser"
+  [[load_balancer.listener]]
+  protocol = "HTTP"
+  port = 80
+  instance_protocol = "http"
+  instance_port = 8080
+  policies = ["my-duration-cookie-policy"]
+  behind_tls = true
+  [[load_balancer.listener]]
+  protocol = "http"
+  address = "::1"
+  port = 0
+  instance_port = 8081
+  policies = ["browser"]
+  [load_balancer.attributes]
+  idle_timeout = 4000
+  cors_cookie_name = "both"
+"#;
+
+/// The least that a file must say, with `listener` within its listener and `rest` after it.
+fn small(listener: &str, rest: &str) -> String {
+    format!(
+        "[[load_balancer]]\nname = \"a\"\n[[load_balancer.listener]]\nprotocol = \"HTTP\"\n\
+         port = 8080\ninstance_port = 80\n{listener}\n{rest}\n"
+    )
+}
+
+/// Each problem as `line key`, or `line key = value`.
+fn problems(text: &str) -> Vec<String> {
+    let problems = parse(text, "elbow.toml").expect_err("a problem was expected");
+    let place = |problem: &Problem| match &problem.value {
+        Some(value) => format!("{} {} = {value}", problem.line, problem.key),
+        None => format!("{} {}", problem.line, problem.key),
+    };
+    problems.list().iter().map(place).collect()
+}
+
+/// The clause of the one problem that `text` has.
+fn only_mistake(text: &str) -> String {
+    let problems = parse(text, "elbow.toml").expect_err("a problem was expected");
+    assert_eq!(problems.list().len(), 1, "{problems}");
+    problems.list()[0].mistake.to_string()
+}
+
+#[test]
+fn every_key_of_this_version_arrives() {
+    let config = parse(FULL, "elbow.toml").expect("the file holds");
+    let host = Host {
+        cores: Cores::List(vec![0, 1, 3]),
+        pin: false,
+        driver: Driver::Epoll,
+        state_dir: Some(PathBuf::from("/var/lib/elbow")),
+        shutdown_timeout: Duration::from_millis(500),
+    };
+    assert_eq!(config.host, host);
+    assert_eq!(
+        config.admin.listen,
+        Some(SocketAddr::from(([127, 0, 0, 1], 9999)))
+    );
+    let [balancer] = &config.load_balancers[..] else {
+        panic!("one load balancer")
+    };
+    assert_eq!(balancer.name, "my-loadbalancer");
+    let backends: Vec<String> = balancer.backends.iter().map(Backend::to_string).collect();
+    let expected = [
+        "i-0a1b2c3d=10.0.1.7",
+        "i-1111=10.0.1.6:9001",
+        "10.0.1.8",
+        "[::1]:9001",
+    ];
+    assert_eq!(backends, expected);
+    let check = HealthCheck {
+        target: Target {
+            protocol: Protocol::Http,
+            port: 8080,
+            path: "/ping".to_owned(),
+        },
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_millis(250),
+        unhealthy_threshold: 3,
+        healthy_threshold: 4,
+    };
+    assert_eq!(balancer.health_check, check);
+    let attributes = Attributes {
+        idle_timeout: Duration::from_secs(4000),
+        cors_cookie_name: CorsCookieName::Both,
+    };
+    assert_eq!(balancer.attributes, attributes);
+    let first = Listener {
+        address: SocketAddr::from(([10, 0, 0, 1], 80)),
+        protocol: Protocol::Http,
+        instance_protocol: Protocol::Http,
+        instance_port: 8080,
+        stickiness: Some(Stickiness::Duration {
+            policy: "my-duration-cookie-policy".to_owned(),
+            expiration_seconds: NonZeroU32::new(60),
+        }),
+        behind_tls: true,
+    };
+    let second = Listener {
+        address: "[::1]:0".parse().expect("an address"),
+        instance_port: 8081,
+        stickiness: Some(Stickiness::Duration {
+            policy: "browser".to_owned(),
+            expiration_seconds: None,
+        }),
+        behind_tls: false,
+        ..first.clone()
+    };
+    assert_eq!(balancer.listeners, [first, second]);
+}
+
+#[test]
+fn what_is_absent_has_the_defaults_of_clb() {
+    let config = parse(&small("", ""), "elbow.toml").expect("the file holds");
+    assert_eq!(config.host, Host::default());
+    assert_eq!(config.admin, Admin::default());
+    let balancer = &config.load_balancers[0];
+    assert!(balancer.backends.is_empty());
+    assert_eq!(
+        balancer.listeners[0].address,
+        SocketAddr::from(([0, 0, 0, 0], 8080))
+    );
+    assert_eq!(balancer.listeners[0].stickiness, None);
+    assert_eq!(balancer.attributes, Attributes::default());
+    let check = &balancer.health_check;
+    assert_eq!(check.target.to_string(), "TCP:80");
+    assert_eq!(check.interval, Duration::from_secs(30));
+    assert_eq!(check.timeout, Duration::from_secs(5));
+    assert_eq!(
+        (check.unhealthy_threshold, check.healthy_threshold),
+        (2, 10)
+    );
+}
+
+#[test]
+fn five_mistakes_are_named_at_once_where_they_are() {
+    let text = r#"[host]
+cores = "3-0"
+drivr = "auto"
+
+[[load_balancer]]
+name = "shop"
+instances = ["10.0.1.8", "i-missing"]
+[load_balancer.health_check]
+interval = 3
+[[load_balancer.listener]]
+protocol = "HTTP"
+port = 70000
+instance_port = 8080
+"#;
+    let report = parse(text, "elbow.toml")
+        .expect_err("five problems")
+        .to_string();
+    let expected = "\
+elbow.toml:2: host.cores = \"3-0\": the range 3-0 runs backwards
+elbow.toml:3: host.drivr: is not a key here; did you mean `driver`?
+elbow.toml:7: load_balancer[0].instances[1] = \"i-missing\": \
+is neither the id of an [[instance]] nor an IP address
+elbow.toml:9: load_balancer[0].health_check.interval = 3: \
+must be 5 to 300 seconds, or text from \"50ms\" to \"300s\"
+elbow.toml:12: load_balancer[0].listener[0].port = 70000: must be 0 to 65535
+5 problems";
+    assert_eq!(report, expected);
+}
+
+#[test]
+fn text_that_is_not_toml_is_one_problem_with_its_line() {
+    assert_eq!(problems("[host]\npin = \n"), ["2 "]);
+    assert_eq!(problems("[host]\npin = true\npin = true\n"), ["3 "]);
+    assert!(only_mistake("\n[host").starts_with("not TOML: "));
+}
+
+#[test]
+fn a_file_that_serves_nothing_is_refused() {
+    assert_eq!(problems(""), ["1 "]);
+    assert_eq!(
+        problems("[[load_balancer]]\nname = \"a\"\n"),
+        ["1 load_balancer[0]"]
+    );
+}
+
+#[test]
+fn missing_keys_are_named_with_the_line_of_their_section() {
+    let text = "\n[[load_balancer]]\n\n[[load_balancer.listener]]\n[[instance]]\n";
+    let expected = [
+        "2 load_balancer[0].name",
+        "4 load_balancer[0].listener[0].protocol",
+        "4 load_balancer[0].listener[0].instance_port",
+        "4 load_balancer[0].listener[0].port",
+        "5 instance[0].id",
+        "5 instance[0].address",
+    ];
+    assert_eq!(problems(text), expected);
+}
+
+#[test]
+fn unknown_keys_are_found_in_every_section() {
+    let rest = "x = 1\n[load_balancer.health_check]\nx = 1\n[load_balancer.attributes]\nx = 1\n\
+                [[load_balancer.lb_cookie_policy]]\nname = \"p\"\nx = 1\n\
+                [[instance]]\nid = \"i\"\naddress = \"10.0.0.1\"\nx = 1\n\
+                [host]\nx = 1\n[admin]\nx = 1\n[x]\n";
+    let expected = [
+        "8 load_balancer[0].listener[0].x",
+        "10 load_balancer[0].health_check.x",
+        "12 load_balancer[0].attributes.x",
+        "15 load_balancer[0].lb_cookie_policy[0].x",
+        "19 instance[0].x",
+        "21 host.x",
+        "23 admin.x",
+        "24 x",
+    ];
+    assert_eq!(problems(&small("", rest)), expected);
+    let unlike = only_mistake(&small("", "[admin]\nzzzzzzzz = 1"));
+    assert_eq!(unlike, "is not a key here; the keys are listen");
+}
+
+#[test]
+fn what_comes_later_is_told_from_what_is_unknown() {
+    for text in [
+        small("certificate = \"/site.pem\"", ""),
+        small("instance_protocol = \"HTTPS\"", ""),
+        small("", "[[load_balancer.app_cookie_policy]]\nname = \"a\""),
+        small("", "[load_balancer.attributes]\nconnection_draining = 300"),
+        small("", "[load_balancer.attributes]\naccess_log = \"-\""),
+        small("", "[load_balancer.attributes]\ncross_zone = true"),
+        small("", "[load_balancer.attributes]\ndesync_mode = \"monitor\""),
+        small("", "[cluster]\nlisten = \"10.0.0.5:7946\""),
+        small("", "[[admin.credential]]\naccess_key_id = \"A\""),
+        format!("profile = \"modern\"\n{}", small("", "")),
+        small("", "").replace("HTTP", "TCP"),
+        small("", "").replace("HTTP", "SSL"),
+        small("", "").replace("HTTP", "HTTPS"),
+    ] {
+        let mistake = only_mistake(&text);
+        assert!(
+            mistake.starts_with("is not available in this version"),
+            "{text}: {mistake}"
+        );
+    }
+}
+
+#[test]
+fn an_http_listener_does_not_speak_tcp_to_its_backends() {
+    let mistake = only_mistake(&small("instance_protocol = \"TCP\"", ""));
+    assert_eq!(mistake, "an HTTP listener speaks HTTP to its backends");
+}
+
+#[test]
+fn a_wrong_kind_of_value_is_quoted_as_written() {
+    let rest = "[host]\npin = \"yes\"\ncores = 4\naddress = \"10.0.0.1:80\"\n\
+                shutdown_timeout = 1.5\nstate_dir = [\n1]\n";
+    let expected = [
+        "9 host.pin = \"yes\"",
+        "10 host.cores = 4",
+        "11 host.address = \"10.0.0.1:80\"",
+        "12 host.shutdown_timeout = 1.5",
+        "13 host.state_dir = [...",
+    ];
+    assert_eq!(problems(&small("", rest)), expected);
+    let long = format!("[host]\ndriver = \"{}\"", "é".repeat(200));
+    let quoted = problems(&small("", &long));
+    assert!(
+        quoted[0].ends_with("é...") && quoted[0].len() < 160,
+        "{quoted:?}"
+    );
+}
+
+#[test]
+fn brackets_of_the_wrong_number_are_explained() {
+    let single = "[load_balancer]\nname = \"a\"\n";
+    assert!(only_mistake(single).contains("[[load_balancer]]"));
+    assert!(only_mistake(&small("", "[[host]]\npin = true")).contains("[host]"));
+    assert_eq!(problems("load_balancer = 3"), ["1 load_balancer = 3"]);
+    assert_eq!(problems("load_balancer = [3]"), ["1 load_balancer[0] = 3"]);
+}
+
+#[test]
+fn numbers_outside_their_range_are_refused_at_both_ends() {
+    let check = "[load_balancer.health_check]\n";
+    let attributes = "[load_balancer.attributes]\n";
+    let policy = "[[load_balancer.lb_cookie_policy]]\nname = \"p\"\n";
+    for (section, taken, refused) in [
+        (check, "interval = 300", "interval = 301"),
+        (
+            check,
+            "interval = \"60ms\"\ntimeout = \"50ms\"",
+            "interval = \"40ms\"",
+        ),
+        (check, "timeout = 2", "timeout = 1"),
+        (
+            check,
+            "interval = 61\ntimeout = 60",
+            "interval = 100\ntimeout = 61",
+        ),
+        (check, "unhealthy_threshold = 2", "unhealthy_threshold = 1"),
+        (
+            check,
+            "unhealthy_threshold = 10",
+            "unhealthy_threshold = 11",
+        ),
+        (check, "healthy_threshold = 2", "healthy_threshold = -2"),
+        (
+            check,
+            "healthy_threshold = 0xa",
+            "healthy_threshold = 99999999999999999999",
+        ),
+        (attributes, "idle_timeout = 1", "idle_timeout = 0"),
+        (attributes, "idle_timeout = \"60s\"", "idle_timeout = 4001"),
+        (policy, "expiration_seconds = 0", "expiration_seconds = -1"),
+        (
+            policy,
+            "expiration_seconds = 2147483647",
+            "expiration_seconds = 2147483648",
+        ),
+        ("[host]\n", "shards = 1", "shards = 0"),
+        ("[host]\n", "shards = 1024", "shards = 1025"),
+        (
+            "[host]\n",
+            "shutdown_timeout = 0",
+            "shutdown_timeout = \"2h\"",
+        ),
+    ] {
+        let text = |keys: &str| small("", &format!("{section}{keys}"));
+        assert!(parse(&text(taken), "a").is_ok(), "{taken} was refused");
+        assert_eq!(problems(&text(refused)).len(), 1, "{refused}");
+    }
+}
+
+#[test]
+fn a_check_must_end_before_the_next_begins() {
+    let check = |keys: &str| small("", &format!("[load_balancer.health_check]\n{keys}"));
+    assert!(parse(&check("interval = 6"), "a").is_ok());
+    let mistake = only_mistake(&check("interval = 5"));
+    assert_eq!(
+        mistake,
+        "the timeout, 5s, must be shorter than the interval, 5s"
+    );
+    // One problem: a timeout that is refused is not compared as well.
+    assert_eq!(problems(&check("interval = 5\ntimeout = 90")).len(), 1);
+}
+
+#[test]
+fn cores_and_shards_exclude_each_other() {
+    let expected = ["10 host.shards = 2"];
+    assert_eq!(
+        problems(&small("", "[host]\ncores = \"0-1\"\nshards = 2")),
+        expected
+    );
+}
+
+#[test]
+fn a_listener_names_at_most_one_policy_that_exists() {
+    let policies = "[[load_balancer.lb_cookie_policy]]\nname = \"day\"\n\
+                    [[load_balancer.lb_cookie_policy]]\nname = \"week\"\n";
+    assert!(parse(&small("policies = []", policies), "a").is_ok());
+    assert!(parse(&small("policies = [\"day\"]", policies), "a").is_ok());
+    let near = only_mistake(&small("policies = [\"days\"]", policies));
+    assert_eq!(
+        near,
+        "is no policy of this load balancer; did you mean `day`?"
+    );
+    let two = small("policies = [\"day\", \"week\"]", policies);
+    assert_eq!(
+        problems(&two),
+        ["7 load_balancer[0].listener[0].policies = [\"day\", \"week\"]"]
+    );
+}
+
+#[test]
+fn a_wrong_policy_or_instance_is_not_refused_again_where_it_is_used() {
+    let policy = "[[load_balancer.lb_cookie_policy]]\nname = \"a_b\"\n";
+    let text = small("policies = [\"a_b\"]", policy);
+    assert_eq!(
+        problems(&text),
+        ["9 load_balancer[0].lb_cookie_policy[0].name = \"a_b\""]
+    );
+    let instance = "[[instance]]\nid = \"i-1\"\naddress = \"localhost\"\n";
+    let text = small("", instance).replace("name = \"a\"", "name = \"a\"\ninstances = [\"i-1\"]");
+    assert_eq!(problems(&text), ["11 instance[0].address = \"localhost\""]);
+}
+
+#[test]
+fn names_are_unique_where_they_must_be() {
+    let policies = "[[load_balancer.lb_cookie_policy]]\nname = \"p\"\n".repeat(2);
+    let expected = ["11 load_balancer[0].lb_cookie_policy[1].name = \"p\""];
+    assert_eq!(problems(&small("", &policies)), expected);
+    let instances = "[[instance]]\nid = \"i\"\naddress = \"10.0.0.1\"\n".repeat(2);
+    assert_eq!(
+        problems(&small("", &instances)),
+        ["12 instance[1].id = \"i\""]
+    );
+    let second = small("", "").replace("8080", "8081");
+    let twins = small("", &second);
+    assert_eq!(problems(&twins), ["9 load_balancer[1].name = \"a\""]);
+}
+
+#[test]
+fn a_backend_is_named_once_under_whatever_name() {
+    let rest = "[[instance]]\nid = \"i-one\"\naddress = \"10.0.0.1\"\n";
+    let list = |list: &str| {
+        small("", rest).replace("name = \"a\"", &format!("name = \"a\"\ninstances = {list}"))
+    };
+    assert!(parse(&list("[\"i-one\", \"10.0.0.1:81\"]"), "a").is_ok());
+    let expected = ["3 load_balancer[0].instances[1] = \"10.0.0.1\""];
+    assert_eq!(problems(&list("[\"i-one\", \"10.0.0.1\"]")), expected);
+    let near = only_mistake(&list("[\"i-onne\"]"));
+    assert_eq!(
+        near,
+        "is no [[instance]] of this file; did you mean `i-one`?"
+    );
+}
+
+#[test]
+fn an_address_and_port_belong_to_one_listener() {
+    let second = |port: u16| {
+        let keys = format!("port = {port}\ninstance_port = 80\nprotocol = \"HTTP\"\n");
+        small("", &format!("[[load_balancer.listener]]\n{keys}"))
+    };
+    assert!(parse(&second(8081), "a").is_ok());
+    assert_eq!(
+        problems(&second(8080)),
+        ["9 load_balancer[0].listener[1].port = 8080"]
+    );
+    assert_eq!(
+        problems(&second(9090)),
+        ["9 load_balancer[0].listener[1].port = 9090"]
+    );
+    let any_port = second(0).replace("8080", "0");
+    assert!(parse(&any_port, "a").is_ok());
+}
+
+#[test]
+fn lists_end_at_their_bounds() {
+    let listener = |port: usize| {
+        format!(
+            "[[load_balancer.listener]]\nport = {port}\ninstance_port = 80\nprotocol = \"HTTP\"\n"
+        )
+    };
+    let listeners = |count: usize| (10_000..10_000 + count).map(listener).collect::<String>();
+    assert!(parse(&small("", &listeners(LISTENERS_MAX - 1)), "a").is_ok());
+    let mistake = only_mistake(&small("", &listeners(LISTENERS_MAX)));
+    assert_eq!(mistake, format!("more than {LISTENERS_MAX} listeners"));
+
+    let backends = |count: usize| {
+        let one = |index: usize| format!("\"10.1.{}.{}\",", index / 250, index % 250 + 1);
+        let list: String = (0..count).map(one).collect();
+        small("", "").replace(
+            "name = \"a\"",
+            &format!("name = \"a\"\ninstances = [{list}]"),
+        )
+    };
+    assert!(parse(&backends(BACKENDS_MAX), "a").is_ok());
+    let mistake = only_mistake(&backends(BACKENDS_MAX + 1));
+    assert_eq!(mistake, format!("names more than {BACKENDS_MAX} backends"));
+}
+
+#[test]
+fn a_summary_says_what_the_file_says() {
+    let summary = parse(FULL, "elbow.toml")
+        .expect("the file holds")
+        .to_string();
+    let expected = "\
+shards on 0-1,3, not pinned
+admin address 127.0.0.1:9999
+cookie keys in /var/lib/elbow
+load balancer my-loadbalancer
+  HTTP 10.0.0.1:80 to HTTP 8080, behind TLS, sticky for 60 s (my-duration-cookie-policy)
+  HTTP [::1]:0 to HTTP 8081, sticky for the browser session (browser)
+  backends: i-0a1b2c3d=10.0.1.7 i-1111=10.0.1.6:9001 10.0.1.8 [::1]:9001
+  checked by HTTP:8080/ping every 10s, timeout 250ms, out after 3 failures, back after 4 successes";
+    assert_eq!(summary, expected);
+}
+
+proptest! {
+    /// `parse` relies on it that whatever is left out or wrong has been noted.
+    #[test]
+    fn a_damaged_file_is_read_or_refused_with_a_place_in_it(
+        line in 0..FULL.lines().count(),
+        value in prop_oneof![
+            Just(""), Just("-1"), Just("[]"), Just("[[]]"), Just("{}"), Just("\"\""), Just("é"),
+            Just("1979-05-27"), Just("nan"), Just("true"), Just("[{}, 1]"), Just("\"10.0.1.8\""),
+        ],
+    ) {
+        let damage = |written: &str| match written.split_once('=') {
+            Some((key, _)) => format!("{key}= {value}\n"),
+            None => "\n".to_owned(),
+        };
+        let damaged: String = FULL
+            .lines()
+            .enumerate()
+            .map(|(index, text)| if index == line { damage(text) } else { format!("{text}\n") })
+            .collect();
+        if let Err(problems) = parse(&damaged, "elbow.toml") {
+            let lines = 1..=damaged.lines().count() + 1;
+            prop_assert!(problems.list().iter().all(|problem| lines.contains(&problem.line)));
+        }
+    }
+}

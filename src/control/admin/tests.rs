@@ -1,0 +1,278 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::health::Outcome;
+use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
+use crate::state::{Command, State};
+
+const ABOUT: About = About {
+    version: "9.8.7",
+    own_answers: &["bad_request", "no_backend"],
+    verdicts: &["none", "valid", "down", "invalid"],
+};
+
+/// An admin address over a state with one load balancer of two listeners and two backends, of
+/// which `i-1` is in service.
+struct Bench {
+    address: SocketAddr,
+    link: Arc<Link>,
+    counts: Arc<ControlLine>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let web = load_balancer(
+            "web",
+            vec![listener(8080, Some(sticky(60))), listener(9090, None)],
+            vec![
+                backend("i-1", Ipv4Addr::LOCALHOST, None),
+                backend("i-2", Ipv4Addr::LOCALHOST, None),
+            ],
+        );
+        let listen = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1)); 2];
+        let mut state = State::new(&config(vec![web]), &listen, 2);
+        let outcome = Outcome::Success;
+        state.apply(Command::Checked {
+            load_balancer: "web".into(),
+            backend: "i-1".into(),
+            outcome,
+        });
+        let (link, _reports) = Link::new(state.snapshot(), 2);
+        let (_, health) = watch::channel(Arc::from(state.health()));
+        let counts = Arc::new(ControlLine::default());
+        let admin = Admin::new(Arc::clone(&link), health, Arc::clone(&counts), ABOUT);
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("loopback is there");
+        let address = socket.local_addr().expect("it is bound");
+        tokio::spawn(admin.serve(socket));
+        Self {
+            address,
+            link,
+            counts,
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address)
+            .await
+            .expect("admin listens")
+    }
+
+    /// The whole answer to a request with this first line.
+    async fn ask(&self, request_line: &str) -> String {
+        let request = format!("{request_line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        self.send(request.as_bytes()).await
+    }
+
+    async fn send(&self, request: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(request).await.expect("admin reads");
+        let mut answer = String::new();
+        stream
+            .read_to_string(&mut answer)
+            .await
+            .expect("admin answers");
+        answer
+    }
+}
+
+#[tokio::test]
+async fn healthz_tells_a_draining_process_from_a_serving_one() {
+    let bench = Bench::new().await;
+    let answer = bench.ask("GET /healthz").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nok\n"),
+        "{answer}"
+    );
+    bench.link.begin_drain();
+    let answer = bench.ask("GET /healthz").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\ndraining\n"));
+}
+
+#[tokio::test]
+async fn backends_are_json_rows_with_live_counts() {
+    let bench = Bench::new().await;
+    for shard in 0..2 {
+        let snapshot = bench.link.snapshot.load();
+        snapshot.routes[0].backends[0]
+            .counts
+            .line(shard)
+            .outstanding
+            .add(2);
+    }
+    let answer = bench.ask("GET /v1/backends").await;
+    let (head, body) = answer.split_once("\r\n\r\n").expect("there is a head");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    let rows: serde_json::Value = serde_json::from_str(body).expect("it is JSON");
+    let expected = serde_json::json!([
+        {
+            "load_balancer": "web", "backend": "i-1", "state": "InService", "reason_code": "N/A",
+            "description": "N/A", "life": 1, "outstanding": 4
+        },
+        {
+            "load_balancer": "web", "backend": "i-2", "state": "OutOfService",
+            "reason_code": "ELB", "description": "Instance registration is still in progress.",
+            "life": 0, "outstanding": 0
+        },
+    ]);
+    assert_eq!(rows, expected);
+}
+
+#[tokio::test]
+async fn metrics_sum_shards_and_count_each_load_balancer_once() {
+    let bench = Bench::new().await;
+    let snapshot = bench.link.snapshot.load_full();
+    for shard in 0..2 {
+        bench.link.shards.line(shard).accepted.add(5 + shard as u64);
+        let line = snapshot.routes[0].counts.line(shard);
+        line.requests.add(10);
+        line.verdicts[1].add(3);
+        line.own_answers[1].add(1);
+        snapshot.routes[0].backends[0].counts.line(shard).responses[1].add(7);
+    }
+    bench.counts.checks_failed.add(4);
+    let answer = bench.ask("GET /metrics").await;
+    assert!(
+        answer.contains("content-type: application/openmetrics-text"),
+        "{answer}"
+    );
+    for line in [
+        r#"elbow_build_info{version="9.8.7"} 1"#,
+        "elbow_snapshot_epoch 2",
+        "elbow_draining 0",
+        "elbow_checks_failed_total 4",
+        r#"elbow_connections_accepted_total{shard="0"} 5"#,
+        r#"elbow_connections_accepted_total{shard="1"} 6"#,
+        r#"elbow_requests_total{load_balancer="web"} 20"#,
+        r#"elbow_sticky_verdicts_total{load_balancer="web",verdict="valid"} 6"#,
+        r#"elbow_own_answers_total{load_balancer="web",reason="no_backend"} 2"#,
+        r#"elbow_backend_responses_total{load_balancer="web",backend="i-1",class="2xx"} 14"#,
+        r#"elbow_backend_in_service{load_balancer="web",backend="i-1"} 1"#,
+        r#"elbow_backend_in_service{load_balancer="web",backend="i-2"} 0"#,
+        "# EOF",
+    ] {
+        let times = answer.lines().filter(|&seen| seen == line).count();
+        assert_eq!(times, 1, "{line} in\n{answer}");
+    }
+}
+
+#[tokio::test]
+async fn every_metric_has_one_type_one_help_and_the_prefix() {
+    let bench = Bench::new().await;
+    let answer = bench.ask("GET /metrics").await;
+    let mut names: Vec<_> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    assert!(
+        names.len() > 30 && names.iter().all(|name| name.starts_with("elbow_")),
+        "{names:?}"
+    );
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "a name appears twice");
+    assert_eq!(
+        answer
+            .lines()
+            .filter(|line| line.starts_with("# HELP "))
+            .count(),
+        count
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_answered_with_those_that_are_known() {
+    let bench = Bench::new().await;
+    let answer = bench.ask("GET /metric").await;
+    assert!(answer.starts_with("HTTP/1.1 404 "));
+    for path in ["/metrics", "/healthz", "/v1/backends"] {
+        assert!(answer.contains(path), "{path} is not told in\n{answer}");
+    }
+    assert!(
+        bench
+            .ask("DELETE /v1/backends")
+            .await
+            .starts_with("HTTP/1.1 405 ")
+    );
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_bound_is_refused() {
+    let bench = Bench::new().await;
+    let mut stream = bench.connect().await;
+    let head = format!(
+        "GET /metrics HTTP/1.1\r\nx: {}",
+        "y".repeat(limits::ADMIN_HEAD_BYTES_MAX)
+    );
+    // Exactly what fits into the buffer: more would be unread, and the close a reset.
+    stream
+        .write_all(&head.as_bytes()[..limits::ADMIN_HEAD_BYTES_MAX])
+        .await
+        .expect("admin reads");
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .await
+        .expect("admin answers");
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_is_not_waited_for() {
+    let bench = Bench::new().await;
+    let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+    let answer = bench.send(request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_are_closed_and_counted() {
+    let bench = Bench::new().await;
+    let mut held = Vec::new();
+    for _ in 0..limits::ADMIN_CONNECTIONS_MAX {
+        held.push(bench.connect().await);
+    }
+    let mut surplus = bench.connect().await;
+    assert_eq!(
+        surplus
+            .read(&mut [0; 1])
+            .await
+            .expect("it is closed in order"),
+        0
+    );
+    assert_eq!(bench.counts.admin_connections_refused.value(), 1);
+
+    // A place is free again once its connection is gone.
+    let mut last = held.pop().expect("some are held");
+    last.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await
+        .expect("admin reads");
+    let mut answer = String::new();
+    last.read_to_string(&mut answer)
+        .await
+        .expect("admin answers");
+    drop(last);
+    tokio::task::yield_now().await;
+    assert!(bench.ask("GET /healthz").await.ends_with("ok\n"));
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_in_time() {
+    let bench = Bench::new().await;
+    let mut stream = bench.connect().await;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .expect("admin reads");
+    let mut answer = vec![0; 1024];
+    assert!(stream.read(&mut answer).await.expect("admin answers") > 0);
+    tokio::time::pause();
+    let limit = limits::ADMIN_HEAD_TIMEOUT + Duration::from_secs(1);
+    let rest = tokio::time::timeout(limit, stream.read_to_end(&mut answer)).await;
+    rest.expect("it was closed in time").expect("in order");
+}

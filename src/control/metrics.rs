@@ -1,0 +1,226 @@
+//! `/metrics`: the reading of the shards' counters at each scrape.
+//!
+//! Not here: the names (`table.rs`) and the counting (`state/load.rs`, written by the shards).
+//! Invariants: a scrape only loads, so it disturbs no shard; labels come from the configuration and
+//! from fixed lists, never from requests.
+
+mod table;
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::registry::Registry;
+
+use self::table::{
+    BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CLASSES, DRAINING, EPOCH,
+    OF_BACKEND, OWN_ANSWERS, RESPONSES, VERDICTS,
+};
+use crate::state::{Backend, ControlLine, LoadBalancerLine, Route, Snapshot};
+use crate::sys::{Link, Phase};
+
+/// What [`Metrics::scrape`] returns.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What this build calls things.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// The version of elbow.
+    pub version: &'static str,
+    /// Labels of [`LoadBalancerLine::own_answers`], by index; at most as many.
+    pub own_answers: &'static [&'static str],
+    /// Labels of [`LoadBalancerLine::verdicts`], by index; at most as many.
+    pub verdicts: &'static [&'static str],
+}
+
+/// Everything that `/metrics` tells.
+pub(super) struct Metrics(Registry);
+
+impl Metrics {
+    pub(super) fn new(link: Arc<Link>, control: Arc<ControlLine>, about: About) -> Self {
+        let line = LoadBalancerLine::default();
+        assert!(
+            about.own_answers.len() <= line.own_answers.len(),
+            "a label for each counter"
+        );
+        assert!(
+            about.verdicts.len() <= line.verdicts.len(),
+            "a label for each counter"
+        );
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Counters {
+            link,
+            control,
+            about,
+        }));
+        Self(registry)
+    }
+
+    /// The OpenMetrics text, as of now.
+    pub(super) fn scrape(&self) -> String {
+        let mut text = String::with_capacity(16 * 1024);
+        text::encode(&mut text, &self.0).expect("a String takes any text");
+        text
+    }
+}
+
+#[derive(Debug)]
+struct Counters {
+    link: Arc<Link>,
+    control: Arc<ControlLine>,
+    about: About,
+}
+
+impl Collector for Counters {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        let snapshot = self.link.snapshot.load();
+        self.process(&mut page, &snapshot)?;
+        self.shards(&mut page)?;
+        load_balancers(&mut page, &snapshot, &self.about)?;
+        backends(&mut page, &snapshot)
+    }
+}
+
+impl Counters {
+    fn process(&self, page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+        let (name, help) = BUILD;
+        page.0
+            .encode_descriptor(name, help, None, MetricType::Info)?
+            .encode_info(&[("version", self.about.version)])?;
+        page.family(EPOCH, Gauge)?.encode_gauge(&snapshot.epoch)?;
+        let is_draining = self.link.phase() == Phase::Draining;
+        page.family(DRAINING, Gauge)?
+            .encode_gauge(&u64::from(is_draining))?;
+        for &(name, help, kind, count) in BY_CONTROL {
+            let value = count(&self.control).value();
+            put(&mut page.family((name, help), kind)?, kind, value)?;
+        }
+        Ok(())
+    }
+
+    fn shards(&self, page: &mut Page<'_>) -> fmt::Result {
+        for &(name, help, kind, count) in BY_SHARD {
+            let mut family = page.family((name, help), kind)?;
+            for (shard, line) in self.link.shards.lines().enumerate() {
+                let labels = [("shard", shard.to_string())];
+                put(
+                    &mut family.encode_family(&labels)?,
+                    kind,
+                    count(line).value(),
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn load_balancers(page: &mut Page<'_>, snapshot: &Snapshot, about: &About) -> fmt::Result {
+    for &(name, help, kind, count) in BY_LOAD_BALANCER {
+        let mut family = page.family((name, help), kind)?;
+        for route in one_route_each(snapshot) {
+            let labels = [("load_balancer", &*route.load_balancer)];
+            put(
+                &mut family.encode_family(&labels)?,
+                kind,
+                route.counts.sum(count),
+            )?;
+        }
+    }
+    let mut family = page.family(VERDICTS, Counter)?;
+    for route in one_route_each(snapshot) {
+        for (index, verdict) in about.verdicts.iter().enumerate() {
+            let labels = [
+                ("load_balancer", &*route.load_balancer),
+                ("verdict", *verdict),
+            ];
+            let value = route.counts.sum(|line| &line.verdicts[index]);
+            put(&mut family.encode_family(&labels)?, Counter, value)?;
+        }
+    }
+    let mut family = page.family(OWN_ANSWERS, Counter)?;
+    for route in one_route_each(snapshot) {
+        for (index, reason) in about.own_answers.iter().enumerate() {
+            let labels = [
+                ("load_balancer", &*route.load_balancer),
+                ("reason", *reason),
+            ];
+            let value = route.counts.sum(|line| &line.own_answers[index]);
+            put(&mut family.encode_family(&labels)?, Counter, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn backends(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    for &(name, help, kind, count) in BY_BACKEND {
+        let mut family = page.family((name, help), kind)?;
+        for (route, backend) in each_backend(snapshot) {
+            let labels = backend_labels(route, backend);
+            put(
+                &mut family.encode_family(&labels)?,
+                kind,
+                backend.counts.sum(count),
+            )?;
+        }
+    }
+    let mut family = page.family(RESPONSES, Counter)?;
+    for (route, backend) in each_backend(snapshot) {
+        for (index, class) in CLASSES.iter().enumerate() {
+            let [load_balancer, id] = backend_labels(route, backend);
+            let value = backend.counts.sum(|line| &line.responses[index]);
+            let labels = [load_balancer, id, ("class", *class)];
+            put(&mut family.encode_family(&labels)?, Counter, value)?;
+        }
+    }
+    for &(name, help, fact) in OF_BACKEND {
+        let mut family = page.family((name, help), Gauge)?;
+        for (route, backend) in each_backend(snapshot) {
+            let labels = backend_labels(route, backend);
+            put(&mut family.encode_family(&labels)?, Gauge, fact(backend))?;
+        }
+    }
+    Ok(())
+}
+
+/// The text that is being written.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn family(
+        &mut self,
+        (name, help): (&'static str, &'static str),
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'_>, fmt::Error> {
+        self.0.encode_descriptor(name, help, None, kind)
+    }
+}
+
+fn put(sample: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> fmt::Result {
+    match kind {
+        Counter => sample.encode_counter(&value, None::<&Exemplar<NoLabelSet, f64>>),
+        _ => sample.encode_gauge(&value),
+    }
+}
+
+/// One route of each load balancer: its listeners follow one another and share all counters.
+fn one_route_each(snapshot: &Snapshot) -> impl Iterator<Item = &Route> {
+    snapshot
+        .routes
+        .chunk_by(|a, b| a.load_balancer == b.load_balancer)
+        .map(|routes| &routes[0])
+}
+
+fn each_backend(snapshot: &Snapshot) -> impl Iterator<Item = (&Route, &Backend)> {
+    one_route_each(snapshot).flat_map(|route| route.backends.iter().map(move |b| (route, b)))
+}
+
+fn backend_labels<'a>(route: &'a Route, backend: &'a Backend) -> [(&'static str, &'a str); 2] {
+    [
+        ("load_balancer", &*route.load_balancer),
+        ("backend", &*backend.id),
+    ]
+}

@@ -1,0 +1,227 @@
+//! Every metric's name, meaning and place: the page to read before making a dashboard.
+//!
+//! Not here: how they are read and written (`metrics.rs`). In the text a counter's name has `_total`
+//! appended, and that of the build `_info`, as OpenMetrics wants. Invariant: a bound of `limits.rs`
+//! that can be reached at run time has a counter here.
+
+use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
+
+use crate::state::{Backend, BackendLine, ControlLine, Count, LoadBalancerLine, ShardLine};
+
+/// A name, what it means, its type, and where its value is in a line of counters.
+pub(super) type Row<Line> = (&'static str, &'static str, MetricType, fn(&Line) -> &Count);
+
+/// A gauge that the snapshot holds for each backend.
+pub(super) type Fact = (&'static str, &'static str, fn(&Backend) -> u64);
+
+/// A name and what it means.
+pub(super) type Name = (&'static str, &'static str);
+
+/// With label `shard`.
+pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
+    (
+        "elbow_connections_accepted",
+        "Client connections accepted",
+        Counter,
+        |l| &l.accepted,
+    ),
+    (
+        "elbow_connections",
+        "Client connections open now",
+        Gauge,
+        |l| &l.connections,
+    ),
+    (
+        "elbow_connections_refused",
+        "Client connections closed on accept as the shard was full",
+        Counter,
+        |l| &l.connections_refused,
+    ),
+    ("elbow_accept_errors", "Accepts that failed", Counter, |l| {
+        &l.accept_errors
+    }),
+    (
+        "elbow_panics",
+        "Connections ended by a panic: a bug of elbow",
+        Counter,
+        |l| &l.panics,
+    ),
+    ("elbow_sessions", "Sessions in the table now", Gauge, |l| {
+        &l.sessions
+    }),
+    (
+        "elbow_session_hits",
+        "Lookups that the table answered",
+        Counter,
+        |l| &l.table_hits,
+    ),
+    (
+        "elbow_session_misses",
+        "Lookups that needed decryption",
+        Counter,
+        |l| &l.table_misses,
+    ),
+    (
+        "elbow_session_evictions",
+        "Sessions evicted as the table was full",
+        Counter,
+        |l| &l.table_evictions,
+    ),
+    (
+        "elbow_upstream_idle",
+        "Idle upstream connections now",
+        Gauge,
+        |l| &l.idle_upstream,
+    ),
+    (
+        "elbow_upstream_idle_surplus",
+        "Idle upstream connections closed as the pool was full",
+        Counter,
+        |l| &l.idle_upstream_surplus,
+    ),
+    (
+        "elbow_reports_dropped",
+        "Reports lost as the mailbox of the control thread was full",
+        Counter,
+        |l| &l.reports_dropped,
+    ),
+    (
+        "elbow_driver_level",
+        "The I/O driver that the shard runs on",
+        Gauge,
+        |l| &l.driver_level,
+    ),
+];
+
+/// With label `load_balancer`.
+pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
+    (
+        "elbow_requests",
+        "Request heads read, valid or not",
+        Counter,
+        |l| &l.requests,
+    ),
+    (
+        "elbow_cookies_set",
+        "Stickiness cookies sent",
+        Counter,
+        |l| &l.cookies_set,
+    ),
+    (
+        "elbow_retries",
+        "Requests sent again after a stale upstream connection",
+        Counter,
+        |l| &l.retries,
+    ),
+    (
+        "elbow_redispatches",
+        "Requests sent to another backend as theirs could not be reached",
+        Counter,
+        |l| &l.redispatches,
+    ),
+    (
+        "elbow_aborted",
+        "Exchanges that ended before the answer was whole",
+        Counter,
+        |l| &l.aborted,
+    ),
+];
+
+/// With labels `load_balancer` and `backend`.
+pub(super) const BY_BACKEND: &[Row<BackendLine>] = &[
+    (
+        "elbow_backend_outstanding",
+        "Exchanges that hold the backend now",
+        Gauge,
+        |l| &l.outstanding,
+    ),
+    (
+        "elbow_backend_connects",
+        "Connections opened",
+        Counter,
+        |l| &l.connects,
+    ),
+    (
+        "elbow_backend_pool_hits",
+        "Requests sent over a connection that was already open",
+        Counter,
+        |l| &l.pool_hits,
+    ),
+    (
+        "elbow_backend_connect_errors",
+        "Connection attempts that failed",
+        Counter,
+        |l| &l.connect_errors,
+    ),
+    (
+        "elbow_backend_response_errors",
+        "Requests that got no whole, valid head in answer",
+        Counter,
+        |l| &l.response_errors,
+    ),
+];
+
+/// Without labels.
+pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
+    (
+        "elbow_checks_passed",
+        "Health checks that found a backend well",
+        Counter,
+        |l| &l.checks_passed,
+    ),
+    (
+        "elbow_checks_failed",
+        "Health checks that did not",
+        Counter,
+        |l| &l.checks_failed,
+    ),
+    (
+        "elbow_checks_delayed",
+        "Health checks that waited as too many were running",
+        Counter,
+        |l| &l.checks_delayed,
+    ),
+    (
+        "elbow_check_bursts",
+        "Bursts of checks that a shard's report began",
+        Counter,
+        |l| &l.check_bursts,
+    ),
+    (
+        "elbow_admin_connections_refused",
+        "Admin connections closed on accept as too many were open",
+        Counter,
+        |l| &l.admin_connections_refused,
+    ),
+];
+
+/// With labels `load_balancer` and `verdict`; counters, as the next two.
+pub(super) const VERDICTS: Name = (
+    "elbow_sticky_verdicts",
+    "Requests by what their cookie said",
+);
+/// With labels `load_balancer` and `reason`.
+pub(super) const OWN_ANSWERS: Name = ("elbow_own_answers", "Answers that elbow made itself");
+/// With labels `load_balancer`, `backend` and `class`.
+pub(super) const RESPONSES: Name = ("elbow_backend_responses", "Final answers of backends");
+/// The values of `class`, by index.
+pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// From the snapshot, with labels `load_balancer` and `backend`.
+pub(super) const OF_BACKEND: &[Fact] = &[
+    (
+        "elbow_backend_in_service",
+        "1 if the backend takes requests",
+        |b| b.is_in_service.into(),
+    ),
+    (
+        "elbow_backend_life",
+        "How often the backend came into service",
+        |b| b.life.into(),
+    ),
+];
+
+/// Without labels, but for the version on the last.
+pub(super) const EPOCH: Name = ("elbow_snapshot_epoch", "Number of the snapshot in force");
+pub(super) const DRAINING: Name = ("elbow_draining", "1 while the process drains");
+pub(super) const BUILD: Name = ("elbow_build", "This build");

@@ -1,0 +1,12 @@
+//! What elbow makes of check results, and which backend a session belongs to.
+//!
+//! Not here: the checks themselves (`control`), and who is told of a verdict (`state`). Invariant:
+//! every value is a function of the arguments alone, so shards and nodes that know the same things
+//! give the same answers.
+
+mod hash;
+pub mod rank;
+mod rise_fall;
+
+pub use hash::{id_hash, mix};
+pub use rise_fall::{Failure, Outcome, Reason, RiseFall, Status, Thresholds, Transition};

@@ -1,0 +1,305 @@
+//! How a body ends, and how far it has come: bytes go past, nothing is kept or re-encoded.
+//!
+//! ```text
+//! Length(n) ──n bytes──────────────────────────────────────────► done
+//! Chunked:  Size ─CRLF─► Data(n) ─n bytes─► DataEnd ─CRLF─► Size
+//!             └─size 0──► Trailer ─empty line─► done
+//! UntilClose ──the peer closes─────────────────────────────────► done
+//! ```
+//!
+//! Invariant: once a body is broken or done it takes no further byte.
+
+use crate::limits::{CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
+
+/// How the end of a body is known (RFC 9112 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    None,
+    /// It has so many bytes.
+    Length(u64),
+    /// It is chunked.
+    Chunked,
+    /// It ends when the connection does. Only responses have that.
+    UntilClose,
+}
+
+/// A chunked body that does not follow RFC 9112 §7.1, or goes beyond a bound. The connection that
+/// it came from cannot be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokenBody;
+
+/// A body under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Body(State);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Done,
+    Length(u64),
+    UntilClose,
+    Chunked(Chunk),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chunk {
+    /// In a chunk-size line: the size so far, digits seen, bytes of the line so far.
+    Size { size: u64, digits: u8, line: usize },
+    /// In a chunk extension.
+    Extension { size: u64, line: usize },
+    /// CR of the size line seen.
+    SizeLf { size: u64 },
+    /// So many data bytes to go.
+    Data(u64),
+    DataCr,
+    DataLf,
+    /// In the trailer section: bytes so far, bytes of the current line.
+    Trailer { total: usize, line: usize },
+    /// CR seen in the trailer section; `line` bytes came before it.
+    TrailerLf { total: usize, line: usize },
+}
+
+impl Body {
+    /// A body that begins now.
+    pub fn new(framing: Framing) -> Self {
+        Self(match framing {
+            Framing::None | Framing::Length(0) => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(Chunk::Size { size: 0, digits: 0, line: 0 }),
+            Framing::UntilClose => State::UntilClose,
+        })
+    }
+
+    /// Whether its last byte has been seen.
+    pub fn is_done(self) -> bool {
+        self.0 == State::Done
+    }
+
+    /// Whether it ends by the close of the connection.
+    pub fn is_until_close(self) -> bool {
+        self.0 == State::UntilClose
+    }
+
+    /// How many bytes may be received without taking any that belong to the next message, as far
+    /// as is known: a bound for `Length`, none otherwise.
+    pub fn wanted(self) -> usize {
+        match self.0 {
+            State::Done => 0,
+            State::Length(left) => usize::try_from(left).unwrap_or(usize::MAX),
+            State::UntilClose | State::Chunked(_) => usize::MAX,
+        }
+    }
+
+    /// Lets `bytes` go past and says how many of them belong to this body.
+    ///
+    /// # Errors
+    /// [`BrokenBody`] for a chunked body that is malformed or beyond a bound.
+    pub fn pass(&mut self, bytes: &[u8]) -> Result<usize, BrokenBody> {
+        let mut at = 0;
+        while at < bytes.len() && !self.is_done() {
+            at += self.step(&bytes[at..])?.taken;
+        }
+        Ok(at)
+    }
+
+    /// Like [`pass`](Self::pass), but keeps only the content: the data of chunks is moved together
+    /// at the front of `bytes`. Returns (content bytes, bytes that belong to this body).
+    ///
+    /// # Errors
+    /// As for [`pass`](Self::pass).
+    pub fn unchunk(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), BrokenBody> {
+        let mut kept = 0;
+        let mut at = 0;
+        while at < bytes.len() && !self.is_done() {
+            let step = self.step(&bytes[at..])?;
+            if step.is_content {
+                bytes.copy_within(at..at + step.taken, kept);
+                kept += step.taken;
+            }
+            at += step.taken;
+        }
+        Ok((kept, at))
+    }
+
+    /// Takes one run of content, or one byte of the framing.
+    fn step(&mut self, bytes: &[u8]) -> Result<Step, BrokenBody> {
+        let run = |left: u64| usize::try_from(left).map_or(bytes.len(), |n| n.min(bytes.len()));
+        let (next, taken) = match self.0 {
+            State::Done => (State::Done, 0),
+            State::UntilClose => (State::UntilClose, bytes.len()),
+            State::Length(left) => {
+                let rest = left - run(left) as u64;
+                (if rest == 0 { State::Done } else { State::Length(rest) }, run(left))
+            }
+            State::Chunked(Chunk::Data(left)) => {
+                let rest = left - run(left) as u64;
+                let next = if rest == 0 { Chunk::DataCr } else { Chunk::Data(rest) };
+                (State::Chunked(next), run(left))
+            }
+            State::Chunked(chunk) => {
+                let byte = *bytes.first().ok_or(BrokenBody)?;
+                self.0 = chunk.step(byte)?;
+                return Ok(Step { taken: 1, is_content: false });
+            }
+        };
+        self.0 = next;
+        Ok(Step { taken, is_content: true })
+    }
+}
+
+/// What one step took.
+struct Step {
+    taken: usize,
+    is_content: bool,
+}
+
+impl Chunk {
+    /// Takes one byte of the framing.
+    fn step(self, byte: u8) -> Result<State, BrokenBody> {
+        let next = match (self, byte) {
+            (Self::Size { size, digits, line }, _) if byte.is_ascii_hexdigit() => {
+                // 15 digits fit u64 and any body; one more digit could overflow.
+                if digits == 15 {
+                    return Err(BrokenBody);
+                }
+                let digit = char::from(byte).to_digit(16).ok_or(BrokenBody)?;
+                let size = size << 4 | u64::from(digit);
+                Self::Size { size, digits: digits + 1, line: line + 1 }
+            }
+            (Self::Size { size, digits: 1.., .. }, b'\r') => Self::SizeLf { size },
+            (Self::Size { size, digits: 1.., line }, b';') => Self::Extension { size, line },
+            (Self::Extension { size, .. }, b'\r') => Self::SizeLf { size },
+            (Self::Extension { size, line }, _)
+                if line < CHUNK_LINE_BYTES_MAX && is_text(byte) =>
+            {
+                Self::Extension { size, line: line + 1 }
+            }
+            (Self::SizeLf { size: 0 }, b'\n') => Self::Trailer { total: 0, line: 0 },
+            (Self::SizeLf { size }, b'\n') => Self::Data(size),
+            (Self::DataCr, b'\r') => Self::DataLf,
+            (Self::DataLf, b'\n') => Self::Size { size: 0, digits: 0, line: 0 },
+            (Self::Trailer { total, line }, b'\r') => Self::TrailerLf { total, line },
+            (Self::Trailer { total, line }, _) if total < TRAILER_BYTES_MAX && is_text(byte) => {
+                // A trailer line that begins with a blank would be read as a fold by some.
+                if line == 0 && matches!(byte, b' ' | b'\t') {
+                    return Err(BrokenBody);
+                }
+                Self::Trailer { total: total + 1, line: line + 1 }
+            }
+            (Self::TrailerLf { line: 0, .. }, b'\n') => return Ok(State::Done),
+            (Self::TrailerLf { total, .. }, b'\n') => Self::Trailer { total, line: 0 },
+            _ => return Err(BrokenBody),
+        };
+        Ok(State::Chunked(next))
+    }
+}
+
+/// A byte that may stand in an extension or a trailer line: no control characters but tab.
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chunked(chunks: &[Vec<u8>], trailer: &str) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
+            wire.extend(format!("{:X};x=\"y\"\r\n", chunk.len()).bytes());
+            wire.extend(chunk);
+            wire.extend(b"\r\n");
+        }
+        wire.extend(b"0\r\n");
+        wire.extend(trailer.bytes());
+        wire.extend(b"\r\n");
+        wire
+    }
+
+    #[test]
+    fn a_length_takes_its_bytes_and_no_more() {
+        let mut body = Body::new(Framing::Length(5));
+        assert_eq!(body.pass(b"abc"), Ok(3));
+        assert_eq!(body.wanted(), 2);
+        assert_eq!(body.pass(b"deGET"), Ok(2));
+        assert!(body.is_done());
+        assert_eq!(body.pass(b"GET"), Ok(0));
+    }
+
+    #[test]
+    fn no_body_and_length_zero_are_done_at_once() {
+        assert!(Body::new(Framing::None).is_done());
+        assert!(Body::new(Framing::Length(0)).is_done());
+    }
+
+    #[test]
+    fn malformed_chunks_are_broken() {
+        for wire in [
+            &b"\r\n"[..],
+            b"g\r\n",
+            b" 5\r\n",
+            b"5 \r\n",
+            b"-5\r\n",
+            b"0x5\r\n",
+            b"5\n",
+            b"5\rx",
+            b"3\r\nabcd",
+            b"3\r\nabc\n",
+            b";x\r\n",
+            b"0000000000000001\r\n",
+            b"5;\x01\r\n",
+            b"0\r\n x: y\r\n",
+            b"0\r\nx\ny",
+        ] {
+            let mut body = Body::new(Framing::Chunked);
+            assert_eq!(body.pass(wire), Err(BrokenBody), "{}", wire.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn endless_extensions_and_trailers_are_broken() {
+        for start in [&b"5;"[..], b"0\r\nx: "] {
+            let mut wire = start.to_vec();
+            wire.resize(16 * 1024, b'a');
+            assert_eq!(Body::new(Framing::Chunked).pass(&wire), Err(BrokenBody));
+        }
+    }
+
+    proptest! {
+        /// However the bytes are cut, a chunked body ends at its last byte and gives its content.
+        #[test]
+        fn cuts_do_not_change_a_chunked_body(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
+            trailer in prop_oneof![Just(""), Just("A: b\r\nC: d\r\n")],
+            step in 1_usize..50,
+        ) {
+            let mut wire = chunked(&chunks, trailer);
+            let length = wire.len();
+            wire.extend(b"NEXT");
+
+            let mut passing = Body::new(Framing::Chunked);
+            let mut passed = 0;
+            let mut reading = Body::new(Framing::Chunked);
+            let mut content: Vec<u8> = Vec::new();
+            for piece in wire.chunks(step) {
+                passed += passing.pass(piece).unwrap();
+                let mut piece = piece.to_vec();
+                let (kept, _) = reading.unchunk(&mut piece).unwrap();
+                content.extend(&piece[..kept]);
+            }
+            prop_assert!(passing.is_done() && reading.is_done());
+            prop_assert_eq!(passed, length);
+            prop_assert_eq!(content, chunks.concat());
+        }
+
+        /// No input makes it panic, and it never claims more bytes than it was given.
+        #[test]
+        fn any_bytes_are_taken_or_refused(wire in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(passed) = Body::new(Framing::Chunked).pass(&wire) {
+                prop_assert!(passed <= wire.len());
+            }
+        }
+    }
+}

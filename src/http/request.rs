@@ -1,0 +1,522 @@
+//! A request head: parsed, judged, and written anew for the backend.
+//!
+//! A [`Request`] exists only if its framing has one reading; that is the only type that can be
+//! forwarded.
+
+use httparse::Header;
+
+use super::body::Framing;
+use super::field::{ConnectionOptions, Name};
+use super::head::{FieldSlots, Version, line_of, list};
+use super::reply::Reply;
+use crate::limits::{METHOD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
+
+/// Why a request is refused. The client is to blame for each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not an HTTP/1 head, or more fields than [`crate::limits::FIELDS_MAX`].
+    Malformed,
+    /// The request line or the head is longer than its bound.
+    TooLong,
+    /// The method is longer than [`METHOD_BYTES_MAX`].
+    LongMethod,
+    /// CONNECT, which a reverse proxy does not serve.
+    Connect,
+    /// The target is neither a path nor an absolute URI, nor `*` for OPTIONS.
+    Target,
+    /// HTTP/1.1 without Host, several Hosts, or one that is not a host.
+    Host,
+    /// Content-Length and Transfer-Encoding together, either of them twice, a length that is not
+    /// all digits, or a transfer coding in HTTP/1.0: two readers could disagree about the body.
+    Framing,
+    /// A transfer coding that elbow does not know.
+    TransferCoding,
+    /// An expectation that elbow does not know.
+    Expectation,
+    /// The chunked body is malformed.
+    Body,
+}
+
+impl Refusal {
+    /// What the client is told.
+    pub fn reply(self) -> Reply {
+        match self {
+            Self::LongMethod => Reply::MethodNotAllowed,
+            Self::TransferCoding => Reply::NotImplemented,
+            Self::Expectation => Reply::ExpectationFailed,
+            Self::Malformed
+            | Self::TooLong
+            | Self::Connect
+            | Self::Target
+            | Self::Host
+            | Self::Framing
+            | Self::Body => Reply::BadRequest,
+        }
+    }
+}
+
+/// A request head that can be forwarded.
+#[derive(Debug)]
+pub struct Request<'b, 'h> {
+    head: &'b [u8],
+    method: &'b str,
+    target: &'b str,
+    fields: &'h [Header<'b>],
+    options: ConnectionOptions<'b>,
+    forwarded_for_count: usize,
+    has_host: bool,
+    /// The client's version. What is sent to the backend is always HTTP/1.1.
+    pub version: Version,
+    /// How the body ends.
+    pub framing: Framing,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+}
+
+/// What the backend is told about the client's connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Forwarding<'a> {
+    /// The client's address, appended to `X-Forwarded-For`.
+    pub client: &'a str,
+    /// `http` or `https`, for `X-Forwarded-Proto`.
+    pub protocol: &'a str,
+    /// The listener's port, for `X-Forwarded-Port`.
+    pub port: &'a str,
+    /// The Host of an HTTP/1.0 request that has none: the listener's address (CLB.md §4.1).
+    pub fallback_host: &'a str,
+}
+
+impl<'b, 'h> Request<'b, 'h> {
+    /// Parses and judges a whole head, its empty line included.
+    ///
+    /// # Errors
+    /// The [`Refusal`]; nothing of the request may be forwarded then.
+    pub fn parse(head: &'b [u8], slots: &'h mut FieldSlots<'b>) -> Result<Self, Refusal> {
+        let mut parsed = httparse::Request::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let status = config.parse_request_with_uninit_headers(&mut parsed, head, slots);
+        if !matches!(status, Ok(httparse::Status::Complete(length)) if length == head.len()) {
+            return Err(Refusal::Malformed);
+        }
+        let method = parsed.method.ok_or(Refusal::Malformed)?;
+        let target = parsed.path.ok_or(Refusal::Malformed)?;
+        let mut request = Self {
+            head,
+            method,
+            target,
+            fields: parsed.headers,
+            options: ConnectionOptions::default(),
+            forwarded_for_count: 0,
+            has_host: false,
+            version: Version::from_minor(parsed.version),
+            framing: Framing::None,
+            expects_continue: false,
+        };
+        request.judge_line()?;
+        request.judge_fields()?;
+        Ok(request)
+    }
+
+    fn judge_line(&self) -> Result<(), Refusal> {
+        if self.method.len() > METHOD_BYTES_MAX {
+            return Err(Refusal::LongMethod);
+        }
+        if self.method == "CONNECT" {
+            return Err(Refusal::Connect);
+        }
+        if self.target.len() + self.method.len() + 11 > REQUEST_LINE_BYTES_MAX {
+            return Err(Refusal::TooLong);
+        }
+        let is_path = self.target.starts_with('/');
+        let is_asterisk = self.target == "*" && self.method == "OPTIONS";
+        let is_absolute = split_absolute(self.target).is_some();
+        if is_path || is_asterisk || is_absolute { Ok(()) } else { Err(Refusal::Target) }
+    }
+
+    fn judge_fields(&mut self) -> Result<(), Refusal> {
+        let mut content_length = None;
+        let mut transfer_encoding = None;
+        for field in self.fields {
+            match Name::of(field.name.as_bytes()) {
+                Name::ContentLength => {
+                    let length = parse_length(field.value).ok_or(Refusal::Framing)?;
+                    if content_length.replace(length).is_some() {
+                        return Err(Refusal::Framing);
+                    }
+                }
+                Name::TransferEncoding => {
+                    if transfer_encoding.replace(field.value).is_some() {
+                        return Err(Refusal::Framing);
+                    }
+                }
+                Name::Host => {
+                    if std::mem::replace(&mut self.has_host, true) || !is_host(field.value) {
+                        return Err(Refusal::Host);
+                    }
+                }
+                Name::Connection => {
+                    if !self.options.add(field.value) {
+                        return Err(Refusal::Malformed);
+                    }
+                }
+                Name::Expect => {
+                    if !field.value.eq_ignore_ascii_case(b"100-continue") {
+                        return Err(Refusal::Expectation);
+                    }
+                    self.expects_continue = self.version == Version::Http11;
+                }
+                Name::XForwardedFor => self.forwarded_for_count += 1,
+                _ => {}
+            }
+        }
+        if !self.has_host && self.version == Version::Http11 {
+            return Err(Refusal::Host);
+        }
+        self.framing = self.judge_framing(content_length, transfer_encoding)?;
+        self.expects_continue &= self.framing != Framing::None;
+        Ok(())
+    }
+
+    fn judge_framing(
+        &self,
+        content_length: Option<u64>,
+        transfer_encoding: Option<&[u8]>,
+    ) -> Result<Framing, Refusal> {
+        match (transfer_encoding, content_length) {
+            (None, None) => Ok(Framing::None),
+            (None, Some(length)) => Ok(Framing::Length(length)),
+            (Some(_), Some(_)) => Err(Refusal::Framing),
+            (Some(_), None) if self.version == Version::Http10 => Err(Refusal::Framing),
+            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+            (Some(codings), None) => Err(refuse_coding(codings)),
+        }
+    }
+
+    /// Whether the client's connection can carry another request after this one (RFC 9112 §9.3).
+    pub fn wants_keep_alive(&self) -> bool {
+        let by_default = self.version == Version::Http11 || self.options.has_keep_alive;
+        by_default && !self.options.has_close
+    }
+
+    /// Whether it names no host, so that one has to be made up (HTTP/1.0 only).
+    pub fn lacks_host(&self) -> bool {
+        !self.has_host
+    }
+
+    /// Whether the answer will have no body, as this is HEAD.
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    }
+
+    /// The values of the `Cookie` fields, in order.
+    pub fn cookies(&self) -> impl Iterator<Item = &'b [u8]> {
+        let is_cookie = |field: &&Header<'b>| Name::of(field.name.as_bytes()) == Name::Cookie;
+        self.fields.iter().filter(is_cookie).map(|field| field.value)
+    }
+
+    /// Writes the head for the backend behind what is in `out`: hop-by-hop fields cut, HTTP/1.1,
+    /// `X-Forwarded-*` as CLB.md §4.6 says; every other byte as it came.
+    pub fn write(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
+        let absolute = split_absolute(self.target);
+        self.write_line(absolute.map(|(_, path)| path), out);
+        if let Some((authority, _)) = absolute {
+            // RFC 9112 §3.2.2: the target's host replaces whatever Host says.
+            write_field(out, "Host", authority);
+        } else if !self.has_host {
+            write_field(out, "Host", forwarding.fallback_host);
+        }
+        self.write_fields(absolute.is_some(), forwarding, out);
+        if self.forwarded_for_count == 0 {
+            write_field(out, "X-Forwarded-For", forwarding.client);
+        }
+        write_field(out, "X-Forwarded-Proto", forwarding.protocol);
+        write_field(out, "X-Forwarded-Port", forwarding.port);
+        out.extend_from_slice(b"Connection: keep-alive\r\n\r\n");
+    }
+
+    fn write_line(&self, path: Option<&str>, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.method.as_bytes());
+        out.push(b' ');
+        match path {
+            None => out.extend_from_slice(self.target.as_bytes()),
+            Some("") if self.method == "OPTIONS" => out.push(b'*'),
+            Some(path) => {
+                if !path.starts_with('/') {
+                    out.push(b'/');
+                }
+                out.extend_from_slice(path.as_bytes());
+            }
+        }
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+    }
+
+    /// Copies the fields in runs, from one cut to the next.
+    fn write_fields(&self, cuts_host: bool, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
+        let Some(first) = self.fields.first() else { return };
+        let mut run = line_of(self.head, first).start;
+        let mut is_first_forwarded_for = true;
+        for field in self.fields {
+            let name = Name::of(field.name.as_bytes());
+            let cut = match name {
+                Name::Connection
+                | Name::Expect
+                | Name::KeepAlive
+                | Name::ProxyConnection
+                | Name::Te
+                | Name::Upgrade
+                | Name::XForwardedFor
+                | Name::XForwardedPort
+                | Name::XForwardedProto => true,
+                Name::Host => cuts_host,
+                Name::ContentLength | Name::Cookie | Name::Trailer | Name::TransferEncoding => {
+                    false
+                }
+                Name::Other => self.options.nominates(field.name.as_bytes()),
+            };
+            if !cut {
+                continue;
+            }
+            let line = line_of(self.head, field);
+            out.extend_from_slice(&self.head[run..line.start]);
+            run = line.end;
+            if name == Name::XForwardedFor && std::mem::take(&mut is_first_forwarded_for) {
+                self.write_forwarded_for(field.name, forwarding.client, out);
+            }
+        }
+        out.extend_from_slice(&self.head[run..self.head.len() - 2]);
+    }
+
+    /// All `X-Forwarded-For` lines as one, in the place and spelling of the first.
+    fn write_forwarded_for(&self, name: &str, client: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        for field in self.fields {
+            if Name::of(field.name.as_bytes()) == Name::XForwardedFor && !field.value.is_empty() {
+                out.extend_from_slice(field.value);
+                out.extend_from_slice(b", ");
+            }
+        }
+        out.extend_from_slice(client.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Splits `http://authority/path` into authority and path; `None` for any other target.
+fn split_absolute(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let is_authority = !authority.is_empty() && is_host(authority.as_bytes());
+    is_authority.then_some((authority, path))
+}
+
+/// Whether a value is of the form `uri-host [":" port]` (RFC 9110 §7.2), user information excluded.
+fn is_host(value: &[u8]) -> bool {
+    value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte))
+}
+
+/// A Content-Length: digits and nothing else (RFC 9112 §6.3; `1*DIGIT`, so no sign, no list).
+pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
+}
+
+/// A list of other codings that ends in `chunked` is well formed but unknown here; all else leaves
+/// the end of the body in doubt.
+fn refuse_coding(codings: &[u8]) -> Refusal {
+    let is_token = |coding: &[u8]| {
+        coding.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+    };
+    let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let ends_chunked = list(codings).last().is_some_and(|last| chunked(&last));
+    let once = list(codings).filter(chunked).count() == 1;
+    if ends_chunked && once && list(codings).all(is_token) {
+        Refusal::TransferCoding
+    } else {
+        Refusal::Framing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::field_slots;
+    use super::*;
+
+    const FORWARDING: Forwarding<'_> = Forwarding {
+        client: "192.0.2.7",
+        protocol: "http",
+        port: "80",
+        fallback_host: "198.51.100.1",
+    };
+
+    fn rewritten(head: &str) -> Result<String, Refusal> {
+        let mut slots = field_slots();
+        let request = Request::parse(head.as_bytes(), &mut slots)?;
+        let mut out = Vec::new();
+        request.write(&FORWARDING, &mut out);
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    fn refusal(head: &str) -> Refusal {
+        rewritten(head).unwrap_err()
+    }
+
+    #[test]
+    fn a_plain_request_gains_the_forwarded_fields_and_loses_nothing() {
+        assert_eq!(
+            rewritten("GET /a?b HTTP/1.1\r\nhOsT: h:81\r\nCookie: a=b\r\nX-Y:  z \r\n\r\n").unwrap(),
+            "GET /a?b HTTP/1.1\r\nhOsT: h:81\r\nCookie: a=b\r\nX-Y:  z \r\n\
+             X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
+             Connection: keep-alive\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn hop_by_hop_and_nominated_fields_are_cut() {
+        let head = "GET / HTTP/1.1\r\nConnection: close, X-Hop\r\nHost: h\r\nX-Hop: 1\r\n\
+                    Keep-Alive: 5\r\nTE: trailers\r\nUpgrade: x\r\nProxy-Connection: close\r\n\r\n";
+        let expected = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.7\r\n\
+                        X-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
+                        Connection: keep-alive\r\n\r\n";
+        assert_eq!(rewritten(head).unwrap(), expected);
+    }
+
+    #[test]
+    fn forwarded_for_is_appended_and_protocol_and_port_are_replaced() {
+        let head = "GET / HTTP/1.1\r\nHost: h\r\nx-forwarded-for: 10.0.0.1\r\nA: b\r\n\
+                    X-Forwarded-Proto: https\r\nX-Forwarded-For: 10.0.0.2\r\n\
+                    X-Forwarded-Port: 9\r\n\r\n";
+        let expected = "GET / HTTP/1.1\r\nHost: h\r\nx-forwarded-for: 10.0.0.1, 10.0.0.2, \
+                        192.0.2.7\r\nA: b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
+                        Connection: keep-alive\r\n\r\n";
+        assert_eq!(rewritten(head).unwrap(), expected);
+    }
+
+    #[test]
+    fn http_1_0_is_spoken_as_1_1_with_a_host() {
+        let out = rewritten("GET / HTTP/1.0\r\n\r\n").unwrap();
+        assert!(out.starts_with("GET / HTTP/1.1\r\nHost: 198.51.100.1\r\nX-Forwarded-For"));
+    }
+
+    #[test]
+    fn an_absolute_target_becomes_a_path_and_its_host_wins() {
+        let out = rewritten("GET http://real/p?q HTTP/1.1\r\nHost: other\r\nA: b\r\n\r\n").unwrap();
+        assert!(out.starts_with("GET /p?q HTTP/1.1\r\nHost: real\r\nA: b\r\nX-For"), "{out}");
+        let out = rewritten("GET HTTP://real?q HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        assert!(out.starts_with("GET /?q HTTP/1.1\r\nHost: real\r\n"), "{out}");
+        let out = rewritten("OPTIONS http://real HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        assert!(out.starts_with("OPTIONS * HTTP/1.1\r\nHost: real\r\n"), "{out}");
+    }
+
+    #[test]
+    fn two_readings_of_the_framing_are_refused() {
+        for fields in [
+            "Content-Length: 1\r\nTransfer-Encoding: chunked",
+            "Content-Length: 1\r\nContent-Length: 2",
+            "Content-Length: 1\r\nContent-Length: 1",
+            "Content-Length: 1, 1",
+            "Content-Length: +1",
+            "Content-Length: 0x1",
+            "Content-Length:",
+            "Content-Length: 18446744073709551616",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, identity",
+            "Transfer-Encoding: chunked, chunked",
+            "Transfer-Encoding: \x0bchunked",
+            "Transfer-Encoding:",
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n");
+            let refusal = refusal(&head);
+            assert_eq!(refusal.reply(), Reply::BadRequest, "{fields:?}: {refusal:?}");
+        }
+        let head = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(refusal(head), Refusal::Framing);
+    }
+
+    #[test]
+    fn malformed_heads_are_refused() {
+        for head in [
+            "GET / HTTP/1.1\r\nHost : h\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nA: b\0c\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: h\r\n\r\n",
+            "GET /\r\n\r\n",
+            "\r\n\r\n",
+        ] {
+            assert_eq!(refusal(head), Refusal::Malformed, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn other_refusals_have_their_own_reasons() {
+        let long = "A".repeat(METHOD_BYTES_MAX + 1);
+        let path = "a".repeat(REQUEST_LINE_BYTES_MAX);
+        for (line, expected) in [
+            (format!("{long} / HTTP/1.1\r\nHost: h"), Refusal::LongMethod),
+            (format!("GET /{path} HTTP/1.1\r\nHost: h"), Refusal::TooLong),
+            ("CONNECT h:443 HTTP/1.1\r\nHost: h".into(), Refusal::Connect),
+            ("GET a HTTP/1.1\r\nHost: h".into(), Refusal::Target),
+            ("GET * HTTP/1.1\r\nHost: h".into(), Refusal::Target),
+            ("GET http://u@h/ HTTP/1.1\r\nHost: h".into(), Refusal::Target),
+            ("GET / HTTP/1.1\r\nA: b".into(), Refusal::Host),
+            ("GET / HTTP/1.1\r\nHost: h\r\nHost: h".into(), Refusal::Host),
+            ("GET / HTTP/1.1\r\nHost: h, i".into(), Refusal::Host),
+            ("GET / HTTP/1.1\r\nHost: h\r\nExpect: tea".into(), Refusal::Expectation),
+            (
+                "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked".into(),
+                Refusal::TransferCoding,
+            ),
+        ] {
+            assert_eq!(refusal(&format!("{line}\r\n\r\n")), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn keep_alive_follows_version_and_options() {
+        for (head, expected) in [
+            ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true),
+            ("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", false),
+        ] {
+            let mut slots = field_slots();
+            let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
+            assert_eq!(request.wants_keep_alive(), expected, "{head}");
+        }
+    }
+
+    #[test]
+    fn an_expectation_without_a_body_or_in_1_0_is_not_answered() {
+        for (head, expected) in [
+            ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1", true),
+            ("POST / HTTP/1.1\r\nHost: h", false),
+            ("POST / HTTP/1.0\r\nContent-Length: 1", false),
+        ] {
+            let head = format!("{head}\r\nExpect: 100-Continue\r\n\r\n");
+            let mut slots = field_slots();
+            let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
+            assert_eq!(request.expects_continue, expected, "{head}");
+        }
+    }
+}

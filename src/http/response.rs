@@ -1,0 +1,266 @@
+//! A response head: parsed, judged, and written anew for the client.
+
+use httparse::Header;
+
+use super::body::Framing;
+use super::field::{ConnectionOptions, Name};
+use super::head::{FieldSlots, Version, line_of};
+use super::request::parse_length;
+
+/// The backend's answer is not HTTP/1, or its end has two readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadResponse;
+
+/// A response head that can be passed on.
+#[derive(Debug)]
+pub struct Response<'b, 'h> {
+    head: &'b [u8],
+    fields: &'h [Header<'b>],
+    options: ConnectionOptions<'b>,
+    version: Version,
+    /// 100 to 999.
+    pub status: u16,
+    /// How the body ends.
+    pub framing: Framing,
+}
+
+/// What the client's connection needs of a response head.
+#[derive(Debug, Clone, Copy)]
+pub struct Downstream<'a> {
+    /// The connection stays open after this response.
+    pub keep_alive: bool,
+    /// The body loses its chunks, since the client speaks HTTP/1.0.
+    pub unchunks: bool,
+    /// Whole field lines that go behind the backend's.
+    pub extra_lines: &'a [u8],
+}
+
+impl<'b, 'h> Response<'b, 'h> {
+    /// Parses and judges a whole head, its empty line included. `to_head`: it answers HEAD.
+    ///
+    /// # Errors
+    /// [`BadResponse`]; the backend's connection cannot be used again then.
+    pub fn parse(
+        head: &'b [u8],
+        to_head: bool,
+        slots: &'h mut FieldSlots<'b>,
+    ) -> Result<Self, BadResponse> {
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let status = config.parse_response_with_uninit_headers(&mut parsed, head, slots);
+        let is_whole = matches!(status, Ok(httparse::Status::Complete(length)) if length == head.len());
+        // httparse skips empty lines in front, which nobody may send before a response.
+        if !is_whole || !head.starts_with(b"HTTP/1.") {
+            return Err(BadResponse);
+        }
+        let mut response = Self {
+            head,
+            fields: parsed.headers,
+            options: ConnectionOptions::default(),
+            version: Version::from_minor(parsed.version),
+            status: parsed.code.filter(|&code| code >= 100).ok_or(BadResponse)?,
+            framing: Framing::None,
+        };
+        response.judge(to_head)?;
+        Ok(response)
+    }
+
+    fn judge(&mut self, to_head: bool) -> Result<(), BadResponse> {
+        let mut content_length = None;
+        let mut transfer_encoding = None;
+        for field in self.fields {
+            match Name::of(field.name.as_bytes()) {
+                Name::ContentLength => {
+                    let length = parse_length(field.value).ok_or(BadResponse)?;
+                    if content_length.replace(length).is_some() {
+                        return Err(BadResponse);
+                    }
+                }
+                Name::TransferEncoding => {
+                    if transfer_encoding.replace(field.value).is_some() {
+                        return Err(BadResponse);
+                    }
+                }
+                Name::Connection => {
+                    if !self.options.add(field.value) {
+                        return Err(BadResponse);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.framing = match (transfer_encoding, content_length) {
+            (Some(_), Some(_)) => return Err(BadResponse),
+            (Some(_), None) if self.version == Version::Http10 => return Err(BadResponse),
+            (Some(coding), None) if !coding.eq_ignore_ascii_case(b"chunked") => {
+                return Err(BadResponse);
+            }
+            _ if to_head || self.has_no_body() => Framing::None,
+            (Some(_), None) => Framing::Chunked,
+            (None, Some(length)) => Framing::Length(length),
+            (None, None) => Framing::UntilClose,
+        };
+        Ok(())
+    }
+
+    fn has_no_body(&self) -> bool {
+        matches!(self.status, 100..=199 | 204 | 304)
+    }
+
+    /// Whether this is an interim response, after which another head follows.
+    pub fn is_interim(&self) -> bool {
+        (100..=199).contains(&self.status)
+    }
+
+    /// Whether the backend's connection can carry another exchange once the body is over.
+    pub fn keeps_alive(&self) -> bool {
+        let by_default = self.version == Version::Http11 || self.options.has_keep_alive;
+        by_default && !self.options.has_close && self.framing != Framing::UntilClose
+    }
+
+    /// Writes the head for the client behind what is in `out`: HTTP/1.1, hop-by-hop fields cut;
+    /// every other byte as it came.
+    pub fn write(&self, downstream: &Downstream<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"HTTP/1.1");
+        let mut run = b"HTTP/1.1".len();
+        for field in self.fields {
+            if self.is_cut(field, downstream) {
+                let line = line_of(self.head, field);
+                out.extend_from_slice(&self.head[run..line.start]);
+                run = line.end;
+            }
+        }
+        out.extend_from_slice(&self.head[run..self.head.len() - 2]);
+        out.extend_from_slice(downstream.extra_lines);
+        if self.is_interim() {
+            out.extend_from_slice(b"\r\n");
+        } else if downstream.keep_alive {
+            out.extend_from_slice(b"Connection: keep-alive\r\n\r\n");
+        } else {
+            out.extend_from_slice(b"Connection: close\r\n\r\n");
+        }
+    }
+
+    fn is_cut(&self, field: &Header<'b>, downstream: &Downstream<'_>) -> bool {
+        match Name::of(field.name.as_bytes()) {
+            Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::Upgrade => true,
+            // RFC 9112 §6.1 forbids it on 1xx and 204; on 304 it says nothing to the client.
+            Name::TransferEncoding => downstream.unchunks || self.has_no_body(),
+            Name::Trailer => downstream.unchunks,
+            Name::ContentLength
+            | Name::Cookie
+            | Name::Expect
+            | Name::Host
+            | Name::Te
+            | Name::XForwardedFor
+            | Name::XForwardedPort
+            | Name::XForwardedProto => false,
+            Name::Other => self.options.nominates(field.name.as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::field_slots;
+    use super::*;
+
+    const KEEP: Downstream<'_> =
+        Downstream { keep_alive: true, unchunks: false, extra_lines: b"" };
+
+    fn framing(head: &str, to_head: bool) -> Result<Framing, BadResponse> {
+        let mut slots = field_slots();
+        Response::parse(head.as_bytes(), to_head, &mut slots).map(|response| response.framing)
+    }
+
+    fn rewritten(head: &str, downstream: &Downstream<'_>) -> String {
+        let mut slots = field_slots();
+        let response = Response::parse(head.as_bytes(), false, &mut slots).unwrap();
+        let mut out = Vec::new();
+        response.write(downstream, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_end_of_the_body_follows_rfc_9112() {
+        for (head, to_head, expected) in [
+            ("200 OK\r\nContent-Length: 5", false, Framing::Length(5)),
+            ("200 OK\r\nContent-Length: 5", true, Framing::None),
+            ("200 OK\r\nTransfer-Encoding: Chunked", false, Framing::Chunked),
+            ("200 OK", false, Framing::UntilClose),
+            ("204 No Content", false, Framing::None),
+            ("304 Not Modified\r\nContent-Length: 5", false, Framing::None),
+            ("100 Continue", false, Framing::None),
+        ] {
+            let head = format!("HTTP/1.1 {head}\r\n\r\n");
+            assert_eq!(framing(&head, to_head), Ok(expected), "{head}");
+        }
+    }
+
+    #[test]
+    fn an_answer_with_two_readings_is_bad() {
+        for head in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5",
+            "HTTP/1.1 200 OK\r\nContent-Length: five",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked",
+            "HTTP/1.1 099 Odd",
+            "HTTP/1.1 200 OK\r\n folded",
+            "SSH-2.0-OpenSSH_9.2",
+            "\r\nHTTP/1.1 200 OK",
+        ] {
+            assert_eq!(framing(&format!("{head}\r\n\r\n"), false), Err(BadResponse), "{head}");
+        }
+    }
+
+    #[test]
+    fn the_head_is_passed_on_with_our_lines_behind() {
+        let head = "HTTP/1.0 404 Not  Found\r\nSet-Cookie: a=b\r\nConnection: x-hop\r\n\
+                    X-Hop: 1\r\nContent-Length: 0\r\n\r\n";
+        let downstream =
+            Downstream { keep_alive: false, unchunks: false, extra_lines: b"Set-Cookie: c=d\r\n" };
+        assert_eq!(
+            rewritten(head, &downstream),
+            "HTTP/1.1 404 Not  Found\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\
+             Set-Cookie: c=d\r\nConnection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_head_without_fields_or_reason_is_passed_on() {
+        assert_eq!(
+            rewritten("HTTP/1.1 200\r\n\r\n", &KEEP),
+            "HTTP/1.1 200\r\nConnection: keep-alive\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn an_old_client_is_not_told_of_chunks() {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n";
+        let downstream = Downstream { keep_alive: false, unchunks: true, extra_lines: b"" };
+        assert_eq!(rewritten(head, &downstream), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    }
+
+    #[test]
+    fn an_interim_head_says_nothing_about_the_connection() {
+        let head = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        assert_eq!(rewritten(head, &KEEP), head);
+    }
+
+    #[test]
+    fn the_backends_connection_is_kept_by_the_rules_of_its_version() {
+        for (head, expected) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close", false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 0", false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive", true),
+            ("HTTP/1.1 200 OK", false),
+        ] {
+            let head = format!("{head}\r\n\r\n");
+            let mut slots = field_slots();
+            let response = Response::parse(head.as_bytes(), false, &mut slots).unwrap();
+            assert_eq!(response.keeps_alive(), expected, "{head}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! From a request head to what is sent to the backend, in one step that never waits.
+
+use super::serve::Client;
+use super::{Shard, World};
+use crate::http::{Body, Forwarding, Refusal, Request, Version, field_slots};
+use crate::state::{LoadBalancerLine, Route};
+use crate::sticky::{Stick, Tally, Verdict};
+use crate::sys::Block;
+
+/// What has to be known of a request once its head is written anew.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    /// The body as far as it has been taken; none so far.
+    pub(super) body: Body,
+    /// The client's version.
+    pub(super) version: Version,
+    /// The client can send another request on this connection.
+    pub(super) keep_alive: bool,
+    /// The client waits for `100 Continue`.
+    pub(super) expects_continue: bool,
+    /// The answer has no body, as this is HEAD.
+    pub(super) is_head: bool,
+    /// The request may be sent twice.
+    pub(super) is_idempotent: bool,
+    /// Where its cookies say it belongs.
+    pub(super) stick: Stick,
+}
+
+/// Judges a head, looks its session up, and writes the head for the backend into `wire`.
+///
+/// # Errors
+/// The refusal; `wire` is then as it was.
+pub(super) fn admit(
+    shard: &Shard,
+    world: &World,
+    client: &Client<'_>,
+    head: &[u8],
+    wire: &mut Block,
+) -> Result<Inbound, Refusal> {
+    let mut slots = field_slots();
+    let request = Request::parse(head, &mut slots)?;
+    let route = world.route(client.listener);
+    let stick = look_up(shard, route, world.snapshot.epoch, &request);
+    write(shard, world, client, &request, wire);
+    Ok(Inbound {
+        body: Body::new(request.framing),
+        version: request.version,
+        keep_alive: request.wants_keep_alive(),
+        expects_continue: request.expects_continue,
+        is_head: request.is_head(),
+        is_idempotent: request.is_idempotent(),
+        stick,
+    })
+}
+
+fn look_up(shard: &Shard, route: &Route, epoch: u64, request: &Request<'_, '_>) -> Stick {
+    if route.stickiness.is_none() {
+        return Stick { verdict: Verdict::None, session: None, backend: None };
+    }
+    let counts = shard.counts();
+    let tally = Tally {
+        hits: &counts.table_hits,
+        misses: &counts.table_misses,
+        evictions: &counts.table_evictions,
+        sessions: &counts.sessions,
+    };
+    let mut sessions = shard.sessions.borrow_mut();
+    let stick = sessions.look_up(route, epoch, request.cookies(), &tally);
+    let line: &LoadBalancerLine = route.counts.line(shard.index);
+    line.verdicts[stick.verdict as usize].add(1);
+    stick
+}
+
+fn write(
+    shard: &Shard,
+    world: &World,
+    client: &Client<'_>,
+    request: &Request<'_, '_>,
+    wire: &mut Block,
+) {
+    let texts = &world.texts[client.listener];
+    let local;
+    let fallback_host = if texts.host.is_empty() && request.lacks_host() {
+        local = client.local_host();
+        &local
+    } else {
+        &texts.host
+    };
+    let forwarding = Forwarding {
+        client: &client.address,
+        protocol: if world.route(client.listener).is_secure { "https" } else { "http" },
+        port: &texts.port,
+        fallback_host,
+    };
+    let mut scratch = shard.scratch.borrow_mut();
+    scratch.clear();
+    request.write(&forwarding, &mut scratch);
+    wire.append(&scratch);
+}

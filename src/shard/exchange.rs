@@ -1,0 +1,299 @@
+//! One exchange: choose a backend, forward the request, get the head of its answer, respond.
+//!
+//! A request that lies whole in one block can be sent again as long as nothing of an answer was
+//! seen; one whose body is still coming goes through `streaming.rs`.
+
+use std::io;
+
+use super::Shard;
+use super::admit::Inbound;
+use super::respond::{reply, respond, send_interim};
+use super::serve::Client;
+use super::streaming::stream_through;
+use super::upstream::Lease;
+use super::watch::Waiting;
+use crate::balance::least_outstanding;
+use crate::http::{HeadEnd, Reply, find_end};
+use crate::limits::{BACKENDS_TRIED_MAX, RELAY_HEADROOM_BYTES, RESPONSE_HEAD_BYTES_MAX};
+use crate::state::{BackendLine, LoadBalancerLine, Report, Route};
+use crate::sticky::next_home;
+use crate::sys::{Block, Instant};
+
+/// What one exchange works with.
+#[derive(Debug)]
+pub(super) struct Exchange<'a> {
+    pub(super) shard: &'a Shard,
+    pub(super) client: &'a Client<'a>,
+    pub(super) route: &'a Route,
+    pub(super) counts: &'a LoadBalancerLine,
+    pub(super) inbound: Inbound,
+}
+
+/// What becomes of the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// It carries the next request.
+    Next,
+    /// It is closed.
+    Close,
+    /// It is closed once the client has had a chance to read the answer.
+    Linger,
+}
+
+/// Why there is no head of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// The connection ended before the first byte of an answer.
+    Silent,
+    /// The connection ended in the middle of a head, or after an interim one.
+    Cut,
+    /// The backend's time was over.
+    Late,
+    /// What came is not a head.
+    Bad,
+}
+
+impl NoAnswer {
+    pub(super) fn reply(self) -> Reply {
+        match self {
+            Self::Silent | Self::Late => Reply::GatewayTimeout,
+            Self::Cut | Self::Bad => Reply::BadGateway,
+        }
+    }
+}
+
+/// A backend that holds the exchange, counted as outstanding for as long.
+#[derive(Debug)]
+pub(super) struct Held<'a> {
+    pub(super) index: usize,
+    pub(super) counts: &'a BackendLine,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.counts.outstanding.sub(1);
+    }
+}
+
+/// The backends that this exchange could not reach.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    indices: [usize; BACKENDS_TRIED_MAX],
+    count: usize,
+}
+
+impl Tried {
+    pub(super) fn add(&mut self, index: usize) {
+        self.indices[self.count] = index;
+        self.count += 1;
+    }
+
+    fn as_slice(&self) -> &[usize] {
+        &self.indices[..self.count]
+    }
+}
+
+/// Serves one request, whose head is in `wire`. Bytes behind the head are in `inbox`, which comes
+/// back with those that belong to the next request.
+pub(super) async fn exchange(
+    this: &Exchange<'_>,
+    mut inbox: Block,
+    mut wire: Block,
+) -> (After, Block) {
+    let mut body = this.inbound.body;
+    let at_hand = inbox.len().min(wire.room());
+    let Ok(taken) = body.pass(&inbox.bytes()[..at_hand]) else {
+        this.shard.blocks.put(wire);
+        reply(this.shard, this.client, this.route, Reply::BadRequest, false).await;
+        return (After::Linger, inbox);
+    };
+    wire.append(&inbox.bytes()[..taken]);
+    inbox.consume(taken);
+    if body.is_done() {
+        (forward_whole(this, wire).await, inbox)
+    } else {
+        stream_through(this, body, inbox, wire).await
+    }
+}
+
+/// Forwards a request that lies whole in `wire`.
+async fn forward_whole(this: &Exchange<'_>, wire: Block) -> After {
+    match ask(this, wire).await {
+        (Ok((held, lease, head_bytes)), wire) => {
+            let may_keep_alive = this.inbound.keep_alive;
+            let (after, keep_upstream) =
+                respond(this, &held, &lease, wire, head_bytes, may_keep_alive).await;
+            if keep_upstream {
+                lease.put_back(this.shard, this.deadline());
+            }
+            after
+        }
+        (Err(own), wire) => {
+            this.shard.blocks.put(wire);
+            let keep_alive = this.inbound.keep_alive && !this.shard.is_draining();
+            reply(this.shard, this.client, this.route, own, keep_alive).await
+        }
+    }
+}
+
+/// Sends the request to one backend after the other until one begins to answer. On success the
+/// block holds the answer's head, of so many bytes, and what came with it.
+async fn ask<'a>(
+    this: &Exchange<'a>,
+    mut wire: Block,
+) -> (Result<(Held<'a>, Lease<'a>, usize), Reply>, Block) {
+    let mut tried = Tried::default();
+    let mut may_repeat = this.inbound.is_idempotent;
+    let mut is_second = false;
+    loop {
+        let (held, lease) = match this.open(&mut tried, is_second).await {
+            Ok(opened) => opened,
+            Err(own) => return (Err(own), wire),
+        };
+        let request = wire.mark();
+        let answer;
+        (answer, wire) = send_and_read(this, &lease, wire).await;
+        match answer {
+            Ok(head_bytes) => return (Ok((held, lease, head_bytes)), wire),
+            Err(NoAnswer::Silent) if may_repeat => {
+                wire.restore(request);
+                this.counts.retries.add(1);
+                // A connection that rested may have died of old age: the same backend again, by a
+                // new one. A backend that drops a new connection is left alone, and only once.
+                if !lease.is_reused {
+                    tried.add(held.index);
+                    may_repeat = false;
+                }
+                is_second = true;
+            }
+            Err(no_answer) => {
+                held.counts.response_errors.add(1);
+                return (Err(no_answer.reply()), wire);
+            }
+        }
+    }
+}
+
+async fn send_and_read(
+    this: &Exchange<'_>,
+    lease: &Lease<'_>,
+    wire: Block,
+) -> (Result<usize, NoAnswer>, Block) {
+    this.client.watch.wait(Waiting::Answer, this.deadline());
+    let (sent, mut wire) = lease.stream().send(wire).await;
+    if sent.is_err() {
+        return (Err(this.silence()), wire);
+    }
+    wire.clear(RELAY_HEADROOM_BYTES);
+    read_answer(this, lease, wire).await
+}
+
+/// Receives the head of the final answer; interim ones go to the client as they come.
+pub(super) async fn read_answer(
+    this: &Exchange<'_>,
+    lease: &Lease<'_>,
+    mut wire: Block,
+) -> (Result<usize, NoAnswer>, Block) {
+    let mut searched = 0;
+    let mut is_begun = false;
+    loop {
+        match find_end(wire.bytes(), searched) {
+            HeadEnd::At(bytes) if bytes <= RESPONSE_HEAD_BYTES_MAX => {
+                if wire.bytes().get(9) != Some(&b'1') {
+                    return (Ok(bytes), wire);
+                }
+                if send_interim(this, &wire.bytes()[..bytes]).await.is_err() {
+                    return (Err(NoAnswer::Bad), wire);
+                }
+                wire.consume(bytes);
+                searched = 0;
+                continue;
+            }
+            HeadEnd::Open if wire.len() < RESPONSE_HEAD_BYTES_MAX && wire.room() > 0 => {}
+            HeadEnd::At(_) | HeadEnd::Open | HeadEnd::BareLineEnd => {
+                return (Err(NoAnswer::Bad), wire);
+            }
+        }
+        searched = wire.len();
+        let received;
+        (received, wire) = lease.stream().receive(wire, usize::MAX).await;
+        if !matches!(received, Ok(1..)) {
+            let no_answer = if is_begun { NoAnswer::Cut } else { this.silence() };
+            return (Err(no_answer), wire);
+        }
+        is_begun = true;
+    }
+}
+
+impl<'a> Exchange<'a> {
+    /// Opens a connection to the backend to which the request belongs, or to the next that can be
+    /// reached. No byte of the request has been sent then.
+    ///
+    /// # Errors
+    /// 503 if there is no backend in service, or none of those tried could be reached.
+    pub(super) async fn open(
+        &self,
+        tried: &mut Tried,
+        is_second: bool,
+    ) -> Result<(Held<'a>, Lease<'a>), Reply> {
+        while tried.count < BACKENDS_TRIED_MAX {
+            let Some(index) = self.choose(tried.as_slice()) else { break };
+            let backend = &self.route.backends[index];
+            let counts = backend.counts.line(self.shard.index);
+            counts.outstanding.add(1);
+            let held = Held { index, counts };
+            let watch = &*self.client.watch;
+            // A connection attempt has a bound of its own.
+            watch.wait(Waiting::Answer, Instant::NEVER);
+            let opened = if is_second {
+                Lease::open_new(backend.address, counts, watch).await
+            } else {
+                let must_look = !self.inbound.is_idempotent;
+                Lease::open(self.shard, backend.address, counts, watch, must_look).await
+            };
+            match opened {
+                Ok(lease) => return Ok((held, lease)),
+                Err(error) => self.give_up_on(index, &error, tried),
+            }
+        }
+        Err(Reply::ServiceUnavailable)
+    }
+
+    fn choose(&self, tried: &[usize]) -> Option<usize> {
+        let stick = &self.inbound.stick;
+        let backends = &self.route.backends;
+        match (stick.backend, stick.session) {
+            (Some(index), _) if !tried.contains(&index) => Some(index),
+            (_, Some(session)) => next_home(session, backends, tried),
+            (_, None) => {
+                let mut turn = self.shard.turn.get();
+                let chosen = least_outstanding(backends, tried, &mut turn);
+                self.shard.turn.set(turn);
+                chosen
+            }
+        }
+    }
+
+    fn give_up_on(&self, index: usize, error: &io::Error, tried: &mut Tried) {
+        tried.add(index);
+        self.counts.redispatches.add(1);
+        tracing::debug!(backend = %self.route.backends[index].id, %error, "cannot connect");
+        let is_told = self.shard.link.report(Report::Unreachable {
+            load_balancer: self.route.load_balancer.clone(),
+            backend: self.route.backends[index].id.clone(),
+        });
+        if !is_told {
+            self.shard.counts().reports_dropped.add(1);
+        }
+    }
+
+    /// The moment by which the other side must have done something.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now().after(self.route.idle_timeout)
+    }
+
+    /// What the end of a connection means before an answer has begun.
+    fn silence(&self) -> NoAnswer {
+        if self.client.watch.is_expired() { NoAnswer::Late } else { NoAnswer::Silent }
+    }
+}

@@ -1,0 +1,198 @@
+//! A shard: one core's thread and everything it owns. It accepts, serves, and waits for nobody.
+//!
+//! Read [`serve`](serve::serve) first: it is the data path, one call per stage. Not here: any
+//! decision about health or configuration; those come in a snapshot. Invariants: a shard never
+//! waits for another thread; one snapshot per exchange; no operation is dropped in flight.
+
+mod accept;
+mod admit;
+mod driver;
+mod exchange;
+mod respond;
+mod serve;
+mod streaming;
+mod upstream;
+mod watch;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use arc_swap::{ArcSwap, Cache};
+
+use crate::config::Driver;
+use crate::limits::{RELAY_HEADROOM_BYTES, SWEEP_INTERVAL};
+use crate::state::{Route, ShardLine, Snapshot};
+use crate::sticky::{Seals, Sessions};
+use crate::sys::{Blocks, Instant, Link, Phase, thread as system};
+
+pub use driver::{Level, Runtime};
+
+/// What a shard needs to start.
+#[derive(Debug)]
+pub struct Start {
+    /// Its number, from 0.
+    pub index: usize,
+    /// The CPU to pin it to.
+    pub core: Option<usize>,
+    /// Which driver it uses.
+    pub driver: Driver,
+    /// Its listeners, in the order of the snapshot's routes.
+    pub listeners: Vec<TcpListener>,
+    /// The keys of its cookies.
+    pub seals: Seals,
+    /// The tie to the other threads.
+    pub link: Arc<Link>,
+}
+
+/// Starts the shard's thread. `started` gets its level once it accepts, or why it cannot.
+///
+/// # Errors
+/// Those of thread creation.
+pub fn spawn(
+    start: Start,
+    started: mpsc::Sender<io::Result<Level>>,
+) -> io::Result<JoinHandle<()>> {
+    let name = format!("shard-{}", start.index);
+    thread::Builder::new().name(name).spawn(move || run(start, &started))
+}
+
+fn run(start: Start, started: &mpsc::Sender<io::Result<Level>>) {
+    system::block_signals();
+    if let Some(core) = start.core
+        && !system::pin_to(core)
+    {
+        tracing::warn!(shard = start.index, core, "the kernel refused to pin the shard");
+    }
+    // A receiver that is gone means that the process is already ending.
+    match Runtime::build(start.driver) {
+        Ok((mut runtime, level)) => runtime.block_on(serve_all(start, level, started)),
+        Err(error) => drop(started.send(Err(error))),
+    }
+}
+
+/// The shard's main task: the accept loops, then one sweep after the other until the process ends.
+/// The process exits from elsewhere: a runtime with operations in flight must not be dropped.
+async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result<Level>>) {
+    let shard = Rc::new(Shard::new(start.index, start.seals, start.link));
+    shard.counts().driver_level.set(level as u64);
+    let listeners = match accept::open(&shard, start.listeners, level == Level::Epoll) {
+        Ok(listeners) => listeners,
+        Err(error) => return drop(started.send(Err(error))),
+    };
+    drop(started.send(Ok(level)));
+    let mut listeners = Some(listeners);
+    loop {
+        monoio::time::sleep(SWEEP_INTERVAL).await;
+        let is_draining = shard.is_draining();
+        if is_draining && let Some(listeners) = listeners.take() {
+            accept::close(&shard, &listeners);
+        }
+        let now = Instant::now();
+        shard.watches.sweep(now, is_draining);
+        shard.idle.sweep(now);
+        shard.counts().idle_upstream.set(shard.idle.count() as u64);
+    }
+}
+
+/// Everything that one shard owns.
+#[derive(Debug)]
+struct Shard {
+    index: usize,
+    link: Arc<Link>,
+    snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    world: RefCell<Rc<World>>,
+    blocks: Blocks,
+    idle: upstream::Idle,
+    sessions: RefCell<Sessions>,
+    watches: watch::Watches,
+    /// Where heads are composed; emptied by whoever uses it.
+    scratch: RefCell<Vec<u8>>,
+    /// Where the lines of a new cookie are composed; emptied by whoever uses it.
+    lines: RefCell<Vec<u8>>,
+    turn: Cell<usize>,
+}
+
+/// A snapshot as this shard uses it, counted without atomics.
+#[derive(Debug)]
+struct World {
+    snapshot: Arc<Snapshot>,
+    texts: Vec<RouteTexts>,
+}
+
+/// What a route writes into every request, formatted once.
+#[derive(Debug)]
+struct RouteTexts {
+    port: String,
+    /// The address as a Host; empty if the listener accepts on every address.
+    host: String,
+}
+
+impl Shard {
+    fn new(index: usize, seals: Seals, link: Arc<Link>) -> Self {
+        let mut snapshot = Cache::new(Arc::clone(&link.snapshot));
+        let world = World::new(Arc::clone(snapshot.load()));
+        Self {
+            index,
+            link,
+            snapshot: RefCell::new(snapshot),
+            world: RefCell::new(Rc::new(world)),
+            blocks: Blocks::default(),
+            idle: upstream::Idle::default(),
+            sessions: RefCell::new(Sessions::new(seals)),
+            watches: watch::Watches::default(),
+            scratch: RefCell::new(Vec::with_capacity(4096)),
+            lines: RefCell::new(Vec::with_capacity(RELAY_HEADROOM_BYTES)),
+            turn: Cell::new(0),
+        }
+    }
+
+    /// The world as of now: one relaxed load if nothing changed.
+    fn world(&self) -> Rc<World> {
+        let mut cache = self.snapshot.borrow_mut();
+        let fresh = cache.load();
+        let mut world = self.world.borrow_mut();
+        if !Arc::ptr_eq(fresh, &world.snapshot) {
+            *world = Rc::new(World::new(Arc::clone(fresh)));
+        }
+        Rc::clone(&world)
+    }
+
+    fn counts(&self) -> &ShardLine {
+        self.link.shards.line(self.index)
+    }
+
+    fn is_draining(&self) -> bool {
+        self.link.phase() == Phase::Draining
+    }
+}
+
+impl World {
+    fn new(snapshot: Arc<Snapshot>) -> Self {
+        let texts = |route: &Route| RouteTexts {
+            port: route.address.port().to_string(),
+            host: if route.address.ip().is_unspecified() {
+                String::new()
+            } else {
+                host_text(route.address.ip())
+            },
+        };
+        let texts = snapshot.routes.iter().map(texts).collect();
+        Self { snapshot, texts }
+    }
+
+    fn route(&self, listener: usize) -> &Route {
+        &self.snapshot.routes[listener]
+    }
+}
+
+/// An address as it stands in a Host field.
+fn host_text(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}

@@ -1,0 +1,248 @@
+//! The way back: settle the cookie, write the head anew, relay the body, give answers of our own.
+
+use std::io;
+
+use super::Shard;
+use super::exchange::{After, Exchange, Held};
+use super::serve::Client;
+use super::upstream::Lease;
+use super::watch::Waiting;
+use crate::http::{
+    BadResponse, Body, CONTINUE, Downstream, Framing, Reply, Response, Version, field_slots,
+};
+use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
+use crate::state::Route;
+use crate::sticky::{Binding, NONCE_BYTES, Verdict, write_lines};
+use crate::sys::socket::{Way, reset_on_close, shut_down};
+use crate::sys::{Block, Instant, unix_seconds};
+
+/// What has to be known of a response once its head is written anew.
+#[derive(Debug)]
+struct Outbound {
+    /// What is left of the body behind the bytes in the block.
+    body: Body,
+    /// The client's connection carries another request.
+    keep_alive: bool,
+    /// The backend's connection carries another exchange.
+    keep_upstream: bool,
+    /// The body loses its chunks.
+    unchunks: bool,
+}
+
+/// Sends the backend's answer on to the client, body and all. `wire` holds its head, of so many
+/// bytes, and what came with it. `may_keep_alive`: the request is over, its client may send more.
+/// Also says whether the backend's connection can carry another exchange.
+pub(super) async fn respond(
+    this: &Exchange<'_>,
+    held: &Held<'_>,
+    lease: &Lease<'_>,
+    mut wire: Block,
+    head_bytes: usize,
+    may_keep_alive: bool,
+) -> (After, bool) {
+    let settled = settle(this, held, &mut wire, head_bytes, may_keep_alive);
+    let Ok(mut outbound) = settled else {
+        held.counts.response_errors.add(1);
+        this.shard.blocks.put(wire);
+        let keep_alive = may_keep_alive && !this.shard.is_draining();
+        let own = Reply::BadGateway;
+        return (reply(this.shard, this.client, this.route, own, keep_alive).await, false);
+    };
+    this.client.watch.wait(Waiting::Download, this.deadline());
+    let sent;
+    (sent, wire) = this.client.stream.send(wire).await;
+    let mut is_whole = sent.is_ok();
+    if is_whole && !outbound.body.is_done() {
+        (is_whole, wire) = relay(this, lease, &mut outbound, wire).await;
+    }
+    this.shard.blocks.put(wire);
+    if !is_whole {
+        // Part of the answer is out; the only way to say that it is not whole is not to end well.
+        this.counts.aborted.add(1);
+        reset_on_close(this.client.stream.descriptor());
+        return (After::Close, false);
+    }
+    let after = if outbound.keep_alive { After::Next } else { After::Close };
+    (after, outbound.keep_upstream)
+}
+
+/// Parses and rewrites the head in place, in one step that never waits.
+fn settle(
+    this: &Exchange<'_>,
+    held: &Held<'_>,
+    wire: &mut Block,
+    head_bytes: usize,
+    may_keep_alive: bool,
+) -> Result<Outbound, BadResponse> {
+    let mut slots = field_slots();
+    let response = Response::parse(&wire.bytes()[..head_bytes], this.inbound.is_head, &mut slots)?;
+    let (status, framing) = (response.status, response.framing);
+    let unchunks = framing == Framing::Chunked && this.inbound.version == Version::Http10;
+    let keep_alive = may_keep_alive
+        && !unchunks
+        && framing != Framing::UntilClose
+        && !this.shard.is_draining();
+    let response_keeps_alive = response.keeps_alive();
+
+    let mut lines = this.shard.lines.borrow_mut();
+    lines.clear();
+    write_cookie(this, held, &mut lines);
+    let mut head = this.shard.scratch.borrow_mut();
+    head.clear();
+    response.write(&Downstream { keep_alive, unchunks, extra_lines: &lines }, &mut head);
+    if !wire.replace_front(head_bytes, &head) {
+        return Err(BadResponse);
+    }
+
+    let mut body = Body::new(framing);
+    let behind = &mut wire.bytes_mut()[head.len()..];
+    let (kept, taken) = if unchunks {
+        body.unchunk(behind).map_err(|_| BadResponse)?
+    } else {
+        let taken = body.pass(behind).map_err(|_| BadResponse)?;
+        (taken, taken)
+    };
+    // Bytes behind the end of the answer belong to nothing that was asked for.
+    let keep_upstream = response_keeps_alive && taken == behind.len();
+    let length = head.len() + kept;
+    wire.truncate(length);
+    held.counts.responses[usize::from(status / 100).clamp(1, 5) - 1].add(1);
+    Ok(Outbound { body, keep_alive, keep_upstream, unchunks })
+}
+
+/// Writes the lines that bind the client to this backend, unless it is bound already (R-023, R-025,
+///
+fn write_cookie(this: &Exchange<'_>, held: &Held<'_>, out: &mut Vec<u8>) {
+    let Some(policy) = &this.route.stickiness else { return };
+    let stick = &this.inbound.stick;
+    if stick.verdict == Verdict::Valid && stick.backend == Some(held.index) {
+        return;
+    }
+    let mut random = [0; NONCE_BYTES + 8];
+    if aws_lc_rs::rand::fill(&mut random).is_err() {
+        // Without randomness there is no seal. The request is served, the session is not bound.
+        return;
+    }
+    let (nonce, session) = random.split_at(NONCE_BYTES);
+    let fresh = || u64::from_le_bytes(session.try_into().expect("eight bytes"));
+    let backend = &this.route.backends[held.index];
+    let binding = Binding {
+        scope: this.route.scope,
+        backend: backend.id_hash,
+        life: backend.life,
+        issued: unix_seconds(),
+        session: stick.session.unwrap_or_else(fresh),
+    };
+    let nonce = nonce.try_into().expect("twelve bytes");
+    let value = this.shard.sessions.borrow().seal(&binding, nonce);
+    write_lines(policy, this.route.is_secure, &value, out);
+    this.counts.cookies_set.add(1);
+}
+
+/// Moves the rest of the body, one block at a time: the client's pace is the backend's.
+async fn relay(
+    this: &Exchange<'_>,
+    lease: &Lease<'_>,
+    outbound: &mut Outbound,
+    mut wire: Block,
+) -> (bool, Block) {
+    while !outbound.body.is_done() {
+        wire.clear(0);
+        this.client.watch.extend(this.deadline());
+        let received;
+        (received, wire) = lease.stream().receive(wire, outbound.body.wanted()).await;
+        match received {
+            Ok(1..) => {}
+            Ok(0) if outbound.body.is_until_close() && !this.client.watch.is_expired() => break,
+            Ok(0) | Err(_) => return (false, wire),
+        }
+        let length = wire.len();
+        let passed = if outbound.unchunks {
+            outbound.body.unchunk(wire.bytes_mut())
+        } else {
+            outbound.body.pass(wire.bytes()).map(|taken| (taken, taken))
+        };
+        let Ok((kept, taken)) = passed else { return (false, wire) };
+        outbound.keep_upstream &= taken == length;
+        wire.truncate(kept);
+        this.client.watch.extend(this.deadline());
+        let sent;
+        (sent, wire) = this.client.stream.send(wire).await;
+        if sent.is_err() {
+            return (false, wire);
+        }
+    }
+    (true, wire)
+}
+
+/// Passes an interim answer on to a client that knows them; 100 is ours to give and goes no
+/// further.
+///
+/// # Errors
+/// The head is malformed, or is a 101 that nobody asked for.
+pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(), BadResponse> {
+    let mut out = this.shard.blocks.relay();
+    {
+        let mut slots = field_slots();
+        let response = Response::parse(head, false, &mut slots)?;
+        if response.status == 101 {
+            return Err(BadResponse);
+        }
+        if response.status == 100 || this.inbound.version == Version::Http10 {
+            this.shard.blocks.put(out);
+            return Ok(());
+        }
+        let mut scratch = this.shard.scratch.borrow_mut();
+        scratch.clear();
+        let downstream = Downstream { keep_alive: true, unchunks: false, extra_lines: b"" };
+        response.write(&downstream, &mut scratch);
+        out.append(&scratch);
+    }
+    // A client that is gone shows when the final answer is sent.
+    let (_, out) = this.client.stream.send(out).await;
+    this.shard.blocks.put(out);
+    Ok(())
+}
+
+/// Answers `Expect: 100-continue`.
+pub(super) async fn send_continue(shard: &Shard, client: &Client<'_>) -> io::Result<()> {
+    let mut out = shard.blocks.idle();
+    out.append(CONTINUE);
+    let (sent, out) = client.stream.send(out).await;
+    shard.blocks.put(out);
+    sent
+}
+
+/// Gives an answer of elbow's own.
+pub(super) async fn reply(
+    shard: &Shard,
+    client: &Client<'_>,
+    route: &Route,
+    own: Reply,
+    keep_alive: bool,
+) -> After {
+    route.counts.line(shard.index).own_answers[own as usize].add(1);
+    client.watch.wait(Waiting::Download, Instant::now().after(route.idle_timeout));
+    let mut out = shard.blocks.idle();
+    out.append(own.bytes(keep_alive));
+    let (sent, out) = client.stream.send(out).await;
+    shard.blocks.put(out);
+    if sent.is_ok() && keep_alive { After::Next } else { After::Close }
+}
+
+/// Lets a client that is still sending read its answer: a close with unread bytes would reset the
+/// connection and take the answer with it (RFC 9112 §9.6).
+pub(super) async fn linger(client: &Client<'_>, mut inbox: Block) {
+    shut_down(client.stream.descriptor(), Way::Send);
+    client.watch.wait(Waiting::Idle, Instant::now().after(LINGER_TIME));
+    let mut left = LINGER_BYTES_MAX;
+    loop {
+        inbox.clear(0);
+        let received;
+        (received, inbox) = client.stream.receive(inbox, usize::MAX).await;
+        match received {
+            Ok(count) if count > 0 && count < left => left -= count,
+            _ => return,
+        }
+    }
+}

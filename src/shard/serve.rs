@@ -1,0 +1,177 @@
+//! One client connection, request by request. This is the data path: read it top to bottom.
+
+use std::net::SocketAddr;
+
+use super::admit::admit;
+use super::exchange::{After, Exchange, exchange};
+use super::respond::{linger, reply};
+use super::watch::{Waiting, Watched};
+use super::{Shard, host_text};
+use crate::http::{HeadEnd, Refusal, Reply, find_end, leading_blank};
+use crate::limits::{IDLE_BLOCK_BYTES, REQUEST_HEAD_BYTES_MAX};
+use crate::state::Route;
+use crate::sys::{Block, Instant, Stream};
+
+/// A client connection.
+#[derive(Debug)]
+pub(super) struct Client<'s> {
+    // Before the stream: a watch must be gone when its descriptor closes.
+    pub(super) watch: Watched<'s>,
+    pub(super) stream: Stream,
+    /// The peer's address as `X-Forwarded-For` has it: bare, without a port.
+    pub(super) address: String,
+    /// The listener that accepted it, which is also the index of its route.
+    pub(super) listener: usize,
+}
+
+impl<'s> Client<'s> {
+    pub(super) fn new(
+        shard: &'s Shard,
+        stream: Stream,
+        peer: SocketAddr,
+        listener: usize,
+    ) -> Self {
+        let watch = shard.watches.add(stream.descriptor());
+        Self { watch, stream, address: peer.ip().to_string(), listener }
+    }
+
+    /// The address on our side as a Host field has it.
+    pub(super) fn local_host(&self) -> String {
+        self.stream.local_address().map_or_else(|_| String::new(), |local| host_text(local.ip()))
+    }
+}
+
+/// Serves a connection until either side is done with it.
+pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
+    let mut inbox = shard.blocks.idle();
+    loop {
+        let arrival;
+        (arrival, inbox) = read_head(shard, client, inbox).await;
+        let world = shard.world();
+        let route = world.route(client.listener);
+        let counts = route.counts.line(shard.index);
+
+        let head_bytes = match arrival {
+            Arrival::Head(bytes) => bytes,
+            Arrival::Gone => break,
+            Arrival::Late => {
+                counts.requests.add(1);
+                reply(shard, client, route, Reply::RequestTimeout, false).await;
+                break;
+            }
+            Arrival::Refused(refusal) => {
+                counts.requests.add(1);
+                reply(shard, client, route, refusal.reply(), false).await;
+                linger(client, inbox).await;
+                break;
+            }
+        };
+        counts.requests.add(1);
+
+        let mut wire = shard.blocks.relay();
+        let admitted = admit(shard, &world, client, &inbox.bytes()[..head_bytes], &mut wire);
+        let inbound = match admitted {
+            Ok(inbound) => inbound,
+            Err(refusal) => {
+                shard.blocks.put(wire);
+                reply(shard, client, route, refusal.reply(), false).await;
+                linger(client, inbox).await;
+                break;
+            }
+        };
+        inbox.consume(head_bytes);
+
+        let this = Exchange { shard, client, route, counts, inbound };
+        let after;
+        (after, inbox) = exchange(&this, inbox, wire).await;
+        match after {
+            After::Next => {}
+            After::Close => break,
+            After::Linger => {
+                linger(client, inbox).await;
+                break;
+            }
+        }
+        inbox = shrink(shard, inbox);
+    }
+}
+
+/// What came of waiting for a head.
+enum Arrival {
+    /// A head, of so many bytes, at the front of the inbox.
+    Head(usize),
+    /// The client closed, or its time was over before the first byte.
+    Gone,
+    /// The head was begun and not finished in time.
+    Late,
+    /// What came cannot be the beginning of a request.
+    Refused(Refusal),
+}
+
+/// Receives until there is a whole head. The deadline of a head runs from its first byte and does
+/// not move: a client that sends a byte now and then gains nothing by it.
+async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arrival, Block) {
+    let mut searched = 0;
+    let mut is_begun = false;
+    loop {
+        if searched == 0 {
+            inbox.consume(leading_blank(inbox.bytes()));
+        }
+        match find_end(inbox.bytes(), searched) {
+            HeadEnd::At(bytes) if bytes <= REQUEST_HEAD_BYTES_MAX => {
+                return (Arrival::Head(bytes), inbox);
+            }
+            HeadEnd::BareLineEnd => return (Arrival::Refused(Refusal::Malformed), inbox),
+            HeadEnd::Open if inbox.len() < REQUEST_HEAD_BYTES_MAX => {}
+            HeadEnd::At(_) | HeadEnd::Open => return (Arrival::Refused(Refusal::TooLong), inbox),
+        }
+        searched = inbox.len();
+        if inbox.is_empty() {
+            inbox.clear(0);
+            client.watch.wait(Waiting::Idle, deadline(shard, client));
+        } else if !is_begun {
+            is_begun = true;
+            client.watch.wait(Waiting::Head, deadline(shard, client));
+        }
+        inbox = with_room(shard, inbox);
+        let received;
+        (received, inbox) = client.stream.receive(inbox, usize::MAX).await;
+        if !matches!(received, Ok(1..)) {
+            let is_late = client.watch.is_expired() && !inbox.is_empty();
+            return (if is_late { Arrival::Late } else { Arrival::Gone }, inbox);
+        }
+    }
+}
+
+fn deadline(shard: &Shard, client: &Client<'_>) -> Instant {
+    let world = shard.world();
+    let route: &Route = world.route(client.listener);
+    Instant::now().after(route.idle_timeout)
+}
+
+/// The same bytes in a block that can take more of them.
+fn with_room(shard: &Shard, mut inbox: Block) -> Block {
+    if inbox.room() > 0 {
+        return inbox;
+    }
+    inbox.compact();
+    if inbox.room() > 0 {
+        return inbox;
+    }
+    let mut larger = shard.blocks.relay();
+    larger.clear(0);
+    larger.append(inbox.bytes());
+    shard.blocks.put(inbox);
+    larger
+}
+
+/// A large block is not held by a connection that may idle from now on.
+fn shrink(shard: &Shard, inbox: Block) -> Block {
+    if inbox.capacity() <= IDLE_BLOCK_BYTES || inbox.len() > IDLE_BLOCK_BYTES / 2 {
+        return inbox;
+    }
+    let mut smaller = shard.blocks.idle();
+    smaller.append(inbox.bytes());
+    shard.blocks.put(inbox);
+    smaller
+}

@@ -1,0 +1,220 @@
+//! Requests whose body is still coming: it goes up while the answer may already come down.
+//!
+//! Both directions run in one task and are always polled to their end; to end one, its connection
+//! is shut down. Such a request is sent once: its bytes are not kept.
+
+use std::cell::Cell;
+
+use super::exchange::{After, Exchange, Held, NoAnswer, Tried, read_answer};
+use super::respond::{reply, respond, send_continue};
+use super::upstream::Lease;
+use super::watch::Waiting;
+use crate::http::{Body, Reply};
+use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
+use crate::sys::socket::{Way, shut_down};
+use crate::sys::{Block, Instant};
+
+/// How the body's way up ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upload {
+    /// All of it is with the backend.
+    Whole,
+    /// The client went away, or its time was over.
+    ClientStopped,
+    /// The chunks are malformed.
+    Broken,
+    /// The backend takes no more; it may have answered.
+    BackendStopped,
+    /// The answer was over before the body.
+    Overtaken,
+}
+
+/// How the answer's way down ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Download {
+    /// It was passed on.
+    Passed(After),
+    /// There was none.
+    Missing(NoAnswer),
+}
+
+/// What the two directions know of each other.
+#[derive(Debug, Default)]
+struct Progress {
+    is_upload_over: Cell<bool>,
+    is_answered: Cell<bool>,
+}
+
+/// Forwards a request whose body is not whole yet. `wire` holds its head and the first bytes of
+/// its body; `inbox` may hold more of them and comes back with those behind its end.
+pub(super) async fn stream_through(
+    this: &Exchange<'_>,
+    body: Body,
+    inbox: Block,
+    wire: Block,
+) -> (After, Block) {
+    if this.inbound.expects_continue
+        && inbox.is_empty()
+        && send_continue(this.shard, this.client).await.is_err()
+    {
+        return (After::Close, inbox);
+    }
+    let (held, lease) = match this.open(&mut Tried::default(), false).await {
+        Ok(opened) => opened,
+        Err(own) => {
+            this.shard.blocks.put(wire);
+            reply(this.shard, this.client, this.route, own, false).await;
+            return (After::Linger, inbox);
+        }
+    };
+    let progress = Progress::default();
+    this.client.watch.wait(Waiting::Upload, this.deadline());
+    let ((upload, inbox), (download, keep_upstream)) = monoio::join!(
+        upload(this, &progress, &lease, body, inbox, wire),
+        download(this, &progress, &lease, &held),
+    );
+    if keep_upstream && upload == Upload::Whole {
+        lease.put_back(this.shard, this.deadline());
+    }
+    (conclude(this, upload, download).await, inbox)
+}
+
+/// Moves the body up, one block at a time: the backend's pace is the client's.
+async fn upload(
+    this: &Exchange<'_>,
+    progress: &Progress,
+    lease: &Lease<'_>,
+    mut body: Body,
+    mut inbox: Block,
+    mut wire: Block,
+) -> (Upload, Block) {
+    let ended = loop {
+        let sent;
+        (sent, wire) = lease.stream().send(wire).await;
+        if progress.is_answered.get() {
+            break Upload::Overtaken;
+        }
+        if sent.is_err() {
+            break Upload::BackendStopped;
+        }
+        if body.is_done() {
+            break Upload::Whole;
+        }
+        wire.clear(0);
+        if inbox.is_empty() {
+            this.client.watch.extend(this.deadline());
+            let received;
+            (received, wire) = this.client.stream.receive(wire, body.wanted()).await;
+            if progress.is_answered.get() {
+                break Upload::Overtaken;
+            }
+            if !matches!(received, Ok(1..)) {
+                break Upload::ClientStopped;
+            }
+        } else {
+            // No block is larger than this one, so all of the inbox fits.
+            wire.append(inbox.bytes());
+            inbox.clear(0);
+        }
+        let Ok(taken) = body.pass(wire.bytes()) else { break Upload::Broken };
+        if taken < wire.len() {
+            // The bytes behind the body's end are the next request's.
+            let mut next = this.shard.blocks.relay();
+            next.clear(0);
+            next.append(&wire.bytes()[taken..]);
+            this.shard.blocks.put(std::mem::replace(&mut inbox, next));
+            wire.truncate(taken);
+        }
+        this.client.watch.extend(this.deadline());
+    };
+    progress.is_upload_over.set(true);
+    match ended {
+        Upload::Whole => this.client.watch.wait(Waiting::Answer, this.deadline()),
+        // What the backend got is not a whole request; it must not think so.
+        Upload::ClientStopped | Upload::Broken => shut_down(lease.descriptor(), Way::Both),
+        Upload::BackendStopped => this.client.watch.wait(Waiting::Answer, this.deadline()),
+        Upload::Overtaken => wire = discard(this, wire).await,
+    }
+    this.shard.blocks.put(wire);
+    (ended, inbox)
+}
+
+/// Lets a client that is still sending finish, within bounds, so that it reads its answer.
+async fn discard(this: &Exchange<'_>, mut wire: Block) -> Block {
+    let mut left = LINGER_BYTES_MAX;
+    loop {
+        wire.clear(0);
+        let received;
+        (received, wire) = this.client.stream.receive(wire, usize::MAX).await;
+        match received {
+            Ok(count) if count > 0 && count < left => left -= count,
+            _ => return wire,
+        }
+    }
+}
+
+/// Waits for the answer and passes it on, while the body may still be on its way up.
+async fn download(
+    this: &Exchange<'_>,
+    progress: &Progress,
+    lease: &Lease<'_>,
+    held: &Held<'_>,
+) -> (Download, bool) {
+    let wire = this.shard.blocks.relay();
+    let (answer, wire) = read_answer(this, lease, wire).await;
+    let (download, keep_upstream) = match answer {
+        Ok(head_bytes) => {
+            // A client that is still sending cannot be told where its next request would begin.
+            let may_keep_alive = this.inbound.keep_alive && progress.is_upload_over.get();
+            let (after, keep_upstream) =
+                respond(this, held, lease, wire, head_bytes, may_keep_alive).await;
+            (Download::Passed(after), keep_upstream)
+        }
+        Err(no_answer) => {
+            held.counts.response_errors.add(1);
+            this.shard.blocks.put(wire);
+            if progress.is_upload_over.get() || no_answer == NoAnswer::Late {
+                return (Download::Missing(no_answer), false);
+            }
+            let own = no_answer.reply();
+            reply(this.shard, this.client, this.route, own, false).await;
+            (Download::Passed(After::Linger), false)
+        }
+    };
+    if !progress.is_upload_over.get() {
+        progress.is_answered.set(true);
+        // The backend is told that the rest will not come, the client that nothing more will.
+        shut_down(lease.descriptor(), Way::Both);
+        shut_down(this.client.stream.descriptor(), Way::Send);
+        this.client.watch.wait(Waiting::Idle, Instant::now().after(LINGER_TIME));
+    }
+    (download, keep_upstream)
+}
+
+/// What the client is told, and what becomes of its connection.
+async fn conclude(this: &Exchange<'_>, upload: Upload, download: Download) -> After {
+    match (download, upload) {
+        (Download::Passed(after), Upload::Whole) => after,
+        (Download::Passed(_), Upload::ClientStopped | Upload::Overtaken) => After::Close,
+        (Download::Passed(_), Upload::Broken | Upload::BackendStopped) => After::Linger,
+        (Download::Missing(_), Upload::ClientStopped) if !this.client.watch.is_expired() => {
+            After::Close
+        }
+        (Download::Missing(_), Upload::ClientStopped) => {
+            reply(this.shard, this.client, this.route, Reply::RequestTimeout, false).await;
+            After::Close
+        }
+        (Download::Missing(_), Upload::Broken) => {
+            reply(this.shard, this.client, this.route, Reply::BadRequest, false).await;
+            After::Linger
+        }
+        (Download::Missing(no_answer), Upload::Whole) => {
+            let keep_alive = this.inbound.keep_alive && !this.shard.is_draining();
+            reply(this.shard, this.client, this.route, no_answer.reply(), keep_alive).await
+        }
+        (Download::Missing(no_answer), Upload::BackendStopped | Upload::Overtaken) => {
+            reply(this.shard, this.client, this.route, no_answer.reply(), false).await;
+            After::Linger
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Connections to backends: opened, leased to one exchange at a time, kept warm in between.
+//!
+//! Not a choice of backend. Invariant: a connection is put back only by [`Lease::put_back`], which
+//! an exchange calls when both of its sides are done; a lease that is merely dropped closes it.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+
+use ahash::AHashMap;
+
+use super::Shard;
+use super::watch::Watch;
+use crate::limits::{CONNECT_TIMEOUT, IDLE_UPSTREAM_PER_BACKEND, UPSTREAM_TRUSTED_FOR};
+use crate::state::BackendLine;
+use crate::sys::socket::is_quiet;
+use crate::sys::{Instant, Stream};
+
+/// The idle connections of one shard, by backend address, last in first out.
+#[derive(Debug, Default)]
+pub(super) struct Idle {
+    by_address: RefCell<AHashMap<SocketAddr, Vec<Resting>>>,
+    count: Cell<usize>,
+}
+
+#[derive(Debug)]
+struct Resting {
+    stream: Stream,
+    since: Instant,
+    until: Instant,
+}
+
+impl Idle {
+    /// A connection that can be used again. One that rested for long is looked at first, as is
+    /// every one if the request must not be sent twice.
+    fn take(&self, address: SocketAddr, now: Instant, must_look: bool) -> Option<Stream> {
+        let mut by_address = self.by_address.borrow_mut();
+        let resting = by_address.get_mut(&address)?;
+        while let Some(Resting { stream, since, .. }) = resting.pop() {
+            self.count.set(self.count.get() - 1);
+            let is_fresh = now.since(since) < UPSTREAM_TRUSTED_FOR;
+            if (is_fresh && !must_look) || is_quiet(stream.descriptor()) {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection; false if there are too many already.
+    fn put(&self, address: SocketAddr, resting: Resting) -> bool {
+        let mut by_address = self.by_address.borrow_mut();
+        let stack = by_address.entry(address).or_default();
+        let has_room = stack.len() < IDLE_UPSTREAM_PER_BACKEND;
+        if has_room {
+            stack.push(resting);
+            self.count.set(self.count.get() + 1);
+        }
+        has_room
+    }
+
+    /// Closes those whose time is over, and those that the backend closed.
+    pub(super) fn sweep(&self, now: Instant) {
+        self.by_address.borrow_mut().retain(|_, stack| {
+            stack.retain(|resting| resting.until > now);
+            !stack.is_empty()
+        });
+        self.count.set(self.by_address.borrow().values().map(Vec::len).sum());
+    }
+
+    /// How many connections rest.
+    pub(super) fn count(&self) -> usize {
+        self.count.get()
+    }
+}
+
+/// A connection to a backend, in use by one exchange.
+#[derive(Debug)]
+pub(super) struct Lease<'a> {
+    /// The connection. `None` only after `put_back`.
+    stream: Option<Stream>,
+    address: SocketAddr,
+    watch: &'a Watch,
+    /// It carried an exchange before, so the backend may have closed it in the meantime.
+    pub(super) is_reused: bool,
+}
+
+impl<'a> Lease<'a> {
+    /// A warm connection to the backend, or a new one. `must_look`: do not trust a warm one.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`, or `TimedOut` after [`CONNECT_TIMEOUT`].
+    pub(super) async fn open(
+        shard: &Shard,
+        address: SocketAddr,
+        counts: &BackendLine,
+        watch: &'a Watch,
+        must_look: bool,
+    ) -> io::Result<Self> {
+        if let Some(stream) = shard.idle.take(address, Instant::now(), must_look) {
+            counts.pool_hits.add(1);
+            return Ok(Self::new(stream, address, watch, true));
+        }
+        Self::open_new(address, counts, watch).await
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(super) async fn open_new(
+        address: SocketAddr,
+        counts: &BackendLine,
+        watch: &'a Watch,
+    ) -> io::Result<Self> {
+        // The one place with a timer of its own: a connection attempt has no descriptor yet that
+        // the sweep could shut down, and dropping the attempt loses no bytes.
+        let attempt = monoio::time::timeout(CONNECT_TIMEOUT, Stream::connect(address)).await;
+        let result = attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = result.inspect_err(|_| counts.connect_errors.add(1))?;
+        counts.connects.add(1);
+        Ok(Self::new(stream, address, watch, false))
+    }
+
+    fn new(stream: Stream, address: SocketAddr, watch: &'a Watch, is_reused: bool) -> Self {
+        watch.set_upstream(Some(stream.descriptor()));
+        Self { stream: Some(stream), address, watch, is_reused }
+    }
+
+    /// The connection.
+    pub(super) fn stream(&self) -> &Stream {
+        self.stream.as_ref().expect("a lease has its stream until it is put back")
+    }
+
+    /// The connection's descriptor.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.stream().descriptor()
+    }
+
+    /// Keeps the connection for a later exchange. Both sides of this one must be done.
+    pub(super) fn put_back(mut self, shard: &Shard, until: Instant) {
+        self.watch.set_upstream(None);
+        if let Some(stream) = self.stream.take() {
+            let resting = Resting { stream, since: Instant::now(), until };
+            if !shard.idle.put(self.address, resting) {
+                shard.counts().idle_upstream_surplus.add(1);
+            }
+        }
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.watch.set_upstream(None);
+    }
+}

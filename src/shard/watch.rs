@@ -1,0 +1,209 @@
+//! Deadlines: each connection says what it waits for and until when; one sweep per shard acts.
+//!
+//! Not a timer per operation, and nothing is cancelled: an expired connection is shut down, its
+//! operation in flight completes, and its task sees [`Watch::is_expired`] and says what happened.
+//! Invariant: the descriptors in a watch are open, as a watch is taken out before they close.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::RawFd;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use crate::sys::Instant;
+use crate::sys::socket::{Way, reset_on_close, shut_down};
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The first byte of the next request. Expiry closes without a word.
+    Idle,
+    /// The rest of a head. Expiry ends the receive, so that the task can answer 408.
+    Head,
+    /// A body on its way to the backend. Expiry ends both sides' operations: 408 or 504.
+    Upload,
+    /// The backend's answer. Expiry ends the backend's connection, so that the task can answer 504.
+    Answer,
+    /// A body on its way to the client. Expiry drops both connections.
+    Download,
+}
+
+/// One client connection's deadline.
+#[derive(Debug)]
+pub(super) struct Watch {
+    waiting: Cell<Waiting>,
+    deadline: Cell<Instant>,
+    client: RawFd,
+    upstream: Cell<Option<RawFd>>,
+    is_expired: Cell<bool>,
+}
+
+impl Watch {
+    /// The connection now waits for `waiting`, at the latest until `deadline`.
+    pub(super) fn wait(&self, waiting: Waiting, deadline: Instant) {
+        self.waiting.set(waiting);
+        self.deadline.set(deadline);
+    }
+
+    /// There was progress in what is waited for.
+    pub(super) fn extend(&self, deadline: Instant) {
+        self.deadline.set(deadline);
+    }
+
+    /// Whether the deadline came to pass.
+    pub(super) fn is_expired(&self) -> bool {
+        self.is_expired.get()
+    }
+
+    /// Which backend connection the exchange uses; `None` before it is closed or given back.
+    pub(super) fn set_upstream(&self, descriptor: Option<RawFd>) {
+        self.upstream.set(descriptor);
+    }
+
+    fn expire(&self) {
+        self.is_expired.set(true);
+        self.deadline.set(Instant::NEVER);
+        match self.waiting.get() {
+            Waiting::Idle => shut_down(self.client, Way::Both),
+            Waiting::Head => shut_down(self.client, Way::Receive),
+            Waiting::Upload => {
+                shut_down(self.client, Way::Receive);
+                self.shut_down_upstream();
+            }
+            Waiting::Answer => self.shut_down_upstream(),
+            Waiting::Download => {
+                reset_on_close(self.client);
+                shut_down(self.client, Way::Both);
+                self.shut_down_upstream();
+            }
+        }
+    }
+
+    fn shut_down_upstream(&self) {
+        if let Some(descriptor) = self.upstream.get() {
+            shut_down(descriptor, Way::Both);
+        }
+    }
+}
+
+/// All watches of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Watches(RefCell<Slab<Rc<Watch>>>);
+
+impl Watches {
+    /// Watches a client connection until the guard is dropped, which must be before it closes.
+    pub(super) fn add(&self, client: RawFd) -> Watched<'_> {
+        let watch = Rc::new(Watch {
+            waiting: Cell::new(Waiting::Idle),
+            deadline: Cell::new(Instant::NEVER),
+            client,
+            upstream: Cell::new(None),
+            is_expired: Cell::new(false),
+        });
+        let key = self.0.borrow_mut().insert(Rc::clone(&watch));
+        Watched { watches: self, key, watch }
+    }
+
+    /// How many connections are watched.
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Acts on every deadline that `now` has reached; while draining, also on every connection
+    /// that waits for a request that has not begun.
+    pub(super) fn sweep(&self, now: Instant, is_draining: bool) {
+        for (_, watch) in self.0.borrow().iter() {
+            let is_due = watch.deadline.get() <= now;
+            if is_due || (is_draining && watch.waiting.get() == Waiting::Idle) {
+                watch.expire();
+            }
+        }
+    }
+}
+
+/// A connection under watch.
+#[derive(Debug)]
+pub(super) struct Watched<'w> {
+    watches: &'w Watches,
+    key: usize,
+    watch: Rc<Watch>,
+}
+
+impl std::ops::Deref for Watched<'_> {
+    type Target = Watch;
+
+    fn deref(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.watches.0.borrow_mut().remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn a_deadline_acts_when_it_has_come_and_not_before() {
+        let (mut client, _peer) = pair();
+        let watches = Watches::default();
+        let watch = watches.add(client.as_raw_fd());
+        let now = Instant::now();
+        watch.wait(Waiting::Head, now.after(Duration::from_secs(1)));
+        watches.sweep(now, false);
+        assert!(!watch.is_expired());
+        watches.sweep(now.after(Duration::from_secs(1)), false);
+        assert!(watch.is_expired());
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_late_answer_ends_the_backends_connection_alone() {
+        let (client, mut peer) = pair();
+        let (mut upstream, _backend) = pair();
+        let watches = Watches::default();
+        let watch = watches.add(client.as_raw_fd());
+        watch.set_upstream(Some(upstream.as_raw_fd()));
+        watch.wait(Waiting::Answer, Instant::now());
+        watches.sweep(Instant::now(), false);
+        assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
+        std::io::Write::write_all(&mut &client, b"x").unwrap();
+        assert_eq!(peer.read(&mut [0]).unwrap(), 1);
+    }
+
+    #[test]
+    fn draining_closes_idle_connections_and_no_others() {
+        let (idle, mut idle_peer) = pair();
+        let (busy, _busy_peer) = pair();
+        let watches = Watches::default();
+        let _idle = watches.add(idle.as_raw_fd());
+        let busy = watches.add(busy.as_raw_fd());
+        busy.wait(Waiting::Answer, Instant::NEVER);
+        watches.sweep(Instant::now(), true);
+        assert_eq!(idle_peer.read(&mut [0]).unwrap(), 0);
+        assert!(!busy.is_expired());
+    }
+
+    #[test]
+    fn a_watch_ends_with_its_guard() {
+        let (client, _peer) = pair();
+        let watches = Watches::default();
+        drop(watches.add(client.as_raw_fd()));
+        assert_eq!(watches.len(), 0);
+    }
+}

@@ -1,0 +1,347 @@
+//! Blocks: the buffers that the ring reads into and sends from, and the shard's pool of them.
+//!
+//! Not a byte queue: a block holds one run of received or composed bytes, `start..end`, with free
+//! room on both sides. Invariant: `start <= end <= capacity`, and `start..end` is initialised.
+//!
+//! A block is owned by whoever works with it and moves into an operation of the ring and back, so
+//! the kernel never writes to memory that someone else holds.
+
+use std::cell::RefCell;
+use std::ptr::NonNull;
+
+use monoio::buf::{IoBuf, IoBufMut};
+
+use crate::limits::{
+    FREE_IDLE_BLOCKS, FREE_RELAY_BLOCKS, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES, RELAY_HEADROOM_BYTES,
+};
+
+/// A heap buffer with one run of bytes in it.
+#[derive(Debug)]
+pub struct Block {
+    memory: NonNull<u8>,
+    capacity: usize,
+    start: usize,
+    end: usize,
+}
+
+/// A place in a block, see [`Block::mark`].
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    start: usize,
+    end: usize,
+}
+
+impl Block {
+    /// An empty block of `capacity` bytes, not zeroed.
+    fn with_capacity(capacity: usize) -> Self {
+        let mut memory = std::mem::ManuallyDrop::new(Vec::<u8>::with_capacity(capacity));
+        let pointer = NonNull::new(memory.as_mut_ptr()).expect("a vector's pointer is not null");
+        Self { memory: pointer, capacity: memory.capacity(), start: 0, end: 0 }
+    }
+
+    /// The bytes in the block.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `start..end` lies within the allocation and is initialised (module invariant).
+        #[expect(unsafe_code, reason = "a view of initialised memory that the block owns")]
+        unsafe {
+            std::slice::from_raw_parts(self.memory.as_ptr().add(self.start), self.len())
+        }
+    }
+
+    /// The bytes in the block, to be changed in place.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `bytes`, and `&mut self` makes the view the only one.
+        #[expect(unsafe_code, reason = "a view of initialised memory that the block owns")]
+        unsafe {
+            std::slice::from_raw_parts_mut(self.memory.as_ptr().add(self.start), self.len())
+        }
+    }
+
+    /// How many bytes are in the block.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether no byte is in the block.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Bytes that can still be received or appended behind those that are here.
+    pub fn room(&self) -> usize {
+        self.capacity - self.end
+    }
+
+    /// Bytes that the block holds in all.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Where the bytes lie, for [`restore`](Self::restore).
+    pub fn mark(&self) -> Mark {
+        Mark { start: self.start, end: self.end }
+    }
+
+    /// Brings back the bytes that were here at `mark`. What a receive or an append has written
+    /// over since is not undone.
+    pub fn restore(&mut self, mark: Mark) {
+        assert!(mark.end <= self.capacity, "a mark of a larger block");
+        self.start = mark.start;
+        self.end = mark.end;
+    }
+
+    /// Throws all bytes away and leaves `headroom` bytes free in front of those to come.
+    pub fn clear(&mut self, headroom: usize) {
+        assert!(headroom <= self.capacity, "headroom beyond the block");
+        self.start = headroom;
+        self.end = headroom;
+    }
+
+    /// Throws the first `count` bytes away.
+    pub fn consume(&mut self, count: usize) {
+        assert!(count <= self.len(), "consumed more than there is");
+        self.start += count;
+    }
+
+    /// Throws all but the first `count` bytes away.
+    pub fn truncate(&mut self, count: usize) {
+        self.end = self.end.min(self.start + count);
+    }
+
+    /// Moves the bytes to the front of the block, so that the room behind them is largest.
+    pub fn compact(&mut self) {
+        let range = self.start..self.end;
+        self.start = 0;
+        self.end = range.len();
+        if range.start > 0 && !range.is_empty() {
+            // SAFETY: both ranges lie within the allocation; `copy` allows them to overlap.
+            #[expect(unsafe_code, reason = "a move within memory that the block owns")]
+            unsafe {
+                std::ptr::copy(
+                    self.memory.as_ptr().add(range.start),
+                    self.memory.as_ptr(),
+                    range.len(),
+                );
+            }
+        }
+    }
+
+    /// Puts `more` behind the bytes that are here.
+    ///
+    /// # Panics
+    /// If there is less [`room`](Self::room) than that.
+    pub fn append(&mut self, more: &[u8]) {
+        assert!(more.len() <= self.room(), "appended more than there is room for");
+        // SAFETY: the destination lies within the allocation (asserted) and `more` is borrowed
+        // from elsewhere, as `&mut self` excludes a view into this block.
+        #[expect(unsafe_code, reason = "a copy into memory that the block owns")]
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                more.as_ptr(),
+                self.memory.as_ptr().add(self.end),
+                more.len(),
+            );
+        }
+        self.end += more.len();
+    }
+
+    /// Replaces the first `old_bytes` bytes by `head`, growing into the room in front. What
+    /// follows them stays where it is. False, with nothing changed, if there is no such room.
+    #[must_use]
+    pub fn replace_front(&mut self, old_bytes: usize, head: &[u8]) -> bool {
+        assert!(old_bytes <= self.len(), "replaced more than there is");
+        let seam = self.start + old_bytes;
+        if head.len() > seam {
+            return false;
+        }
+        self.start = seam - head.len();
+        // SAFETY: `seam - head.len()..seam` lies within the allocation, and `head` is borrowed
+        // from elsewhere, as `&mut self` excludes a view into this block.
+        #[expect(unsafe_code, reason = "a copy into memory that the block owns")]
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                head.as_ptr(),
+                self.memory.as_ptr().add(self.start),
+                head.len(),
+            );
+        }
+        true
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: pointer and capacity are those of the vector that `with_capacity` took apart,
+        // and nobody else frees them.
+        #[expect(unsafe_code, reason = "gives the memory back as it was taken")]
+        unsafe {
+            drop(Vec::from_raw_parts(self.memory.as_ptr(), 0, self.capacity));
+        }
+    }
+}
+
+/// A block as the source of a send: its bytes.
+pub(super) struct Outgoing(pub(super) Block);
+
+// SAFETY: the pointer is to heap memory that does not move when the value does, and
+// `start..end` is initialised.
+#[expect(unsafe_code, reason = "monoio's buffer trait is unsafe to implement")]
+unsafe impl IoBuf for Outgoing {
+    fn read_ptr(&self) -> *const u8 {
+        self.0.bytes().as_ptr()
+    }
+
+    fn bytes_init(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A block as the target of a receive: up to `limit` bytes of its room.
+pub(super) struct Incoming {
+    pub(super) block: Block,
+    pub(super) limit: usize,
+}
+
+// SAFETY: the pointer is to heap memory that does not move when the value does;
+// `end..end + bytes_total` lies within the allocation.
+#[expect(unsafe_code, reason = "monoio's buffer trait is unsafe to implement")]
+unsafe impl IoBufMut for Incoming {
+    fn write_ptr(&mut self) -> *mut u8 {
+        // SAFETY: `end <= capacity`, so the result is within the allocation or one past it.
+        #[expect(unsafe_code, reason = "the first free byte behind the bytes")]
+        unsafe {
+            self.block.memory.as_ptr().add(self.block.end)
+        }
+    }
+
+    fn bytes_total(&mut self) -> usize {
+        self.block.room().min(self.limit)
+    }
+
+    #[expect(unsafe_code, reason = "monoio's buffer trait has an unsafe method")]
+    unsafe fn set_init(&mut self, received: usize) {
+        // Called once per receive with the count that the kernel wrote at `write_ptr`.
+        assert!(received <= self.block.room(), "the kernel wrote past the block");
+        self.block.end += received;
+    }
+}
+
+/// The shard's free blocks: last in, first out, so that few blocks stay warm in the cache.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    idle: RefCell<Vec<Block>>,
+    relay: RefCell<Vec<Block>>,
+}
+
+impl Blocks {
+    /// A small block, for the head of a request that may never come; no headroom.
+    pub fn idle(&self) -> Block {
+        let mut block = self
+            .idle
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Block::with_capacity(IDLE_BLOCK_BYTES));
+        block.clear(0);
+        block
+    }
+
+    /// A large block with [`RELAY_HEADROOM_BYTES`] of headroom.
+    pub fn relay(&self) -> Block {
+        let mut block = self
+            .relay
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Block::with_capacity(RELAY_BLOCK_BYTES));
+        block.clear(RELAY_HEADROOM_BYTES);
+        block
+    }
+
+    /// Takes a block back; beyond the bounds it goes to the allocator.
+    pub fn put(&self, block: Block) {
+        let (free, bound) = if block.capacity() >= RELAY_BLOCK_BYTES {
+            (&self.relay, FREE_RELAY_BLOCKS)
+        } else {
+            (&self.idle, FREE_IDLE_BLOCKS)
+        };
+        let mut free = free.borrow_mut();
+        if free.len() < bound {
+            free.push(block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(capacity: usize, headroom: usize, bytes: &[u8]) -> Block {
+        let mut block = Block::with_capacity(capacity);
+        block.clear(headroom);
+        block.append(bytes);
+        block
+    }
+
+    #[test]
+    fn a_longer_head_grows_into_the_headroom_and_the_body_stays() {
+        let mut block = block(64, 8, b"old-head|body");
+        assert!(block.replace_front(8, b"a-longer-head"));
+        assert_eq!(block.bytes(), b"a-longer-head|body");
+    }
+
+    #[test]
+    fn a_shorter_head_moves_up_to_the_body() {
+        let mut block = block(64, 8, b"old-head|body");
+        assert!(block.replace_front(8, b"new"));
+        assert_eq!(block.bytes(), b"new|body");
+    }
+
+    #[test]
+    fn a_head_beyond_the_headroom_changes_nothing() {
+        let mut block = block(64, 2, b"head|body");
+        assert!(!block.replace_front(4, b"0123456"));
+        assert_eq!(block.bytes(), b"head|body");
+    }
+
+    #[test]
+    fn consume_compact_and_append_keep_the_order_of_bytes() {
+        let mut block = block(16, 4, b"abcdef");
+        block.consume(2);
+        block.compact();
+        assert_eq!(block.room(), 12);
+        block.append(b"gh");
+        assert_eq!(block.bytes(), b"cdefgh");
+        block.truncate(3);
+        assert_eq!(block.bytes(), b"cde");
+        block.bytes_mut()[0] = b'C';
+        assert_eq!(block.bytes(), b"Cde");
+    }
+
+    #[test]
+    #[should_panic(expected = "room")]
+    fn more_than_the_room_is_refused() {
+        block(4, 0, b"abcd").append(b"e");
+    }
+
+    #[test]
+    fn a_receive_lands_behind_the_bytes_and_within_the_limit() {
+        let mut incoming = Incoming { block: block(16, 2, b"ab"), limit: 3 };
+        assert_eq!(incoming.bytes_total(), 3);
+        // SAFETY: `bytes_total` bytes may be written at `write_ptr`, as the kernel would.
+        #[expect(unsafe_code, reason = "plays the kernel's part")]
+        unsafe {
+            std::ptr::copy_nonoverlapping(b"xyz".as_ptr(), incoming.write_ptr(), 3);
+            incoming.set_init(3);
+        }
+        assert_eq!(incoming.block.bytes(), b"abxyz");
+    }
+
+    #[test]
+    fn the_pool_hands_out_the_block_that_came_back_last() {
+        let blocks = Blocks::default();
+        let (first, second) = (blocks.relay(), blocks.relay());
+        let last = second.memory;
+        blocks.put(first);
+        blocks.put(second);
+        assert_eq!(blocks.relay().memory, last);
+    }
+}

@@ -1,0 +1,190 @@
+//! Sockets as the kernel has them: listeners with inherited options, and the few direct calls.
+//!
+//! Not the ring's operations (`stream.rs`). Invariant: each function that takes a raw descriptor
+//! is given one that its owner keeps open for the time of the call.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+use crate::limits;
+
+/// Opens a listener that shares its port with the other shards' (`SO_REUSEPORT`).
+///
+/// Accepted connections inherit no-delay and keep-alive, so they cost no further call.
+///
+/// # Errors
+/// Those of `bind(2)`: the port is in use by someone else, the address is not ours, or it is a
+/// privileged port.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)))?;
+    socket.bind(&address.into())?;
+    socket.listen(limits::ACCEPT_QUEUE)?;
+    Ok(socket.into())
+}
+
+/// Whether another process listens on this address. `SO_REUSEPORT` would let us share the port
+/// with a stranger of the same user in silence; a bind without it tells.
+///
+/// # Errors
+/// Those of `bind(2)`.
+pub fn probe_free(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
+/// Which way a connection is shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Nothing more is received: a waiting receive ends with 0 bytes.
+    Receive,
+    /// Nothing more is sent: the peer sees the end.
+    Send,
+    /// Both.
+    Both,
+}
+
+/// Shuts a connection down; operations in flight on it complete. An error means that the peer was
+/// gone already, which is what was wanted.
+pub fn shut_down(descriptor: RawFd, way: Way) {
+    let how = match way {
+        Way::Receive => libc::SHUT_RD,
+        Way::Send => libc::SHUT_WR,
+        Way::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: `shutdown` takes no pointers; the descriptor is open (module invariant).
+    #[expect(unsafe_code, reason = "the standard library has it for its own types alone")]
+    unsafe {
+        libc::shutdown(descriptor, how);
+    }
+}
+
+/// Sends what the socket buffer takes now, without waiting.
+pub(super) fn send_now(descriptor: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: pointer and length are those of a live slice; the kernel only reads it.
+    #[expect(unsafe_code, reason = "send(2) with flags on a descriptor that monoio owns")]
+    let sent = unsafe { libc::send(descriptor, bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Whether nothing has come in and the peer has not closed: what an idle connection that can be
+/// used again looks like.
+pub fn is_quiet(descriptor: RawFd) -> bool {
+    let mut byte = 0_u8;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
+    // SAFETY: the kernel writes at most one byte to a live local.
+    #[expect(unsafe_code, reason = "recv(2) with flags on a descriptor that monoio owns")]
+    let received = unsafe { libc::recv(descriptor, (&raw mut byte).cast(), 1, flags) };
+    received < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+}
+
+/// A connection that waits in a listener's queue, if one does. The listener no longer blocks
+/// afterwards, so accepts that are posted on the ring may fail: this is for one that closes.
+pub fn accept_waiting(listener: RawFd) -> Option<(TcpStream, SocketAddr)> {
+    // SAFETY: the descriptor is open for the time of the call (module invariant).
+    #[expect(unsafe_code, reason = "a borrowed view of a descriptor that monoio owns")]
+    let listener = unsafe { std::os::fd::BorrowedFd::borrow_raw(listener) };
+    let listener = socket2::SockRef::from(&listener);
+    listener.set_nonblocking(true).ok()?;
+    let (socket, peer) = listener.accept().ok()?;
+    Some((socket.into(), peer.as_socket()?))
+}
+
+/// Makes the coming close drop unsent bytes and reset the peer at once, for clients that stopped
+/// reading.
+pub fn reset_on_close(descriptor: RawFd) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    // SAFETY: the option value is a live `linger` of the size that is passed.
+    #[expect(unsafe_code, reason = "setsockopt(2) on a descriptor that monoio owns")]
+    unsafe {
+        libc::setsockopt(
+            descriptor,
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            libc::socklen_t::try_from(size_of::<libc::linger>()).expect("a few bytes"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        (near, far)
+    }
+
+    #[test]
+    fn two_listeners_of_ours_share_a_port() {
+        let first = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        listen(first.local_addr().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_port_that_someone_listens_on_is_not_free() {
+        let taken = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = probe_free(taken.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_connection_is_quiet_until_something_comes() {
+        let (near, mut far) = pair();
+        assert!(is_quiet(near.as_raw_fd()));
+        far.write_all(b"x").unwrap();
+        far.flush().unwrap();
+        let mut byte = [0];
+        near.peek(&mut byte).unwrap();
+        assert!(!is_quiet(near.as_raw_fd()));
+    }
+
+    #[test]
+    fn a_closed_connection_is_not_quiet() {
+        let (mut near, far) = pair();
+        drop(far);
+        assert_eq!(near.read(&mut [0]).unwrap(), 0);
+        assert!(!is_quiet(near.as_raw_fd()));
+    }
+
+    #[test]
+    fn a_waiting_connection_is_taken_and_an_empty_queue_does_not_block() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert!(accept_waiting(listener.as_raw_fd()).is_none());
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_, peer) = accept_waiting(listener.as_raw_fd()).unwrap();
+        assert_eq!(peer, near.local_addr().unwrap());
+    }
+
+    #[test]
+    fn shutting_down_one_way_ends_the_peers_read() {
+        let (near, mut far) = pair();
+        shut_down(near.as_raw_fd(), Way::Send);
+        assert_eq!(far.read(&mut [0]).unwrap(), 0);
+    }
+}

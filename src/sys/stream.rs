@@ -1,0 +1,93 @@
+//! A TCP connection on the ring: receive, send, connect. The one module that does data-path I/O.
+//!
+//! Not a buffer and not a timeout: blocks move through it, deadlines act on the descriptor from
+//! outside ([`Stream::descriptor`]). Invariant: no operation is dropped in flight; whoever wants to
+//! end one shuts the connection down and the operation completes.
+
+use std::cell::UnsafeCell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent};
+use monoio::net::TcpStream;
+
+use super::block::{Block, Incoming, Outgoing};
+
+/// A connection that can be received from and sent to at the same time.
+#[derive(Debug)]
+pub struct Stream(UnsafeCell<TcpStream>);
+
+impl Stream {
+    /// Wraps an accepted connection.
+    pub fn new(stream: TcpStream) -> Self {
+        Self(UnsafeCell::new(stream))
+    }
+
+    /// Opens a connection, without Nagle's delay. The caller bounds the time it may take.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_addr(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self::new(stream))
+    }
+
+    /// Receives at most `limit` bytes behind those in the block. `Ok(0)`: the peer is done.
+    pub async fn receive(&self, block: Block, limit: usize) -> (io::Result<usize>, Block) {
+        debug_assert!(block.room() > 0 && limit > 0, "no room to receive into");
+        let (result, incoming) = self.operand().read(Incoming { block, limit }).await;
+        (result, incoming.block)
+    }
+
+    /// Sends all bytes of the block, which comes back as it went.
+    ///
+    /// The first attempt is a plain `send(2)`: the socket buffer nearly always has room, and
+    /// then no trip round the ring is needed. What is left goes through the ring.
+    pub async fn send(&self, block: Block) -> (io::Result<()>, Block) {
+        let length = block.len();
+        let sent = match super::socket::send_now(self.descriptor(), block.bytes()) {
+            Ok(sent) if sent == length => return (Ok(()), block),
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return (Err(error), block),
+        };
+        self.send_rest(block, sent).await
+    }
+
+    async fn send_rest(&self, mut block: Block, sent: usize) -> (io::Result<()>, Block) {
+        let mark = block.mark();
+        block.consume(sent);
+        let result = loop {
+            if block.is_empty() {
+                break Ok(());
+            }
+            let (result, outgoing) = self.operand().write(Outgoing(block)).await;
+            block = outgoing.0;
+            match result {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => block.consume(count),
+                Err(error) => break Err(error),
+            }
+        };
+        block.restore(mark);
+        (result, block)
+    }
+
+    /// The descriptor, for `shutdown(2)` and options. Valid as long as the stream lives.
+    pub fn descriptor(&self) -> RawFd {
+        self.operand().as_raw_fd()
+    }
+
+    /// The address on this side, by a system call.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.operand().local_addr()
+    }
+
+    #[expect(unsafe_code, clippy::mut_from_ref, reason = "one receive and one send at a time")]
+    fn operand(&self) -> &mut TcpStream {
+        // SAFETY: monoio's operations take a counted reference to the descriptor when they are
+        // made and touch nothing else of the stream; `TcpStream` declares receiving and sending
+        // independent (`unsafe impl Split`), which is how monoio's own halves share it too. The
+        // type is not `Sync`, so all calls are on one thread.
+        unsafe { &mut *self.0.get() }
+    }
+}

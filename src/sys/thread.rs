@@ -1,0 +1,51 @@
+//! What a shard's thread asks of the kernel: a core of its own, no signals; and process limits.
+
+use std::io;
+
+/// The CPUs in this process's affinity mask, ascending. Empty only if the kernel does not say.
+pub fn allowed_cores() -> Vec<usize> {
+    let mut cores: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    cores.sort_unstable();
+    cores
+}
+
+/// Pins the calling thread to one CPU; false if the kernel refuses.
+#[must_use]
+pub fn pin_to(core: usize) -> bool {
+    core_affinity::set_for_current(core_affinity::CoreId { id: core })
+}
+
+/// Blocks all signals on the calling thread, so that none interrupts its wait for the ring.
+pub fn block_signals() {
+    // SAFETY: the set is a live local that `sigfillset` initialises before it is used.
+    #[expect(unsafe_code, reason = "the standard library has no signal masks")]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one set, made and used")]
+    unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
+    }
+}
+
+/// Raises the soft limit of open files to the hard one and returns it.
+///
+/// # Errors
+/// Those of `getrlimit(2)` and `setrlimit(2)`; the limit is then what it was.
+pub fn raise_open_files() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel fills a live local.
+    #[expect(unsafe_code, reason = "the standard library has no resource limits")]
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the kernel reads a live local.
+    #[expect(unsafe_code, reason = "the standard library has no resource limits")]
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(limit.rlim_cur)
+}
