@@ -69,10 +69,8 @@ impl Head {
     }
 
     fn framing(&self) -> Option<Framing> {
-        if self
-            .field("Transfer-Encoding")
-            .is_some_and(|coding| coding.ends_with("chunked"))
-        {
+        let codings = self.field("Transfer-Encoding").map(str::to_lowercase);
+        if codings.is_some_and(|codings| codings.ends_with("chunked")) {
             return Some(Framing::Chunked);
         }
         self.field("Content-Length")?
