@@ -139,9 +139,6 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a connection attempt to a backend may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a pooled upstream connection may rest before it is looked at again on reuse.
-pub const UPSTREAM_TRUSTED_FOR: Duration = Duration::from_millis(500);
-
 /// How long a listener pauses after an error such as `EMFILE`.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{ExitCode, exit};
+use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
 use elbow::cli::{self, Command, Failure};
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             log_to_stderr(demo.host.log_level.into());
             match demo::start_backends(3) {
                 Ok(backends) => start(cli::load_demo(&demo, &backends), what_to_try),
-                Err(error) => fail(&format!("cannot start the demo's backends: {error}")),
+                Err(error) => fail(&format!("cannot start the backends of the demo: {error}")),
             }
         }
         Ok(Command::Check(check)) => {
@@ -49,28 +49,22 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs until a signal. Does not return once shards run: their runtimes must not be dropped with
-/// operations in flight, so the process exits instead.
+/// Runs until a signal. Shards still run when this returns, and the end of `main` ends them: their
+/// runtimes must not be dropped with operations in flight.
 fn start(config: Result<Config, Failure>, greeting: fn(&Opened) -> String) -> ExitCode {
     let config = match config {
         Ok(config) => config,
         Err(failure) => return refuse(&failure),
     };
-    let ending = run(&config, greeting);
-    match ending {
-        Ok(Ending::Drained) => exit(0),
-        Ok(Ending::TimedOut { connections }) => {
-            complain(&format!("elbow: ended with {connections} connections after the timeout"));
-            exit(i32::from(EXIT_FAILURE))
-        }
-        Ok(Ending::CutShort { connections }) => {
-            complain(&format!("elbow: ended at once, with {connections} connections"));
-            exit(i32::from(EXIT_FAILURE))
-        }
-        Err(failure) => {
-            complain(&format!("elbow: {failure}"));
-            exit(i32::from(EXIT_FAILURE))
-        }
+    match run(&config, greeting) {
+        Ok(Ending::Drained) => ExitCode::SUCCESS,
+        Ok(Ending::TimedOut { connections }) => fail(&format!(
+            "ended with {connections} connections open, the timeout was over"
+        )),
+        Ok(Ending::CutShort { connections }) => fail(&format!(
+            "ended at once, with {connections} connections open"
+        )),
+        Err(problem) => fail(&problem),
     }
 }
 
@@ -114,7 +108,9 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
             .map_err(|error| format!("cannot start shard {index}: {error}"))?;
     }
     for _ in &cores {
-        let level = starting.recv().map_err(|_| "a shard ended before it began".to_owned())?;
+        let level = starting
+            .recv()
+            .map_err(|_| "a shard ended before it began".to_owned())?;
         levels.push(level.map_err(|error| format!("a shard cannot start its driver: {error}"))?);
     }
     announce(config, &opened, &cores, &levels);
@@ -146,21 +142,34 @@ fn choose_cores(host: &Host) -> Result<Vec<Option<usize>>, String> {
         Cores::Count(count) => allowed.iter().copied().cycle().take(count.get()).collect(),
         Cores::List(list) => {
             if let Some(core) = list.iter().find(|core| !allowed.contains(core)) {
-                return Err(format!("cores: CPU {core} is not one of those allowed: {allowed:?}"));
+                return Err(format!(
+                    "cores: CPU {core} is not one of those allowed: {allowed:?}"
+                ));
             }
             list.clone()
         }
     };
     if chosen.len() > SHARDS_MAX {
-        return Err(format!("{} shards, at most {SHARDS_MAX} are possible", chosen.len()));
+        return Err(format!(
+            "{} shards, at most {SHARDS_MAX} are possible",
+            chosen.len()
+        ));
     }
-    Ok(chosen.into_iter().map(|core| host.pin.then_some(core)).collect())
+    Ok(chosen
+        .into_iter()
+        .map(|core| host.pin.then_some(core))
+        .collect())
 }
 
 /// Opens each listener once per shard. The first shard's says which port was given where 0 was
 /// asked for.
 fn open(config: &Config, shard_count: usize) -> Result<Opened, String> {
-    let listeners = || config.load_balancers.iter().flat_map(|balancer| &balancer.listeners);
+    let listeners = || {
+        config
+            .load_balancers
+            .iter()
+            .flat_map(|balancer| &balancer.listeners)
+    };
     let mut opened = Opened {
         shards: (0..shard_count).map(|_| Vec::new()).collect(),
         addresses: Vec::new(),
@@ -203,9 +212,16 @@ fn announce(config: &Config, opened: &Opened, cores: &[Option<usize>], levels: &
         lines += &format!("admin http://{address}\n");
     }
     let pinned: Vec<_> = cores.iter().flatten().map(ToString::to_string).collect();
-    let pinned = if pinned.is_empty() { "none".to_owned() } else { pinned.join(",") };
+    let pinned = if pinned.is_empty() {
+        "none".to_owned()
+    } else {
+        pinned.join(",")
+    };
     let level = levels.iter().min().map_or("none", |level| level.name());
-    lines += &format!("ready shards={} cores={pinned} driver={level}\n", cores.len());
+    lines += &format!(
+        "ready shards={} cores={pinned} driver={level}\n",
+        cores.len()
+    );
     say(lines.trim_end());
 }
 

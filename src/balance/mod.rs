@@ -42,24 +42,36 @@ mod tests {
 
     #[test]
     fn outstanding_requests_count_over_all_shards() {
-        let backends = [backend(true, &[0, 3]), backend(true, &[2, 0]), backend(true, &[4, 2])];
+        let backends = [
+            backend(true, &[0, 3]),
+            backend(true, &[2, 0]),
+            backend(true, &[4, 2]),
+        ];
         assert_eq!(least_outstanding(&backends, &[], &mut 0), Some(1));
         assert_eq!(least_outstanding(&backends, &[1], &mut 1), Some(0));
     }
 
     #[test]
     fn ties_go_round() {
-        let backends = [backend(true, &[0]), backend(true, &[0]), backend(true, &[0])];
+        let backends = [
+            backend(true, &[0]),
+            backend(true, &[0]),
+            backend(true, &[0]),
+        ];
         let mut turn = 0;
-        let chosen: Vec<_> =
-            (0..6).filter_map(|_| least_outstanding(&backends, &[], &mut turn)).collect();
+        let chosen: Vec<_> = (0..6)
+            .filter_map(|_| least_outstanding(&backends, &[], &mut turn))
+            .collect();
         assert_eq!(chosen, [1, 2, 0, 1, 2, 0]);
     }
 
     #[test]
     fn none_in_service_none_chosen() {
         assert_eq!(least_outstanding(&[], &[], &mut 0), None);
-        assert_eq!(least_outstanding(&[backend(false, &[0])], &[], &mut 0), None);
+        assert_eq!(
+            least_outstanding(&[backend(false, &[0])], &[], &mut 0),
+            None
+        );
     }
 
     proptest! {

@@ -22,7 +22,7 @@ pub(super) struct Lengths {
 
 impl Lengths {
     /// Takes a whole number of seconds.
-    pub fn take_seconds(&self, seconds: u64) -> Result<Duration, Mistake> {
+    pub(super) fn take_seconds(&self, seconds: u64) -> Result<Duration, Mistake> {
         if self.seconds.contains(&seconds) {
             Ok(Duration::from_secs(seconds))
         } else {
@@ -31,7 +31,7 @@ impl Lengths {
     }
 
     /// Takes text such as `30s`.
-    pub fn take_text(&self, text: &str) -> Result<Duration, Mistake> {
+    pub(super) fn take_text(&self, text: &str) -> Result<Duration, Mistake> {
         let length = parse(text)?;
         if length >= self.shortest && length <= Duration::from_secs(*self.seconds.end()) {
             Ok(length)
@@ -41,7 +41,7 @@ impl Lengths {
     }
 
     /// What is taken.
-    pub fn mistake(&self) -> Mistake {
+    pub(super) fn mistake(&self) -> Mistake {
         let (first, last) = (self.seconds.start(), self.seconds.end());
         let shortest = written(self.shortest);
         format!("must be {first} to {last} seconds, or text from \"{shortest}\" to \"{last}s\"")

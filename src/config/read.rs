@@ -25,7 +25,7 @@ pub(super) struct Report<'t> {
 }
 
 impl<'t> Report<'t> {
-    pub fn new(text: &'t str) -> Self {
+    pub(super) fn new(text: &'t str) -> Self {
         Self {
             text,
             problems: Vec::new(),
@@ -33,18 +33,18 @@ impl<'t> Report<'t> {
     }
 
     /// Notes that `field` has a value that cannot be taken.
-    pub fn refuse(&mut self, field: &Field<'_>, mistake: impl Into<Mistake>) {
+    pub(super) fn refuse(&mut self, field: &Field<'_>, mistake: impl Into<Mistake>) {
         let value = Some(self.quote(field.span.clone()));
         self.note(field.span.start, field.path.clone(), value, mistake.into());
     }
 
     /// Notes something about the key `path`, at byte `start`, rather than about its value.
-    pub fn refuse_key(&mut self, start: usize, path: String, mistake: impl Into<Mistake>) {
+    pub(super) fn refuse_key(&mut self, start: usize, path: String, mistake: impl Into<Mistake>) {
         self.note(start, path, None, mistake.into());
     }
 
     /// What was noted.
-    pub fn into_problems(self) -> Vec<Problem> {
+    pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
 
@@ -86,7 +86,7 @@ pub(super) struct Section<'t> {
 
 impl<'t> Section<'t> {
     /// The whole document.
-    pub fn document(document: &'t Spanned<DeTable<'t>>) -> Self {
+    pub(super) fn document(document: &'t Spanned<DeTable<'t>>) -> Self {
         Self::new(String::new(), document.span().start, document.get_ref())
     }
 
@@ -101,17 +101,17 @@ impl<'t> Section<'t> {
     }
 
     /// Its path, such as `load_balancer[0]`.
-    pub fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         &self.path
     }
 
     /// Notes something about the section as a whole.
-    pub fn refuse(&self, report: &mut Report<'_>, mistake: impl Into<Mistake>) {
+    pub(super) fn refuse(&self, report: &mut Report<'_>, mistake: impl Into<Mistake>) {
         report.refuse_key(self.start, self.path.clone(), mistake);
     }
 
     /// The value of `key`, if it is written.
-    pub fn field(&mut self, key: &'static str) -> Option<Field<'t>> {
+    pub(super) fn field(&mut self, key: &'static str) -> Option<Field<'t>> {
         self.known.push(key);
         let value = self.table.get(key)?;
         Some(Field {
@@ -122,7 +122,11 @@ impl<'t> Section<'t> {
     }
 
     /// The value of `key`, which must be written.
-    pub fn required(&mut self, key: &'static str, report: &mut Report<'_>) -> Option<Field<'t>> {
+    pub(super) fn required(
+        &mut self,
+        key: &'static str,
+        report: &mut Report<'_>,
+    ) -> Option<Field<'t>> {
         let field = self.field(key);
         if field.is_none() {
             report.refuse_key(self.start, self.key_path(key), "is missing");
@@ -132,7 +136,7 @@ impl<'t> Section<'t> {
 
     /// The value of `key` as `read` takes it: `default` where it is not written, `None` where it is
     /// wrong.
-    pub fn read_or<T>(
+    pub(super) fn read_or<T>(
         &mut self,
         key: &'static str,
         default: T,
@@ -142,7 +146,7 @@ impl<'t> Section<'t> {
     }
 
     /// The table under `key`, as in `[key]`.
-    pub fn section(&mut self, key: &'static str, report: &mut Report<'_>) -> Option<Section<'t>> {
+    pub(super) fn section(&mut self, key: &'static str, report: &mut Report<'_>) -> Option<Self> {
         let field = self.field(key)?;
         match field.value {
             DeValue::Table(table) => Some(Section::new(field.path, field.span.start, table)),
@@ -157,11 +161,11 @@ impl<'t> Section<'t> {
 
     /// The tables under `key`, as in `[[key]]`: an empty list where it is not written, `None` where
     /// it is something else.
-    pub fn sections(
+    pub(super) fn sections(
         &mut self,
         key: &'static str,
         report: &mut Report<'_>,
-    ) -> Option<Vec<Section<'t>>> {
+    ) -> Option<Vec<Self>> {
         let Some(field) = self.field(key) else {
             return Some(Vec::new());
         };
@@ -179,7 +183,7 @@ impl<'t> Section<'t> {
     }
 
     /// Refuses keys that a later version will serve.
-    pub fn refuse_not_yet(&mut self, keys: &[&'static str], report: &mut Report<'_>) {
+    pub(super) fn refuse_not_yet(&mut self, keys: &[&'static str], report: &mut Report<'_>) {
         for key in keys {
             self.not_yet.push(key);
             if let Some((key, _)) = self.table.get_key_value(*key) {
@@ -190,7 +194,7 @@ impl<'t> Section<'t> {
     }
 
     /// Notes every key that nobody asked for. Each section ends with it.
-    pub fn finish(self, report: &mut Report<'_>) {
+    pub(super) fn finish(self, report: &mut Report<'_>) {
         for key in self.table.keys() {
             let name: &str = key.get_ref();
             if self.known.contains(&name) || self.not_yet.contains(&name) {
@@ -225,7 +229,7 @@ pub(super) struct Field<'t> {
 
 impl<'t> Field<'t> {
     /// The value as text.
-    pub fn text(&self, report: &mut Report<'_>) -> Option<&'t str> {
+    pub(super) fn text(&self, report: &mut Report<'_>) -> Option<&'t str> {
         match self.value {
             DeValue::String(text) => Some(text),
             _ => self.mismatch("text in quotes", report),
@@ -233,7 +237,7 @@ impl<'t> Field<'t> {
     }
 
     /// The value as text that `parse` takes.
-    pub fn parsed<T>(
+    pub(super) fn parsed<T>(
         &self,
         parse: impl FnOnce(&str) -> Result<T, Mistake>,
         report: &mut Report<'_>,
@@ -243,14 +247,18 @@ impl<'t> Field<'t> {
     }
 
     /// The value as true or false.
-    pub fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
+    pub(super) fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
         self.value
             .as_bool()
             .or_else(|| self.mismatch("true or false", report))
     }
 
     /// The value as a whole number in `range`.
-    pub fn integer(&self, range: RangeInclusive<u64>, report: &mut Report<'_>) -> Option<u64> {
+    pub(super) fn integer(
+        &self,
+        range: RangeInclusive<u64>,
+        report: &mut Report<'_>,
+    ) -> Option<u64> {
         let DeValue::Integer(_) = self.value else {
             return self.mismatch("a whole number", report);
         };
@@ -260,19 +268,19 @@ impl<'t> Field<'t> {
     }
 
     /// The value as a port that can be connected to.
-    pub fn port(&self, report: &mut Report<'_>) -> Option<u16> {
+    pub(super) fn port(&self, report: &mut Report<'_>) -> Option<u16> {
         let port = self.integer(1..=u64::from(u16::MAX), report)?;
         Some(u16::try_from(port).expect("the range ends with u16"))
     }
 
     /// The value as an IP address without a port.
-    pub fn ip_address(&self, report: &mut Report<'_>) -> Option<IpAddr> {
+    pub(super) fn ip_address(&self, report: &mut Report<'_>) -> Option<IpAddr> {
         let parse = |text: &str| text.parse().map_err(|_| "must be an IP address".into());
         self.parsed(parse, report)
     }
 
     /// The value as a length of time: whole seconds, or text with a unit.
-    pub fn duration(&self, lengths: &Lengths, report: &mut Report<'_>) -> Option<Duration> {
+    pub(super) fn duration(&self, lengths: &Lengths, report: &mut Report<'_>) -> Option<Duration> {
         let length = match self.value {
             DeValue::String(text) => lengths.take_text(text),
             DeValue::Integer(_) => match self.unsigned() {
@@ -285,7 +293,7 @@ impl<'t> Field<'t> {
     }
 
     /// The values of a list.
-    pub fn items(&self, report: &mut Report<'_>) -> Option<Vec<Field<'t>>> {
+    pub(super) fn items(&self, report: &mut Report<'_>) -> Option<Vec<Self>> {
         let DeValue::Array(items) = self.value else {
             return self.mismatch("a list", report);
         };

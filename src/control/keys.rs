@@ -20,11 +20,16 @@ const FILE: &str = "cookie-keys";
 /// # Errors
 /// If the file cannot be read or written, or does not hold keys; it is never changed then.
 pub fn load(state_dir: Option<&Path>) -> io::Result<Vec<Key>> {
-    let Some(directory) = state_dir else { return Ok(vec![fresh()?]) };
+    let Some(directory) = state_dir else {
+        return Ok(vec![fresh()?]);
+    };
     let file = directory.join(FILE);
     match fs::read_to_string(&file) {
         Ok(text) => parse(&text).map_err(|problem| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {problem}", file.display()))
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{}: {problem}", file.display()),
+            )
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(directory)?;
@@ -32,7 +37,10 @@ pub fn load(state_dir: Option<&Path>) -> io::Result<Vec<Key>> {
             write(directory, &file, &key)?;
             Ok(vec![key])
         }
-        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
+        Err(error) => Err(io::Error::new(
+            error.kind(),
+            format!("{}: {error}", file.display()),
+        )),
     }
 }
 
@@ -49,7 +57,11 @@ fn write(directory: &Path, file: &Path, key: &Key) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut opened = options.open(&beside)?;
-    let secret: String = key.secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret: String = key
+        .secret
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     writeln!(opened, "{:02x} {secret}", key.id)?;
     opened.sync_all()?;
     fs::rename(&beside, file)
@@ -57,11 +69,19 @@ fn write(directory: &Path, file: &Path, key: &Key) -> io::Result<()> {
 
 fn parse(text: &str) -> Result<Vec<Key>, String> {
     let mut keys: Vec<Key> = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let key = parse_line(line)
             .ok_or_else(|| format!("line {}: not a key: 2 hex digits, a space, 32", number + 1))?;
         if keys.iter().any(|other| other.id == key.id) {
-            return Err(format!("line {}: two keys have the id {:02x}", number + 1, key.id));
+            return Err(format!(
+                "line {}: two keys have the id {:02x}",
+                number + 1,
+                key.id
+            ));
         }
         keys.push(key);
     }
@@ -81,7 +101,10 @@ fn parse_line(line: &str) -> Option<Key> {
     for (index, byte) in bytes.iter_mut().enumerate() {
         *byte = u8::from_str_radix(secret.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
-    Some(Key { id: u8::from_str_radix(id, 16).ok()?, secret: bytes })
+    Some(Key {
+        id: u8::from_str_radix(id, 16).ok()?,
+        secret: bytes,
+    })
 }
 
 #[cfg(test)]
@@ -101,7 +124,10 @@ mod tests {
         let directory = directory("made");
         let made = load(Some(&directory)).unwrap();
         assert_eq!(load(Some(&directory)).unwrap(), made);
-        let mode = fs::metadata(directory.join(FILE)).unwrap().permissions().mode();
+        let mode = fs::metadata(directory.join(FILE))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::remove_dir_all(&directory).unwrap();
     }
@@ -113,7 +139,10 @@ mod tests {
         fs::write(directory.join(FILE), "00 abc\n").unwrap();
         let error = load(Some(&directory)).unwrap_err().to_string();
         assert!(error.contains("cookie-keys: line 1"), "{error}");
-        assert_eq!(fs::read_to_string(directory.join(FILE)).unwrap(), "00 abc\n");
+        assert_eq!(
+            fs::read_to_string(directory.join(FILE)).unwrap(),
+            "00 abc\n"
+        );
         fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -44,19 +44,34 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunk {
     /// In a chunk-size line: the size so far, digits seen, bytes of the line so far.
-    Size { size: u64, digits: u8, line: usize },
+    Size {
+        size: u64,
+        digits: u8,
+        line: usize,
+    },
     /// In a chunk extension.
-    Extension { size: u64, line: usize },
+    Extension {
+        size: u64,
+        line: usize,
+    },
     /// CR of the size line seen.
-    SizeLf { size: u64 },
+    SizeLf {
+        size: u64,
+    },
     /// So many data bytes to go.
     Data(u64),
     DataCr,
     DataLf,
     /// In the trailer section: bytes so far, bytes of the current line.
-    Trailer { total: usize, line: usize },
+    Trailer {
+        total: usize,
+        line: usize,
+    },
     /// CR seen in the trailer section; `line` bytes came before it.
-    TrailerLf { total: usize, line: usize },
+    TrailerLf {
+        total: usize,
+        line: usize,
+    },
 }
 
 impl Body {
@@ -65,7 +80,11 @@ impl Body {
         Self(match framing {
             Framing::None | Framing::Length(0) => State::Done,
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunked(Chunk::Size { size: 0, digits: 0, line: 0 }),
+            Framing::Chunked => State::Chunked(Chunk::Size {
+                size: 0,
+                digits: 0,
+                line: 0,
+            }),
             Framing::UntilClose => State::UntilClose,
         })
     }
@@ -129,21 +148,38 @@ impl Body {
             State::UntilClose => (State::UntilClose, bytes.len()),
             State::Length(left) => {
                 let rest = left - run(left) as u64;
-                (if rest == 0 { State::Done } else { State::Length(rest) }, run(left))
+                (
+                    if rest == 0 {
+                        State::Done
+                    } else {
+                        State::Length(rest)
+                    },
+                    run(left),
+                )
             }
             State::Chunked(Chunk::Data(left)) => {
                 let rest = left - run(left) as u64;
-                let next = if rest == 0 { Chunk::DataCr } else { Chunk::Data(rest) };
+                let next = if rest == 0 {
+                    Chunk::DataCr
+                } else {
+                    Chunk::Data(rest)
+                };
                 (State::Chunked(next), run(left))
             }
             State::Chunked(chunk) => {
                 let byte = *bytes.first().ok_or(BrokenBody)?;
                 self.0 = chunk.step(byte)?;
-                return Ok(Step { taken: 1, is_content: false });
+                return Ok(Step {
+                    taken: 1,
+                    is_content: false,
+                });
             }
         };
         self.0 = next;
-        Ok(Step { taken, is_content: true })
+        Ok(Step {
+            taken,
+            is_content: true,
+        })
     }
 }
 
@@ -164,27 +200,51 @@ impl Chunk {
                 }
                 let digit = char::from(byte).to_digit(16).ok_or(BrokenBody)?;
                 let size = size << 4 | u64::from(digit);
-                Self::Size { size, digits: digits + 1, line: line + 1 }
+                Self::Size {
+                    size,
+                    digits: digits + 1,
+                    line: line + 1,
+                }
             }
-            (Self::Size { size, digits: 1.., .. }, b'\r') => Self::SizeLf { size },
-            (Self::Size { size, digits: 1.., line }, b';') => Self::Extension { size, line },
+            (
+                Self::Size {
+                    size, digits: 1.., ..
+                },
+                b'\r',
+            ) => Self::SizeLf { size },
+            (
+                Self::Size {
+                    size,
+                    digits: 1..,
+                    line,
+                },
+                b';',
+            ) => Self::Extension { size, line },
             (Self::Extension { size, .. }, b'\r') => Self::SizeLf { size },
-            (Self::Extension { size, line }, _)
-                if line < CHUNK_LINE_BYTES_MAX && is_text(byte) =>
-            {
-                Self::Extension { size, line: line + 1 }
+            (Self::Extension { size, line }, _) if line < CHUNK_LINE_BYTES_MAX && is_text(byte) => {
+                Self::Extension {
+                    size,
+                    line: line + 1,
+                }
             }
             (Self::SizeLf { size: 0 }, b'\n') => Self::Trailer { total: 0, line: 0 },
             (Self::SizeLf { size }, b'\n') => Self::Data(size),
             (Self::DataCr, b'\r') => Self::DataLf,
-            (Self::DataLf, b'\n') => Self::Size { size: 0, digits: 0, line: 0 },
+            (Self::DataLf, b'\n') => Self::Size {
+                size: 0,
+                digits: 0,
+                line: 0,
+            },
             (Self::Trailer { total, line }, b'\r') => Self::TrailerLf { total, line },
             (Self::Trailer { total, line }, _) if total < TRAILER_BYTES_MAX && is_text(byte) => {
                 // A trailer line that begins with a blank would be read as a fold by some.
                 if line == 0 && matches!(byte, b' ' | b'\t') {
                     return Err(BrokenBody);
                 }
-                Self::Trailer { total: total + 1, line: line + 1 }
+                Self::Trailer {
+                    total: total + 1,
+                    line: line + 1,
+                }
             }
             (Self::TrailerLf { line: 0, .. }, b'\n') => return Ok(State::Done),
             (Self::TrailerLf { total, .. }, b'\n') => Self::Trailer { total, line: 0 },

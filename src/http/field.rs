@@ -83,7 +83,9 @@ impl<'b> ConnectionOptions<'b> {
     /// Whether a field was nominated as hop-by-hop.
     pub(super) fn nominates(&self, name: &[u8]) -> bool {
         let nominated = &self.nominated.names[..self.nominated.count];
-        nominated.iter().any(|other| other.eq_ignore_ascii_case(name))
+        nominated
+            .iter()
+            .any(|other| other.eq_ignore_ascii_case(name))
     }
 }
 

@@ -17,7 +17,11 @@ pub enum Version {
 
 impl Version {
     pub(super) fn from_minor(minor: Option<u8>) -> Self {
-        if minor == Some(0) { Self::Http10 } else { Self::Http11 }
+        if minor == Some(0) {
+            Self::Http10
+        } else {
+            Self::Http11
+        }
     }
 }
 
@@ -56,7 +60,10 @@ pub fn find_end(bytes: &[u8], searched: usize) -> HeadEnd {
 /// How many bytes of empty lines stand in front of a request. Some clients send one after a body;
 /// RFC 9112 §2.2 asks servers to ignore it.
 pub fn leading_blank(bytes: &[u8]) -> usize {
-    2 * bytes.chunks_exact(2).take_while(|pair| pair == b"\r\n").count()
+    2 * bytes
+        .chunks_exact(2)
+        .take_while(|pair| pair == b"\r\n")
+        .count()
 }
 
 fn has_bare_line_end(bytes: &[u8]) -> bool {
@@ -82,13 +89,19 @@ pub(super) fn line_of(head: &[u8], field: &httparse::Header<'_>) -> std::ops::Ra
     };
     // Behind the value there are only spaces and tabs, then CRLF.
     let rest = &head[value_end..];
-    let blank = rest.iter().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
+    let blank = rest
+        .iter()
+        .take_while(|&&byte| byte == b' ' || byte == b'\t')
+        .count();
     start..value_end + blank + 2
 }
 
 /// The elements of a comma-separated value (RFC 9110 §5.6.1), trimmed, empty ones left out.
 pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+    value
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|item| !item.is_empty())
 }
 
 #[cfg(test)]
@@ -97,7 +110,10 @@ mod tests {
 
     #[test]
     fn a_head_ends_at_its_empty_line() {
-        assert_eq!(find_end(b"GET / HTTP/1.1\r\nA: b\r\n\r\nbody", 0), HeadEnd::At(24));
+        assert_eq!(
+            find_end(b"GET / HTTP/1.1\r\nA: b\r\n\r\nbody", 0),
+            HeadEnd::At(24)
+        );
         assert_eq!(find_end(b"GET / HTTP/1.1\r\nA: b\r\n\r", 0), HeadEnd::Open);
         assert_eq!(find_end(b"", 0), HeadEnd::Open);
     }
@@ -107,13 +123,22 @@ mod tests {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         for seen in 0..head.len() {
             assert_eq!(find_end(&head[..seen], 0), HeadEnd::Open, "{seen} bytes");
-            assert_eq!(find_end(head, seen), HeadEnd::At(head.len()), "after {seen} bytes");
+            assert_eq!(
+                find_end(head, seen),
+                HeadEnd::At(head.len()),
+                "after {seen} bytes"
+            );
         }
     }
 
     #[test]
     fn bare_line_ends_are_told_at_once() {
-        for head in [&b"GET / HTTP/1.1\n"[..], b"GET / HTTP/1.1\r\nA: b\n\n", b"\n", b"A\rB"] {
+        for head in [
+            &b"GET / HTTP/1.1\n"[..],
+            b"GET / HTTP/1.1\r\nA: b\n\n",
+            b"\n",
+            b"A\rB",
+        ] {
             assert_eq!(find_end(head, 0), HeadEnd::BareLineEnd, "{head:?}");
         }
         assert_eq!(find_end(b"GET / HTTP/1.1\r", 0), HeadEnd::Open);
@@ -137,8 +162,14 @@ mod tests {
         let mut slots = [httparse::EMPTY_HEADER; 4];
         let mut request = httparse::Request::new(&mut slots);
         request.parse(head).unwrap();
-        let lines: Vec<_> =
-            request.headers.iter().map(|field| &head[line_of(head, field)]).collect();
-        assert_eq!(lines, [&b"Empty:\r\n"[..], b"Blank:  \r\n", b"Padded:  v \t\r\n"]);
+        let lines: Vec<_> = request
+            .headers
+            .iter()
+            .map(|field| &head[line_of(head, field)])
+            .collect();
+        assert_eq!(
+            lines,
+            [&b"Empty:\r\n"[..], b"Blank:  \r\n", b"Padded:  v \t\r\n"]
+        );
     }
 }

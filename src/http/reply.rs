@@ -27,8 +27,14 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 macro_rules! answer {
     ($line:literal, $connection:literal) => {
-        concat!("HTTP/1.1 ", $line, "\r\nContent-Length: 0\r\nConnection: ", $connection, "\r\n\r\n")
-            .as_bytes()
+        concat!(
+            "HTTP/1.1 ",
+            $line,
+            "\r\nContent-Length: 0\r\nConnection: ",
+            $connection,
+            "\r\n\r\n"
+        )
+        .as_bytes()
     };
 }
 
@@ -83,10 +89,16 @@ impl Reply {
             (Self::BadGateway, true) => answer!("502 BAD_GATEWAY", "keep-alive"),
             (Self::BadGateway, false) => answer!("502 BAD_GATEWAY", "close"),
             (Self::ServiceUnavailable, true) => {
-                answer!("503 Service Unavailable: Back-end server is at capacity", "keep-alive")
+                answer!(
+                    "503 Service Unavailable: Back-end server is at capacity",
+                    "keep-alive"
+                )
             }
             (Self::ServiceUnavailable, false) => {
-                answer!("503 Service Unavailable: Back-end server is at capacity", "close")
+                answer!(
+                    "503 Service Unavailable: Back-end server is at capacity",
+                    "close"
+                )
             }
             (Self::GatewayTimeout, true) => answer!("504 GATEWAY_TIMEOUT", "keep-alive"),
             (Self::GatewayTimeout, false) => answer!("504 GATEWAY_TIMEOUT", "close"),
@@ -114,7 +126,10 @@ mod tests {
     #[test]
     fn the_clients_faults_close_the_connection() {
         for reply in Reply::ALL {
-            let closes = reply.bytes(true).windows(17).any(|text| text == b"Connection: close");
+            let closes = reply
+                .bytes(true)
+                .windows(17)
+                .any(|text| text == b"Connection: close");
             assert_eq!(closes, reply.status() < 502, "{reply:?}");
         }
     }

@@ -130,7 +130,11 @@ impl<'b, 'h> Request<'b, 'h> {
         let is_path = self.target.starts_with('/');
         let is_asterisk = self.target == "*" && self.method == "OPTIONS";
         let is_absolute = split_absolute(self.target).is_some();
-        if is_path || is_asterisk || is_absolute { Ok(()) } else { Err(Refusal::Target) }
+        if is_path || is_asterisk || is_absolute {
+            Ok(())
+        } else {
+            Err(Refusal::Target)
+        }
     }
 
     fn judge_fields(&mut self) -> Result<(), Refusal> {
@@ -210,13 +214,19 @@ impl<'b, 'h> Request<'b, 'h> {
 
     /// Whether sending it twice does what sending it once does (RFC 9110 §9.2.2).
     pub fn is_idempotent(&self) -> bool {
-        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+        matches!(
+            self.method,
+            "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"
+        )
     }
 
     /// The values of the `Cookie` fields, in order.
     pub fn cookies(&self) -> impl Iterator<Item = &'b [u8]> {
         let is_cookie = |field: &&Header<'b>| Name::of(field.name.as_bytes()) == Name::Cookie;
-        self.fields.iter().filter(is_cookie).map(|field| field.value)
+        self.fields
+            .iter()
+            .filter(is_cookie)
+            .map(|field| field.value)
     }
 
     /// Writes the head for the backend behind what is in `out`: hop-by-hop fields cut, HTTP/1.1,
@@ -257,7 +267,9 @@ impl<'b, 'h> Request<'b, 'h> {
 
     /// Copies the fields in runs, from one cut to the next.
     fn write_fields(&self, cuts_host: bool, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
-        let Some(first) = self.fields.first() else { return };
+        let Some(first) = self.fields.first() else {
+            return;
+        };
         let mut run = line_of(self.head, first).start;
         let mut is_first_forwarded_for = true;
         for field in self.fields {
@@ -327,7 +339,9 @@ fn split_absolute(target: &str) -> Option<(&str, &str)> {
 
 /// Whether a value is of the form `uri-host [":" port]` (RFC 9110 §7.2), user information excluded.
 fn is_host(value: &[u8]) -> bool {
-    value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte))
+    value
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte))
 }
 
 /// A Content-Length: digits and nothing else (RFC 9112 §6.3; `1*DIGIT`, so no sign, no list).
@@ -335,14 +349,20 @@ pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
+    Some(
+        value
+            .iter()
+            .fold(0, |length, digit| length * 10 + u64::from(digit - b'0')),
+    )
 }
 
 /// A list of other codings that ends in `chunked` is well formed but unknown here; all else leaves
 /// the end of the body in doubt.
 fn refuse_coding(codings: &[u8]) -> Refusal {
     let is_token = |coding: &[u8]| {
-        coding.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        coding
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
     };
     let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
     let ends_chunked = list(codings).last().is_some_and(|last| chunked(&last));
@@ -381,7 +401,8 @@ mod tests {
     #[test]
     fn a_plain_request_gains_the_forwarded_fields_and_loses_nothing() {
         assert_eq!(
-            rewritten("GET /a?b HTTP/1.1\r\nhOsT: h:81\r\nCookie: a=b\r\nX-Y:  z \r\n\r\n").unwrap(),
+            rewritten("GET /a?b HTTP/1.1\r\nhOsT: h:81\r\nCookie: a=b\r\nX-Y:  z \r\n\r\n")
+                .unwrap(),
             "GET /a?b HTTP/1.1\r\nhOsT: h:81\r\nCookie: a=b\r\nX-Y:  z \r\n\
              X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
              Connection: keep-alive\r\n\r\n"
@@ -418,11 +439,20 @@ mod tests {
     #[test]
     fn an_absolute_target_becomes_a_path_and_its_host_wins() {
         let out = rewritten("GET http://real/p?q HTTP/1.1\r\nHost: other\r\nA: b\r\n\r\n").unwrap();
-        assert!(out.starts_with("GET /p?q HTTP/1.1\r\nHost: real\r\nA: b\r\nX-For"), "{out}");
+        assert!(
+            out.starts_with("GET /p?q HTTP/1.1\r\nHost: real\r\nA: b\r\nX-For"),
+            "{out}"
+        );
         let out = rewritten("GET HTTP://real?q HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        assert!(out.starts_with("GET /?q HTTP/1.1\r\nHost: real\r\n"), "{out}");
+        assert!(
+            out.starts_with("GET /?q HTTP/1.1\r\nHost: real\r\n"),
+            "{out}"
+        );
         let out = rewritten("OPTIONS http://real HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        assert!(out.starts_with("OPTIONS * HTTP/1.1\r\nHost: real\r\n"), "{out}");
+        assert!(
+            out.starts_with("OPTIONS * HTTP/1.1\r\nHost: real\r\n"),
+            "{out}"
+        );
     }
 
     #[test]
@@ -444,7 +474,11 @@ mod tests {
         ] {
             let head = format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n");
             let refusal = refusal(&head);
-            assert_eq!(refusal.reply(), Reply::BadRequest, "{fields:?}: {refusal:?}");
+            assert_eq!(
+                refusal.reply(),
+                Reply::BadRequest,
+                "{fields:?}: {refusal:?}"
+            );
         }
         let head = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(refusal(head), Refusal::Framing);
@@ -477,11 +511,17 @@ mod tests {
             ("CONNECT h:443 HTTP/1.1\r\nHost: h".into(), Refusal::Connect),
             ("GET a HTTP/1.1\r\nHost: h".into(), Refusal::Target),
             ("GET * HTTP/1.1\r\nHost: h".into(), Refusal::Target),
-            ("GET http://u@h/ HTTP/1.1\r\nHost: h".into(), Refusal::Target),
+            (
+                "GET http://u@h/ HTTP/1.1\r\nHost: h".into(),
+                Refusal::Target,
+            ),
             ("GET / HTTP/1.1\r\nA: b".into(), Refusal::Host),
             ("GET / HTTP/1.1\r\nHost: h\r\nHost: h".into(), Refusal::Host),
             ("GET / HTTP/1.1\r\nHost: h, i".into(), Refusal::Host),
-            ("GET / HTTP/1.1\r\nHost: h\r\nExpect: tea".into(), Refusal::Expectation),
+            (
+                "GET / HTTP/1.1\r\nHost: h\r\nExpect: tea".into(),
+                Refusal::Expectation,
+            ),
             (
                 "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked".into(),
                 Refusal::TransferCoding,
@@ -495,10 +535,16 @@ mod tests {
     fn keep_alive_follows_version_and_options() {
         for (head, expected) in [
             ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", true),
-            ("GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", false),
+            (
+                "GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n",
+                false,
+            ),
             ("GET / HTTP/1.0\r\n\r\n", false),
             ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true),
-            ("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", false),
+            (
+                "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n",
+                false,
+            ),
         ] {
             let mut slots = field_slots();
             let request = Request::parse(head.as_bytes(), &mut slots).unwrap();

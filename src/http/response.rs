@@ -48,7 +48,8 @@ impl<'b, 'h> Response<'b, 'h> {
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         let status = config.parse_response_with_uninit_headers(&mut parsed, head, slots);
-        let is_whole = matches!(status, Ok(httparse::Status::Complete(length)) if length == head.len());
+        let is_whole =
+            matches!(status, Ok(httparse::Status::Complete(length)) if length == head.len());
         // httparse skips empty lines in front, which nobody may send before a response.
         if !is_whole || !head.starts_with(b"HTTP/1.") {
             return Err(BadResponse);
@@ -165,8 +166,11 @@ mod tests {
     use super::super::head::field_slots;
     use super::*;
 
-    const KEEP: Downstream<'_> =
-        Downstream { keep_alive: true, unchunks: false, extra_lines: b"" };
+    const KEEP: Downstream<'_> = Downstream {
+        keep_alive: true,
+        unchunks: false,
+        extra_lines: b"",
+    };
 
     fn framing(head: &str, to_head: bool) -> Result<Framing, BadResponse> {
         let mut slots = field_slots();
@@ -186,10 +190,18 @@ mod tests {
         for (head, to_head, expected) in [
             ("200 OK\r\nContent-Length: 5", false, Framing::Length(5)),
             ("200 OK\r\nContent-Length: 5", true, Framing::None),
-            ("200 OK\r\nTransfer-Encoding: Chunked", false, Framing::Chunked),
+            (
+                "200 OK\r\nTransfer-Encoding: Chunked",
+                false,
+                Framing::Chunked,
+            ),
             ("200 OK", false, Framing::UntilClose),
             ("204 No Content", false, Framing::None),
-            ("304 Not Modified\r\nContent-Length: 5", false, Framing::None),
+            (
+                "304 Not Modified\r\nContent-Length: 5",
+                false,
+                Framing::None,
+            ),
             ("100 Continue", false, Framing::None),
         ] {
             let head = format!("HTTP/1.1 {head}\r\n\r\n");
@@ -210,7 +222,11 @@ mod tests {
             "SSH-2.0-OpenSSH_9.2",
             "\r\nHTTP/1.1 200 OK",
         ] {
-            assert_eq!(framing(&format!("{head}\r\n\r\n"), false), Err(BadResponse), "{head}");
+            assert_eq!(
+                framing(&format!("{head}\r\n\r\n"), false),
+                Err(BadResponse),
+                "{head}"
+            );
         }
     }
 
@@ -218,8 +234,11 @@ mod tests {
     fn the_head_is_passed_on_with_our_lines_behind() {
         let head = "HTTP/1.0 404 Not  Found\r\nSet-Cookie: a=b\r\nConnection: x-hop\r\n\
                     X-Hop: 1\r\nContent-Length: 0\r\n\r\n";
-        let downstream =
-            Downstream { keep_alive: false, unchunks: false, extra_lines: b"Set-Cookie: c=d\r\n" };
+        let downstream = Downstream {
+            keep_alive: false,
+            unchunks: false,
+            extra_lines: b"Set-Cookie: c=d\r\n",
+        };
         assert_eq!(
             rewritten(head, &downstream),
             "HTTP/1.1 404 Not  Found\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\
@@ -238,8 +257,15 @@ mod tests {
     #[test]
     fn an_old_client_is_not_told_of_chunks() {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n";
-        let downstream = Downstream { keep_alive: false, unchunks: true, extra_lines: b"" };
-        assert_eq!(rewritten(head, &downstream), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        let downstream = Downstream {
+            keep_alive: false,
+            unchunks: true,
+            extra_lines: b"",
+        };
+        assert_eq!(
+            rewritten(head, &downstream),
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+        );
     }
 
     #[test]
@@ -252,9 +278,15 @@ mod tests {
     fn the_backends_connection_is_kept_by_the_rules_of_its_version() {
         for (head, expected) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 0", true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close", false),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close",
+                false,
+            ),
             ("HTTP/1.0 200 OK\r\nContent-Length: 0", false),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive", true),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive",
+                true,
+            ),
             ("HTTP/1.1 200 OK", false),
         ] {
             let head = format!("{head}\r\n\r\n");

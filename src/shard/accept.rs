@@ -31,7 +31,11 @@ pub(super) fn open(
         listener.set_nonblocking(is_epoll)?;
         let listener = Rc::new(TcpListener::from_std(listener)?);
         for _ in 0..POSTED_ACCEPTS {
-            drop(monoio::spawn(accept(Rc::clone(shard), Rc::clone(&listener), index)));
+            drop(monoio::spawn(accept(
+                Rc::clone(shard),
+                Rc::clone(&listener),
+                index,
+            )));
         }
         opened.push(listener);
     }
@@ -76,7 +80,12 @@ fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, listener: usize
         counts.connections_refused.add(1);
         return;
     }
-    drop(monoio::spawn(connection(Rc::clone(shard), Stream::new(stream), peer, listener)));
+    drop(monoio::spawn(connection(
+        Rc::clone(shard),
+        Stream::new(stream),
+        peer,
+        listener,
+    )));
 }
 
 /// One connection from accept to close.

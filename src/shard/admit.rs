@@ -9,6 +9,10 @@ use crate::sys::Block;
 
 /// What has to be known of a request once its head is written anew.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts that do not exclude each other"
+)]
 pub(super) struct Inbound {
     /// The body as far as it has been taken; none so far.
     pub(super) body: Body,
@@ -55,7 +59,11 @@ pub(super) fn admit(
 
 fn look_up(shard: &Shard, route: &Route, epoch: u64, request: &Request<'_, '_>) -> Stick {
     if route.stickiness.is_none() {
-        return Stick { verdict: Verdict::None, session: None, backend: None };
+        return Stick {
+            verdict: Verdict::None,
+            session: None,
+            backend: None,
+        };
     }
     let counts = shard.counts();
     let tally = Tally {
@@ -88,7 +96,11 @@ fn write(
     };
     let forwarding = Forwarding {
         client: &client.address,
-        protocol: if world.route(client.listener).is_secure { "https" } else { "http" },
+        protocol: if world.route(client.listener).is_secure {
+            "https"
+        } else {
+            "http"
+        },
         port: &texts.port,
         fallback_host,
     };

@@ -42,7 +42,9 @@ impl Level {
         let mut ring = io_uring::IoUring::builder();
         ring.setup_clamp().setup_cqsize(COMPLETION_ENTRIES);
         if self >= Self::UringCoop {
-            ring.setup_coop_taskrun().setup_submit_all().setup_single_issuer();
+            ring.setup_coop_taskrun()
+                .setup_submit_all()
+                .setup_single_issuer();
         }
         if self >= Self::UringDefer {
             ring.setup_defer_taskrun();
@@ -76,7 +78,9 @@ impl Runtime {
                 }
             }
         }
-        let epoll = RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?;
+        let epoll = RuntimeBuilder::<LegacyDriver>::new()
+            .enable_timer()
+            .build()?;
         Ok((Self::Epoll(epoll), Level::Epoll))
     }
 

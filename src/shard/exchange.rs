@@ -4,6 +4,7 @@
 //! seen; one whose body is still coming goes through `streaming.rs`.
 
 use std::io;
+use std::sync::Arc;
 
 use super::Shard;
 use super::admit::Inbound;
@@ -104,7 +105,14 @@ pub(super) async fn exchange(
     let at_hand = inbox.len().min(wire.room());
     let Ok(taken) = body.pass(&inbox.bytes()[..at_hand]) else {
         this.shard.blocks.put(wire);
-        reply(this.shard, this.client, this.route, Reply::BadRequest, false).await;
+        reply(
+            this.shard,
+            this.client,
+            this.route,
+            Reply::BadRequest,
+            false,
+        )
+        .await;
         return (After::Linger, inbox);
     };
     wire.append(&inbox.bytes()[..taken]);
@@ -148,6 +156,8 @@ async fn ask<'a>(
     loop {
         let (held, lease) = match this.open(&mut tried, is_second).await {
             Ok(opened) => opened,
+            // The request has been with a backend; that it was not answered is what happened.
+            Err(_) if is_second => return (Err(Reply::GatewayTimeout), wire),
             Err(own) => return (Err(own), wire),
         };
         let request = wire.mark();
@@ -218,7 +228,11 @@ pub(super) async fn read_answer(
         let received;
         (received, wire) = lease.stream().receive(wire, usize::MAX).await;
         if !matches!(received, Ok(1..)) {
-            let no_answer = if is_begun { NoAnswer::Cut } else { this.silence() };
+            let no_answer = if is_begun {
+                NoAnswer::Cut
+            } else {
+                this.silence()
+            };
             return (Err(no_answer), wire);
         }
         is_begun = true;
@@ -237,7 +251,9 @@ impl<'a> Exchange<'a> {
         is_second: bool,
     ) -> Result<(Held<'a>, Lease<'a>), Reply> {
         while tried.count < BACKENDS_TRIED_MAX {
-            let Some(index) = self.choose(tried.as_slice()) else { break };
+            let Some(index) = self.choose(tried.as_slice()) else {
+                break;
+            };
             let backend = &self.route.backends[index];
             let counts = backend.counts.line(self.shard.index);
             counts.outstanding.add(1);
@@ -248,8 +264,7 @@ impl<'a> Exchange<'a> {
             let opened = if is_second {
                 Lease::open_new(backend.address, counts, watch).await
             } else {
-                let must_look = !self.inbound.is_idempotent;
-                Lease::open(self.shard, backend.address, counts, watch, must_look).await
+                Lease::open(self.shard, backend.address, counts, watch).await
             };
             match opened {
                 Ok(lease) => return Ok((held, lease)),
@@ -279,8 +294,8 @@ impl<'a> Exchange<'a> {
         self.counts.redispatches.add(1);
         tracing::debug!(backend = %self.route.backends[index].id, %error, "cannot connect");
         let is_told = self.shard.link.report(Report::Unreachable {
-            load_balancer: self.route.load_balancer.clone(),
-            backend: self.route.backends[index].id.clone(),
+            load_balancer: Arc::clone(&self.route.load_balancer),
+            backend: Arc::clone(&self.route.backends[index].id),
         });
         if !is_told {
             self.shard.counts().reports_dropped.add(1);
@@ -294,6 +309,10 @@ impl<'a> Exchange<'a> {
 
     /// What the end of a connection means before an answer has begun.
     fn silence(&self) -> NoAnswer {
-        if self.client.watch.is_expired() { NoAnswer::Late } else { NoAnswer::Silent }
+        if self.client.watch.is_expired() {
+            NoAnswer::Late
+        } else {
+            NoAnswer::Silent
+        }
     }
 }

@@ -52,12 +52,11 @@ pub struct Start {
 ///
 /// # Errors
 /// Those of thread creation.
-pub fn spawn(
-    start: Start,
-    started: mpsc::Sender<io::Result<Level>>,
-) -> io::Result<JoinHandle<()>> {
+pub fn spawn(start: Start, started: mpsc::Sender<io::Result<Level>>) -> io::Result<JoinHandle<()>> {
     let name = format!("shard-{}", start.index);
-    thread::Builder::new().name(name).spawn(move || run(start, &started))
+    thread::Builder::new()
+        .name(name)
+        .spawn(move || run(start, &started))
 }
 
 fn run(start: Start, started: &mpsc::Sender<io::Result<Level>>) {
@@ -65,7 +64,11 @@ fn run(start: Start, started: &mpsc::Sender<io::Result<Level>>) {
     if let Some(core) = start.core
         && !system::pin_to(core)
     {
-        tracing::warn!(shard = start.index, core, "the kernel refused to pin the shard");
+        tracing::warn!(
+            shard = start.index,
+            core,
+            "the kernel refused to pin the shard"
+        );
     }
     // A receiver that is gone means that the process is already ending.
     match Runtime::build(start.driver) {

@@ -46,7 +46,10 @@ pub(super) async fn respond(
         this.shard.blocks.put(wire);
         let keep_alive = may_keep_alive && !this.shard.is_draining();
         let own = Reply::BadGateway;
-        return (reply(this.shard, this.client, this.route, own, keep_alive).await, false);
+        return (
+            reply(this.shard, this.client, this.route, own, keep_alive).await,
+            false,
+        );
     };
     this.client.watch.wait(Waiting::Download, this.deadline());
     let sent;
@@ -62,7 +65,11 @@ pub(super) async fn respond(
         reset_on_close(this.client.stream.descriptor());
         return (After::Close, false);
     }
-    let after = if outbound.keep_alive { After::Next } else { After::Close };
+    let after = if outbound.keep_alive {
+        After::Next
+    } else {
+        After::Close
+    };
     (after, outbound.keep_upstream)
 }
 
@@ -75,13 +82,15 @@ fn settle(
     may_keep_alive: bool,
 ) -> Result<Outbound, BadResponse> {
     let mut slots = field_slots();
-    let response = Response::parse(&wire.bytes()[..head_bytes], this.inbound.is_head, &mut slots)?;
+    let response = Response::parse(
+        &wire.bytes()[..head_bytes],
+        this.inbound.is_head,
+        &mut slots,
+    )?;
     let (status, framing) = (response.status, response.framing);
     let unchunks = framing == Framing::Chunked && this.inbound.version == Version::Http10;
-    let keep_alive = may_keep_alive
-        && !unchunks
-        && framing != Framing::UntilClose
-        && !this.shard.is_draining();
+    let keep_alive =
+        may_keep_alive && !unchunks && framing != Framing::UntilClose && !this.shard.is_draining();
     let response_keeps_alive = response.keeps_alive();
 
     let mut lines = this.shard.lines.borrow_mut();
@@ -89,7 +98,14 @@ fn settle(
     write_cookie(this, held, &mut lines);
     let mut head = this.shard.scratch.borrow_mut();
     head.clear();
-    response.write(&Downstream { keep_alive, unchunks, extra_lines: &lines }, &mut head);
+    response.write(
+        &Downstream {
+            keep_alive,
+            unchunks,
+            extra_lines: &lines,
+        },
+        &mut head,
+    );
     if !wire.replace_front(head_bytes, &head) {
         return Err(BadResponse);
     }
@@ -107,13 +123,20 @@ fn settle(
     let length = head.len() + kept;
     wire.truncate(length);
     held.counts.responses[usize::from(status / 100).clamp(1, 5) - 1].add(1);
-    Ok(Outbound { body, keep_alive, keep_upstream, unchunks })
+    Ok(Outbound {
+        body,
+        keep_alive,
+        keep_upstream,
+        unchunks,
+    })
 }
 
 /// Writes the lines that bind the client to this backend, unless it is bound already (R-023, R-025,
 ///
 fn write_cookie(this: &Exchange<'_>, held: &Held<'_>, out: &mut Vec<u8>) {
-    let Some(policy) = &this.route.stickiness else { return };
+    let Some(policy) = &this.route.stickiness else {
+        return;
+    };
     let stick = &this.inbound.stick;
     if stick.verdict == Verdict::Valid && stick.backend == Some(held.index) {
         return;
@@ -162,7 +185,9 @@ async fn relay(
         } else {
             outbound.body.pass(wire.bytes()).map(|taken| (taken, taken))
         };
-        let Ok((kept, taken)) = passed else { return (false, wire) };
+        let Ok((kept, taken)) = passed else {
+            return (false, wire);
+        };
         outbound.keep_upstream &= taken == length;
         wire.truncate(kept);
         this.client.watch.extend(this.deadline());
@@ -194,7 +219,11 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
         }
         let mut scratch = this.shard.scratch.borrow_mut();
         scratch.clear();
-        let downstream = Downstream { keep_alive: true, unchunks: false, extra_lines: b"" };
+        let downstream = Downstream {
+            keep_alive: true,
+            unchunks: false,
+            extra_lines: b"",
+        };
         response.write(&downstream, &mut scratch);
         out.append(&scratch);
     }
@@ -222,19 +251,27 @@ pub(super) async fn reply(
     keep_alive: bool,
 ) -> After {
     route.counts.line(shard.index).own_answers[own as usize].add(1);
-    client.watch.wait(Waiting::Download, Instant::now().after(route.idle_timeout));
+    client
+        .watch
+        .wait(Waiting::Download, Instant::now().after(route.idle_timeout));
     let mut out = shard.blocks.idle();
     out.append(own.bytes(keep_alive));
     let (sent, out) = client.stream.send(out).await;
     shard.blocks.put(out);
-    if sent.is_ok() && keep_alive { After::Next } else { After::Close }
+    if sent.is_ok() && keep_alive {
+        After::Next
+    } else {
+        After::Close
+    }
 }
 
 /// Lets a client that is still sending read its answer: a close with unread bytes would reset the
 /// connection and take the answer with it (RFC 9112 §9.6).
 pub(super) async fn linger(client: &Client<'_>, mut inbox: Block) {
     shut_down(client.stream.descriptor(), Way::Send);
-    client.watch.wait(Waiting::Idle, Instant::now().after(LINGER_TIME));
+    client
+        .watch
+        .wait(Waiting::Idle, Instant::now().after(LINGER_TIME));
     let mut left = LINGER_BYTES_MAX;
     loop {
         inbox.clear(0);

@@ -25,19 +25,21 @@ pub(super) struct Client<'s> {
 }
 
 impl<'s> Client<'s> {
-    pub(super) fn new(
-        shard: &'s Shard,
-        stream: Stream,
-        peer: SocketAddr,
-        listener: usize,
-    ) -> Self {
+    pub(super) fn new(shard: &'s Shard, stream: Stream, peer: SocketAddr, listener: usize) -> Self {
         let watch = shard.watches.add(stream.descriptor());
-        Self { watch, stream, address: peer.ip().to_string(), listener }
+        Self {
+            watch,
+            stream,
+            address: peer.ip().to_string(),
+            listener,
+        }
     }
 
     /// The address on our side as a Host field has it.
     pub(super) fn local_host(&self) -> String {
-        self.stream.local_address().map_or_else(|_| String::new(), |local| host_text(local.ip()))
+        self.stream
+            .local_address()
+            .map_or_else(|_| String::new(), |local| host_text(local.ip()))
     }
 }
 
@@ -69,7 +71,13 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
         counts.requests.add(1);
 
         let mut wire = shard.blocks.relay();
-        let admitted = admit(shard, &world, client, &inbox.bytes()[..head_bytes], &mut wire);
+        let admitted = admit(
+            shard,
+            &world,
+            client,
+            &inbox.bytes()[..head_bytes],
+            &mut wire,
+        );
         let inbound = match admitted {
             Ok(inbound) => inbound,
             Err(refusal) => {
@@ -81,7 +89,13 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
         };
         inbox.consume(head_bytes);
 
-        let this = Exchange { shard, client, route, counts, inbound };
+        let this = Exchange {
+            shard,
+            client,
+            route,
+            counts,
+            inbound,
+        };
         let after;
         (after, inbox) = exchange(&this, inbox, wire).await;
         match after {
@@ -138,7 +152,14 @@ async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arr
         (received, inbox) = client.stream.receive(inbox, usize::MAX).await;
         if !matches!(received, Ok(1..)) {
             let is_late = client.watch.is_expired() && !inbox.is_empty();
-            return (if is_late { Arrival::Late } else { Arrival::Gone }, inbox);
+            return (
+                if is_late {
+                    Arrival::Late
+                } else {
+                    Arrival::Gone
+                },
+                inbox,
+            );
         }
     }
 }

@@ -116,7 +116,9 @@ async fn upload(
             wire.append(inbox.bytes());
             inbox.clear(0);
         }
-        let Ok(taken) = body.pass(wire.bytes()) else { break Upload::Broken };
+        let Ok(taken) = body.pass(wire.bytes()) else {
+            break Upload::Broken;
+        };
         if taken < wire.len() {
             // The bytes behind the body's end are the next request's.
             let mut next = this.shard.blocks.relay();
@@ -186,7 +188,9 @@ async fn download(
         // The backend is told that the rest will not come, the client that nothing more will.
         shut_down(lease.descriptor(), Way::Both);
         shut_down(this.client.stream.descriptor(), Way::Send);
-        this.client.watch.wait(Waiting::Idle, Instant::now().after(LINGER_TIME));
+        this.client
+            .watch
+            .wait(Waiting::Idle, Instant::now().after(LINGER_TIME));
     }
     (download, keep_upstream)
 }
@@ -201,19 +205,47 @@ async fn conclude(this: &Exchange<'_>, upload: Upload, download: Download) -> Af
             After::Close
         }
         (Download::Missing(_), Upload::ClientStopped) => {
-            reply(this.shard, this.client, this.route, Reply::RequestTimeout, false).await;
+            reply(
+                this.shard,
+                this.client,
+                this.route,
+                Reply::RequestTimeout,
+                false,
+            )
+            .await;
             After::Close
         }
         (Download::Missing(_), Upload::Broken) => {
-            reply(this.shard, this.client, this.route, Reply::BadRequest, false).await;
+            reply(
+                this.shard,
+                this.client,
+                this.route,
+                Reply::BadRequest,
+                false,
+            )
+            .await;
             After::Linger
         }
         (Download::Missing(no_answer), Upload::Whole) => {
             let keep_alive = this.inbound.keep_alive && !this.shard.is_draining();
-            reply(this.shard, this.client, this.route, no_answer.reply(), keep_alive).await
+            reply(
+                this.shard,
+                this.client,
+                this.route,
+                no_answer.reply(),
+                keep_alive,
+            )
+            .await
         }
         (Download::Missing(no_answer), Upload::BackendStopped | Upload::Overtaken) => {
-            reply(this.shard, this.client, this.route, no_answer.reply(), false).await;
+            reply(
+                this.shard,
+                this.client,
+                this.route,
+                no_answer.reply(),
+                false,
+            )
+            .await;
             After::Linger
         }
     }

@@ -12,7 +12,7 @@ use ahash::AHashMap;
 
 use super::Shard;
 use super::watch::Watch;
-use crate::limits::{CONNECT_TIMEOUT, IDLE_UPSTREAM_PER_BACKEND, UPSTREAM_TRUSTED_FOR};
+use crate::limits::{CONNECT_TIMEOUT, IDLE_UPSTREAM_PER_BACKEND};
 use crate::state::BackendLine;
 use crate::sys::socket::is_quiet;
 use crate::sys::{Instant, Stream};
@@ -27,20 +27,18 @@ pub(super) struct Idle {
 #[derive(Debug)]
 struct Resting {
     stream: Stream,
-    since: Instant,
     until: Instant,
 }
 
 impl Idle {
-    /// A connection that can be used again. One that rested for long is looked at first, as is
-    /// every one if the request must not be sent twice.
-    fn take(&self, address: SocketAddr, now: Instant, must_look: bool) -> Option<Stream> {
+    /// A connection that can be used again: open, and with nothing in it. Bytes that came in while
+    /// it rested would be taken for the answer to a request that had not been sent.
+    fn take(&self, address: SocketAddr) -> Option<Stream> {
         let mut by_address = self.by_address.borrow_mut();
         let resting = by_address.get_mut(&address)?;
-        while let Some(Resting { stream, since, .. }) = resting.pop() {
+        while let Some(Resting { stream, .. }) = resting.pop() {
             self.count.set(self.count.get() - 1);
-            let is_fresh = now.since(since) < UPSTREAM_TRUSTED_FOR;
-            if (is_fresh && !must_look) || is_quiet(stream.descriptor()) {
+            if is_quiet(stream.descriptor()) {
                 return Some(stream);
             }
         }
@@ -65,7 +63,8 @@ impl Idle {
             stack.retain(|resting| resting.until > now);
             !stack.is_empty()
         });
-        self.count.set(self.by_address.borrow().values().map(Vec::len).sum());
+        self.count
+            .set(self.by_address.borrow().values().map(Vec::len).sum());
     }
 
     /// How many connections rest.
@@ -86,7 +85,7 @@ pub(super) struct Lease<'a> {
 }
 
 impl<'a> Lease<'a> {
-    /// A warm connection to the backend, or a new one. `must_look`: do not trust a warm one.
+    /// A warm connection to the backend, or a new one.
     ///
     /// # Errors
     /// Those of `connect(2)`, or `TimedOut` after [`CONNECT_TIMEOUT`].
@@ -95,9 +94,8 @@ impl<'a> Lease<'a> {
         address: SocketAddr,
         counts: &BackendLine,
         watch: &'a Watch,
-        must_look: bool,
     ) -> io::Result<Self> {
-        if let Some(stream) = shard.idle.take(address, Instant::now(), must_look) {
+        if let Some(stream) = shard.idle.take(address) {
             counts.pool_hits.add(1);
             return Ok(Self::new(stream, address, watch, true));
         }
@@ -113,8 +111,10 @@ impl<'a> Lease<'a> {
         counts: &BackendLine,
         watch: &'a Watch,
     ) -> io::Result<Self> {
-        // The one place with a timer of its own: a connection attempt has no descriptor yet that
-        // the sweep could shut down, and dropping the attempt loses no bytes.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an attempt has no descriptor that the sweep could shut down, and no bytes to lose"
+        )]
         let attempt = monoio::time::timeout(CONNECT_TIMEOUT, Stream::connect(address)).await;
         let result = attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let stream = result.inspect_err(|_| counts.connect_errors.add(1))?;
@@ -124,12 +124,19 @@ impl<'a> Lease<'a> {
 
     fn new(stream: Stream, address: SocketAddr, watch: &'a Watch, is_reused: bool) -> Self {
         watch.set_upstream(Some(stream.descriptor()));
-        Self { stream: Some(stream), address, watch, is_reused }
+        Self {
+            stream: Some(stream),
+            address,
+            watch,
+            is_reused,
+        }
     }
 
     /// The connection.
     pub(super) fn stream(&self) -> &Stream {
-        self.stream.as_ref().expect("a lease has its stream until it is put back")
+        self.stream
+            .as_ref()
+            .expect("a lease has its stream until it is put back")
     }
 
     /// The connection's descriptor.
@@ -141,7 +148,7 @@ impl<'a> Lease<'a> {
     pub(super) fn put_back(mut self, shard: &Shard, until: Instant) {
         self.watch.set_upstream(None);
         if let Some(stream) = self.stream.take() {
-            let resting = Resting { stream, since: Instant::now(), until };
+            let resting = Resting { stream, until };
             if !shard.idle.put(self.address, resting) {
                 shard.counts().idle_upstream_surplus.add(1);
             }

@@ -101,7 +101,11 @@ impl Watches {
             is_expired: Cell::new(false),
         });
         let key = self.0.borrow_mut().insert(Rc::clone(&watch));
-        Watched { watches: self, key, watch }
+        Watched {
+            watches: self,
+            key,
+            watch,
+        }
     }
 
     /// How many connections are watched.

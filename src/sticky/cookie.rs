@@ -22,7 +22,10 @@ const CORS_NAME_ALB: &str = "AWSALBCORS";
 pub(super) fn candidates<'b>(
     fields: impl Iterator<Item = &'b [u8]>,
 ) -> impl Iterator<Item = &'b [u8]> {
-    fields.flat_map(pairs).filter_map(value_of_ours).take(COOKIE_CANDIDATES_MAX)
+    fields
+        .flat_map(pairs)
+        .filter_map(value_of_ours)
+        .take(COOKIE_CANDIDATES_MAX)
 }
 
 fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -41,7 +44,9 @@ fn value_of_ours(pair: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let (name, value) = pair.split_at(memchr::memchr(b'=', pair)?);
-    let is_ours = [NAME, CORS_NAME_ELB, CORS_NAME_ALB].iter().any(|ours| name == ours.as_bytes());
+    let is_ours = [NAME, CORS_NAME_ELB, CORS_NAME_ALB]
+        .iter()
+        .any(|ours| name == ours.as_bytes());
     is_ours.then_some(&value[1..])
 }
 
@@ -94,7 +99,11 @@ mod tests {
 
     #[test]
     fn all_names_in_all_fields_are_candidates_in_order() {
-        let fields = ["a=b; AWSELB=1;AWSALBCORS=2 ;", "AWSELBCORS=3", "x=y;  AWSELB=4"];
+        let fields = [
+            "a=b; AWSELB=1;AWSALBCORS=2 ;",
+            "AWSELBCORS=3",
+            "x=y;  AWSELB=4",
+        ];
         assert_eq!(found(&fields), ["1", "2", "3", "4"]);
     }
 
@@ -116,10 +125,15 @@ mod tests {
     }
 
     fn lines(max_age_seconds: Option<u32>, cors: CorsCookieName, is_secure: bool) -> String {
-        let policy = DurationPolicy { max_age_seconds, cors_cookie_name: cors };
+        let policy = DurationPolicy {
+            max_age_seconds,
+            cors_cookie_name: cors,
+        };
         let mut out = Vec::new();
         write_lines(&policy, is_secure, &[b'A'; VALUE_BYTES], &mut out);
-        String::from_utf8(out).unwrap().replace(&"A".repeat(VALUE_BYTES), "<HEX>")
+        String::from_utf8(out)
+            .unwrap()
+            .replace(&"A".repeat(VALUE_BYTES), "<HEX>")
     }
 
     #[test]

@@ -66,7 +66,11 @@ impl Seals {
     /// # Panics
     /// If there is no key or more than [`SEAL_KEYS_MAX`]: whoever reads keys checks that.
     pub fn new(keys: &[Key]) -> Self {
-        assert!((1..=SEAL_KEYS_MAX).contains(&keys.len()), "{} cookie keys", keys.len());
+        assert!(
+            (1..=SEAL_KEYS_MAX).contains(&keys.len()),
+            "{} cookie keys",
+            keys.len()
+        );
         let ready = |key: &Key| {
             let unbound = UnboundKey::new(&AES_128_GCM, &key.secret).expect("16 bytes are a key");
             (key.id, LessSafeKey::new(unbound))
@@ -83,7 +87,11 @@ impl Seals {
         let (plain, tag) = sealed[1 + NONCE_BYTES..].split_at_mut(PLAIN_BYTES);
         plain.copy_from_slice(&binding.to_bytes());
         let made = key
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from([*id]), plain)
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from([*id]),
+                plain,
+            )
             .expect("40 bytes are within AES-GCM's bound");
         tag.copy_from_slice(made.as_ref());
         to_hex(&sealed)
@@ -114,7 +122,9 @@ impl Binding {
 
     fn from_bytes(bytes: &[u8; PLAIN_BYTES]) -> Self {
         let number = |from: usize, width: usize| {
-            bytes[from..from + width].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+            bytes[from..from + width]
+                .iter()
+                .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
         };
         Self {
             scope: number(0, 8),
@@ -142,7 +152,11 @@ fn from_hex(value: &[u8]) -> Option<[u8; SEALED_BYTES]> {
     }
     let mut sealed = [0; SEALED_BYTES];
     for (byte, pair) in sealed.iter_mut().zip(value.chunks_exact(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|n| u8::try_from(n).ok());
+        let digit = |digit: u8| {
+            char::from(digit)
+                .to_digit(16)
+                .and_then(|n| u8::try_from(n).ok())
+        };
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     Some(sealed)
@@ -154,18 +168,30 @@ mod tests {
 
     use super::*;
 
-    const BINDING: Binding =
-        Binding { scope: 1, backend: u64::MAX, life: 3, issued: 1_700_000_000, session: 5 };
+    const BINDING: Binding = Binding {
+        scope: 1,
+        backend: u64::MAX,
+        life: 3,
+        issued: 1_700_000_000,
+        session: 5,
+    };
 
     fn key(id: u8) -> Key {
-        Key { id, secret: [id; 16] }
+        Key {
+            id,
+            secret: [id; 16],
+        }
     }
 
     #[test]
     fn a_value_is_138_upper_case_hex_digits_that_show_nothing() {
         let value = Seals::new(&[key(1)]).seal(&BINDING, [7; NONCE_BYTES]);
         assert_eq!(value.len(), 138);
-        assert!(value.iter().all(|c| c.is_ascii_digit() || (b'A'..=b'F').contains(c)));
+        assert!(
+            value
+                .iter()
+                .all(|c| c.is_ascii_digit() || (b'A'..=b'F').contains(c))
+        );
         let text = String::from_utf8(value.to_vec()).unwrap();
         assert!(!text.contains("FFFFFFFFFFFFFFFF"));
     }
@@ -187,7 +213,10 @@ mod tests {
     #[test]
     fn the_same_number_with_another_secret_does_not_open() {
         let value = Seals::new(&[key(1)]).seal(&BINDING, [7; NONCE_BYTES]);
-        let other = Seals::new(&[Key { id: 1, secret: [9; 16] }]);
+        let other = Seals::new(&[Key {
+            id: 1,
+            secret: [9; 16],
+        }]);
         assert_eq!(other.open(&value), None);
     }
 

@@ -62,7 +62,10 @@ pub struct Tally<'a> {
 impl Sessions {
     /// An empty memory.
     pub fn new(seals: Seals) -> Self {
-        Self { table: Table::new(SESSIONS_PER_SHARD), seals }
+        Self {
+            table: Table::new(SESSIONS_PER_SHARD),
+            seals,
+        }
     }
 
     /// Finds the backend of a request from the values of its `Cookie` fields: the first cookie
@@ -75,7 +78,11 @@ impl Sessions {
         cookies: impl Iterator<Item = &'b [u8]>,
         tally: &Tally<'_>,
     ) -> Stick {
-        let mut stick = Stick { verdict: Verdict::None, session: None, backend: None };
+        let mut stick = Stick {
+            verdict: Verdict::None,
+            session: None,
+            backend: None,
+        };
         for candidate in candidates(cookies) {
             let Some((session, place)) = self.read(route, epoch, candidate, tally) else {
                 if stick.verdict == Verdict::None {
@@ -84,12 +91,18 @@ impl Sessions {
                 continue;
             };
             if place.is_some_and(|place| route.backends[place].is_in_service) {
-                return Stick { verdict: Verdict::Valid, session: Some(session), backend: place };
+                return Stick {
+                    verdict: Verdict::Valid,
+                    session: Some(session),
+                    backend: place,
+                };
             }
             stick.verdict = Verdict::Down;
             stick.session.get_or_insert(session);
         }
-        stick.backend = stick.session.and_then(|session| next_home(session, &route.backends, &[]));
+        stick.backend = stick
+            .session
+            .and_then(|session| next_home(session, &route.backends, &[]));
         stick
     }
 
@@ -105,7 +118,11 @@ impl Sessions {
         if candidate.len() != VALUE_BYTES {
             return None;
         }
-        if let Some(entry) = self.table.find(value).filter(|entry| entry.scope == route.scope) {
+        if let Some(entry) = self
+            .table
+            .find(value)
+            .filter(|entry| entry.scope == route.scope)
+        {
             tally.hits.add(1);
             if entry.epoch != epoch {
                 entry.place = place_of(entry.backend, &route.backends);
@@ -114,7 +131,10 @@ impl Sessions {
             return Some((entry.session, entry.place));
         }
         tally.misses.add(1);
-        let binding = self.seals.open(value).filter(|binding| binding.scope == route.scope)?;
+        let binding = self
+            .seals
+            .open(value)
+            .filter(|binding| binding.scope == route.scope)?;
         let place = place_of(binding.backend, &route.backends);
         let known = Known {
             scope: binding.scope,
@@ -136,14 +156,20 @@ impl Sessions {
 
 /// The first backend in service by the session's rank, leaving out those already tried.
 pub fn next_home(session: u64, backends: &[Backend], tried: &[usize]) -> Option<usize> {
-    let in_service = backends.iter().enumerate().filter(|(index, backend)| {
-        backend.is_in_service && !tried.contains(index)
-    });
-    health::rank::first(session, in_service.map(|(index, backend)| (index, backend.id_hash)))
+    let in_service = backends
+        .iter()
+        .enumerate()
+        .filter(|(index, backend)| backend.is_in_service && !tried.contains(index));
+    health::rank::first(
+        session,
+        in_service.map(|(index, backend)| (index, backend.id_hash)),
+    )
 }
 
 fn place_of(id_hash: u64, backends: &[Backend]) -> Option<usize> {
-    backends.iter().position(|backend| backend.id_hash == id_hash)
+    backends
+        .iter()
+        .position(|backend| backend.id_hash == id_hash)
 }
 
 #[cfg(test)]
@@ -181,8 +207,15 @@ mod tests {
                 idle_timeout: Duration::from_secs(60),
                 backends: backends.into(),
             };
-            let seals = Seals::new(&[Key { id: 1, secret: [1; 16] }]);
-            Self { sessions: Sessions::new(seals), route, counts: Default::default() }
+            let seals = Seals::new(&[Key {
+                id: 1,
+                secret: [1; 16],
+            }]);
+            Self {
+                sessions: Sessions::new(seals),
+                route,
+                counts: Default::default(),
+            }
         }
 
         fn cookie(&self, backend: &str, scope: u64, session: u64) -> String {
@@ -199,7 +232,12 @@ mod tests {
 
         fn look_up(&mut self, epoch: u64, cookie: &str) -> Stick {
             let [hits, misses, evictions, sessions] = &self.counts;
-            let tally = Tally { hits, misses, evictions, sessions };
+            let tally = Tally {
+                hits,
+                misses,
+                evictions,
+                sessions,
+            };
             let fields = std::iter::once(cookie.as_bytes());
             self.sessions.look_up(&self.route, epoch, fields, &tally)
         }
@@ -207,7 +245,11 @@ mod tests {
 
     #[test]
     fn no_cookie_no_verdict() {
-        let expected = Stick { verdict: Verdict::None, session: None, backend: None };
+        let expected = Stick {
+            verdict: Verdict::None,
+            session: None,
+            backend: None,
+        };
         assert_eq!(World::new().look_up(1, "a=b"), expected);
     }
 
@@ -216,7 +258,11 @@ mod tests {
         let mut world = World::new();
         let cookie = world.cookie("b", 7, 9);
         for _ in 0..3 {
-            let expected = Stick { verdict: Verdict::Valid, session: Some(9), backend: Some(1) };
+            let expected = Stick {
+                verdict: Verdict::Valid,
+                session: Some(9),
+                backend: Some(1),
+            };
             assert_eq!(world.look_up(1, &cookie), expected);
         }
         assert_eq!((world.counts[0].value(), world.counts[1].value()), (2, 1));
@@ -226,7 +272,11 @@ mod tests {
     fn a_cookie_of_another_scope_is_not_ours() {
         let mut world = World::new();
         let cookie = world.cookie("b", 8, 9);
-        let expected = Stick { verdict: Verdict::Invalid, session: None, backend: None };
+        let expected = Stick {
+            verdict: Verdict::Invalid,
+            session: None,
+            backend: None,
+        };
         assert_eq!(world.look_up(1, &cookie), expected);
     }
 
@@ -234,10 +284,17 @@ mod tests {
     fn the_first_cookie_whose_backend_is_in_service_wins() {
         let mut world = World::new();
         world.route.backends[0].is_in_service = false;
-        let [foreign, down, good] =
-            [world.cookie("c", 8, 1), world.cookie("a", 7, 2), world.cookie("b", 7, 3)];
+        let [foreign, down, good] = [
+            world.cookie("c", 8, 1),
+            world.cookie("a", 7, 2),
+            world.cookie("b", 7, 3),
+        ];
         let stick = world.look_up(1, &format!("AWSELB=0;{foreign};{down};{good}"));
-        let expected = Stick { verdict: Verdict::Valid, session: Some(3), backend: Some(1) };
+        let expected = Stick {
+            verdict: Verdict::Valid,
+            session: Some(3),
+            backend: Some(1),
+        };
         assert_eq!(stick, expected);
     }
 

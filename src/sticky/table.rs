@@ -51,7 +51,10 @@ pub(super) struct Table {
 impl Table {
     /// An empty table for `capacity` entries, at least one.
     pub(super) fn new(capacity: usize) -> Self {
-        assert!(capacity > 0 && u32::try_from(capacity).is_ok(), "table of {capacity} entries");
+        assert!(
+            capacity > 0 && u32::try_from(capacity).is_ok(),
+            "table of {capacity} entries"
+        );
         Self {
             entries: Vec::new(),
             places: HashTable::new(),
@@ -64,7 +67,9 @@ impl Table {
     /// The entry of a cookie value, marked as used.
     pub(super) fn find(&mut self, value: &Value) -> Option<&mut Entry> {
         let hash = self.hasher.hash_one(value);
-        let place = *self.places.find(hash, |&at| self.entries[at as usize].value == *value)?;
+        let place = *self
+            .places
+            .find(hash, |&at| self.entries[at as usize].value == *value)?;
         let entry = &mut self.entries[place as usize];
         entry.is_recent = true;
         Some(entry)
@@ -93,7 +98,8 @@ impl Table {
             self.entries.len() - 1
         };
         let at = u32::try_from(at).expect("the capacity fits u32");
-        self.places.insert_unique(hash, at, |&at| self.entries[at as usize].hash);
+        self.places
+            .insert_unique(hash, at, |&at| self.entries[at as usize].hash);
         is_full
     }
 
@@ -110,8 +116,9 @@ impl Table {
             if std::mem::take(&mut self.entries[at].is_recent) {
                 continue;
             }
-            let found =
-                self.places.find_entry(self.entries[at].hash, |&place| place as usize == at);
+            let found = self
+                .places
+                .find_entry(self.entries[at].hash, |&place| place as usize == at);
             found.expect("every entry has its place").remove();
             return at;
         }
@@ -134,7 +141,13 @@ mod tests {
     }
 
     fn known(session: u64) -> Known {
-        Known { scope: 1, backend: 2, session, epoch: 3, place: Some(4) }
+        Known {
+            scope: 1,
+            backend: 2,
+            session,
+            epoch: 3,
+            place: Some(4),
+        }
     }
 
     #[test]

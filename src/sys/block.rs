@@ -7,7 +7,7 @@
 //! the kernel never writes to memory that someone else holds.
 
 use std::cell::RefCell;
-use std::ptr::NonNull;
+use std::mem::MaybeUninit;
 
 use monoio::buf::{IoBuf, IoBufMut};
 
@@ -18,8 +18,7 @@ use crate::limits::{
 /// A heap buffer with one run of bytes in it.
 #[derive(Debug)]
 pub struct Block {
-    memory: NonNull<u8>,
-    capacity: usize,
+    memory: Box<[MaybeUninit<u8>]>,
     start: usize,
     end: usize,
 }
@@ -34,27 +33,31 @@ pub struct Mark {
 impl Block {
     /// An empty block of `capacity` bytes, not zeroed.
     fn with_capacity(capacity: usize) -> Self {
-        let mut memory = std::mem::ManuallyDrop::new(Vec::<u8>::with_capacity(capacity));
-        let pointer = NonNull::new(memory.as_mut_ptr()).expect("a vector's pointer is not null");
-        Self { memory: pointer, capacity: memory.capacity(), start: 0, end: 0 }
+        Self {
+            memory: Box::new_uninit_slice(capacity),
+            start: 0,
+            end: 0,
+        }
     }
 
     /// The bytes in the block.
+    #[expect(
+        unsafe_code,
+        reason = "a view of initialised memory that the block owns"
+    )]
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: `start..end` lies within the allocation and is initialised (module invariant).
-        #[expect(unsafe_code, reason = "a view of initialised memory that the block owns")]
-        unsafe {
-            std::slice::from_raw_parts(self.memory.as_ptr().add(self.start), self.len())
-        }
+        // SAFETY: `start..end` is initialised (module invariant).
+        unsafe { self.memory[self.start..self.end].assume_init_ref() }
     }
 
     /// The bytes in the block, to be changed in place.
+    #[expect(
+        unsafe_code,
+        reason = "a view of initialised memory that the block owns"
+    )]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `bytes`, and `&mut self` makes the view the only one.
-        #[expect(unsafe_code, reason = "a view of initialised memory that the block owns")]
-        unsafe {
-            std::slice::from_raw_parts_mut(self.memory.as_ptr().add(self.start), self.len())
-        }
+        // SAFETY: `start..end` is initialised (module invariant).
+        unsafe { self.memory[self.start..self.end].assume_init_mut() }
     }
 
     /// How many bytes are in the block.
@@ -69,30 +72,33 @@ impl Block {
 
     /// Bytes that can still be received or appended behind those that are here.
     pub fn room(&self) -> usize {
-        self.capacity - self.end
+        self.memory.len() - self.end
     }
 
     /// Bytes that the block holds in all.
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.memory.len()
     }
 
     /// Where the bytes lie, for [`restore`](Self::restore).
     pub fn mark(&self) -> Mark {
-        Mark { start: self.start, end: self.end }
+        Mark {
+            start: self.start,
+            end: self.end,
+        }
     }
 
-    /// Brings back the bytes that were here at `mark`. What a receive or an append has written
-    /// over since is not undone.
+    /// Brings back the bytes that were here at `mark`, which this block has made. What a receive
+    /// or an append has written over since is not undone.
     pub fn restore(&mut self, mark: Mark) {
-        assert!(mark.end <= self.capacity, "a mark of a larger block");
+        assert!(mark.end <= self.memory.len(), "a mark of a larger block");
         self.start = mark.start;
         self.end = mark.end;
     }
 
     /// Throws all bytes away and leaves `headroom` bytes free in front of those to come.
     pub fn clear(&mut self, headroom: usize) {
-        assert!(headroom <= self.capacity, "headroom beyond the block");
+        assert!(headroom <= self.memory.len(), "headroom beyond the block");
         self.start = headroom;
         self.end = headroom;
     }
@@ -110,20 +116,9 @@ impl Block {
 
     /// Moves the bytes to the front of the block, so that the room behind them is largest.
     pub fn compact(&mut self) {
-        let range = self.start..self.end;
+        self.memory.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
         self.start = 0;
-        self.end = range.len();
-        if range.start > 0 && !range.is_empty() {
-            // SAFETY: both ranges lie within the allocation; `copy` allows them to overlap.
-            #[expect(unsafe_code, reason = "a move within memory that the block owns")]
-            unsafe {
-                std::ptr::copy(
-                    self.memory.as_ptr().add(range.start),
-                    self.memory.as_ptr(),
-                    range.len(),
-                );
-            }
-        }
     }
 
     /// Puts `more` behind the bytes that are here.
@@ -131,17 +126,11 @@ impl Block {
     /// # Panics
     /// If there is less [`room`](Self::room) than that.
     pub fn append(&mut self, more: &[u8]) {
-        assert!(more.len() <= self.room(), "appended more than there is room for");
-        // SAFETY: the destination lies within the allocation (asserted) and `more` is borrowed
-        // from elsewhere, as `&mut self` excludes a view into this block.
-        #[expect(unsafe_code, reason = "a copy into memory that the block owns")]
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                more.as_ptr(),
-                self.memory.as_ptr().add(self.end),
-                more.len(),
-            );
-        }
+        assert!(
+            more.len() <= self.room(),
+            "appended more than there is room for"
+        );
+        self.memory[self.end..self.end + more.len()].write_copy_of_slice(more);
         self.end += more.len();
     }
 
@@ -151,41 +140,21 @@ impl Block {
     pub fn replace_front(&mut self, old_bytes: usize, head: &[u8]) -> bool {
         assert!(old_bytes <= self.len(), "replaced more than there is");
         let seam = self.start + old_bytes;
-        if head.len() > seam {
+        let Some(start) = seam.checked_sub(head.len()) else {
             return false;
-        }
-        self.start = seam - head.len();
-        // SAFETY: `seam - head.len()..seam` lies within the allocation, and `head` is borrowed
-        // from elsewhere, as `&mut self` excludes a view into this block.
-        #[expect(unsafe_code, reason = "a copy into memory that the block owns")]
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                head.as_ptr(),
-                self.memory.as_ptr().add(self.start),
-                head.len(),
-            );
-        }
+        };
+        self.memory[start..seam].write_copy_of_slice(head);
+        self.start = start;
         true
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        // SAFETY: pointer and capacity are those of the vector that `with_capacity` took apart,
-        // and nobody else frees them.
-        #[expect(unsafe_code, reason = "gives the memory back as it was taken")]
-        unsafe {
-            drop(Vec::from_raw_parts(self.memory.as_ptr(), 0, self.capacity));
-        }
     }
 }
 
 /// A block as the source of a send: its bytes.
 pub(super) struct Outgoing(pub(super) Block);
 
+#[expect(unsafe_code, reason = "monoio's buffer trait is unsafe to implement")]
 // SAFETY: the pointer is to heap memory that does not move when the value does, and
 // `start..end` is initialised.
-#[expect(unsafe_code, reason = "monoio's buffer trait is unsafe to implement")]
 unsafe impl IoBuf for Outgoing {
     fn read_ptr(&self) -> *const u8 {
         self.0.bytes().as_ptr()
@@ -202,16 +171,13 @@ pub(super) struct Incoming {
     pub(super) limit: usize,
 }
 
+#[expect(unsafe_code, reason = "monoio's buffer trait is unsafe to implement")]
 // SAFETY: the pointer is to heap memory that does not move when the value does;
 // `end..end + bytes_total` lies within the allocation.
-#[expect(unsafe_code, reason = "monoio's buffer trait is unsafe to implement")]
 unsafe impl IoBufMut for Incoming {
     fn write_ptr(&mut self) -> *mut u8 {
-        // SAFETY: `end <= capacity`, so the result is within the allocation or one past it.
-        #[expect(unsafe_code, reason = "the first free byte behind the bytes")]
-        unsafe {
-            self.block.memory.as_ptr().add(self.block.end)
-        }
+        let end = self.block.end;
+        self.block.memory[end..].as_mut_ptr().cast()
     }
 
     fn bytes_total(&mut self) -> usize {
@@ -221,7 +187,10 @@ unsafe impl IoBufMut for Incoming {
     #[expect(unsafe_code, reason = "monoio's buffer trait has an unsafe method")]
     unsafe fn set_init(&mut self, received: usize) {
         // Called once per receive with the count that the kernel wrote at `write_ptr`.
-        assert!(received <= self.block.room(), "the kernel wrote past the block");
+        assert!(
+            received <= self.block.room(),
+            "the kernel wrote past the block"
+        );
         self.block.end += received;
     }
 }
@@ -324,12 +293,15 @@ mod tests {
 
     #[test]
     fn a_receive_lands_behind_the_bytes_and_within_the_limit() {
-        let mut incoming = Incoming { block: block(16, 2, b"ab"), limit: 3 };
+        let mut incoming = Incoming {
+            block: block(16, 2, b"ab"),
+            limit: 3,
+        };
         assert_eq!(incoming.bytes_total(), 3);
-        // SAFETY: `bytes_total` bytes may be written at `write_ptr`, as the kernel would.
+        incoming.block.memory[4..7].write_copy_of_slice(b"xyz");
         #[expect(unsafe_code, reason = "plays the kernel's part")]
+        // SAFETY: three bytes were written behind those in the block.
         unsafe {
-            std::ptr::copy_nonoverlapping(b"xyz".as_ptr(), incoming.write_ptr(), 3);
             incoming.set_init(3);
         }
         assert_eq!(incoming.block.bytes(), b"abxyz");
@@ -339,9 +311,9 @@ mod tests {
     fn the_pool_hands_out_the_block_that_came_back_last() {
         let blocks = Blocks::default();
         let (first, second) = (blocks.relay(), blocks.relay());
-        let last = second.memory;
+        let last = second.memory.as_ptr();
         blocks.put(first);
         blocks.put(second);
-        assert_eq!(blocks.relay().memory, last);
+        assert_eq!(blocks.relay().memory.as_ptr(), last);
     }
 }

@@ -12,9 +12,15 @@ impl Instant {
 
     /// The coarse monotonic clock: a read of shared memory, no system call.
     pub fn now() -> Self {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        #[expect(
+            unsafe_code,
+            reason = "the standard library reads the exact, dearer clock"
+        )]
         // SAFETY: the kernel fills a live local; the clock id is one that every Linux has.
-        #[expect(unsafe_code, reason = "the standard library reads the exact, dearer clock")]
         unsafe {
             libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time);
         }
@@ -25,7 +31,10 @@ impl Instant {
 
     /// This moment and `span` later.
     pub fn after(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// How long ago `earlier` was; zero if it is yet to come.
@@ -36,7 +45,11 @@ impl Instant {
 
 /// Seconds since 1970, for what leaves the process.
 pub fn unix_seconds() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that reads the clock"
+    )]
     let now = SystemTime::now();
-    now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    now.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

@@ -20,7 +20,11 @@ use crate::limits;
 /// Those of `bind(2)`: the port is in use by someone else, the address is not ours, or it is a
 /// privileged port.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -43,7 +47,11 @@ pub fn probe_free(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -70,8 +78,11 @@ pub fn shut_down(descriptor: RawFd, way: Way) {
         Way::Send => libc::SHUT_WR,
         Way::Both => libc::SHUT_RDWR,
     };
+    #[expect(
+        unsafe_code,
+        reason = "the standard library has it for its own types alone"
+    )]
     // SAFETY: `shutdown` takes no pointers; the descriptor is open (module invariant).
-    #[expect(unsafe_code, reason = "the standard library has it for its own types alone")]
     unsafe {
         libc::shutdown(descriptor, how);
     }
@@ -80,8 +91,11 @@ pub fn shut_down(descriptor: RawFd, way: Way) {
 /// Sends what the socket buffer takes now, without waiting.
 pub(super) fn send_now(descriptor: RawFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    #[expect(
+        unsafe_code,
+        reason = "send(2) with flags on a descriptor that monoio owns"
+    )]
     // SAFETY: pointer and length are those of a live slice; the kernel only reads it.
-    #[expect(unsafe_code, reason = "send(2) with flags on a descriptor that monoio owns")]
     let sent = unsafe { libc::send(descriptor, bytes.as_ptr().cast(), bytes.len(), flags) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
@@ -91,8 +105,11 @@ pub(super) fn send_now(descriptor: RawFd, bytes: &[u8]) -> io::Result<usize> {
 pub fn is_quiet(descriptor: RawFd) -> bool {
     let mut byte = 0_u8;
     let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
+    #[expect(
+        unsafe_code,
+        reason = "recv(2) with flags on a descriptor that monoio owns"
+    )]
     // SAFETY: the kernel writes at most one byte to a live local.
-    #[expect(unsafe_code, reason = "recv(2) with flags on a descriptor that monoio owns")]
     let received = unsafe { libc::recv(descriptor, (&raw mut byte).cast(), 1, flags) };
     received < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
 }
@@ -100,8 +117,11 @@ pub fn is_quiet(descriptor: RawFd) -> bool {
 /// A connection that waits in a listener's queue, if one does. The listener no longer blocks
 /// afterwards, so accepts that are posted on the ring may fail: this is for one that closes.
 pub fn accept_waiting(listener: RawFd) -> Option<(TcpStream, SocketAddr)> {
+    #[expect(
+        unsafe_code,
+        reason = "a borrowed view of a descriptor that monoio owns"
+    )]
     // SAFETY: the descriptor is open for the time of the call (module invariant).
-    #[expect(unsafe_code, reason = "a borrowed view of a descriptor that monoio owns")]
     let listener = unsafe { std::os::fd::BorrowedFd::borrow_raw(listener) };
     let listener = socket2::SockRef::from(&listener);
     listener.set_nonblocking(true).ok()?;
@@ -112,9 +132,12 @@ pub fn accept_waiting(listener: RawFd) -> Option<(TcpStream, SocketAddr)> {
 /// Makes the coming close drop unsent bytes and reset the peer at once, for clients that stopped
 /// reading.
 pub fn reset_on_close(descriptor: RawFd) {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-    // SAFETY: the option value is a live `linger` of the size that is passed.
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
     #[expect(unsafe_code, reason = "setsockopt(2) on a descriptor that monoio owns")]
+    // SAFETY: the option value is a live `linger` of the size that is passed.
     unsafe {
         libc::setsockopt(
             descriptor,

@@ -82,7 +82,11 @@ impl Stream {
         self.operand().local_addr()
     }
 
-    #[expect(unsafe_code, clippy::mut_from_ref, reason = "one receive and one send at a time")]
+    #[expect(
+        unsafe_code,
+        clippy::mut_from_ref,
+        reason = "one receive and one send at a time"
+    )]
     fn operand(&self) -> &mut TcpStream {
         // SAFETY: monoio's operations take a counted reference to the descriptor when they are
         // made and touch nothing else of the stream; `TcpStream` declares receiving and sending

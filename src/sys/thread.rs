@@ -4,8 +4,11 @@ use std::io;
 
 /// The CPUs in this process's affinity mask, ascending. Empty only if the kernel does not say.
 pub fn allowed_cores() -> Vec<usize> {
-    let mut cores: Vec<usize> =
-        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    let mut cores: Vec<usize> = core_affinity::get_core_ids()
+        .unwrap_or_default()
+        .iter()
+        .map(|core| core.id)
+        .collect();
     cores.sort_unstable();
     cores
 }
@@ -18,9 +21,12 @@ pub fn pin_to(core: usize) -> bool {
 
 /// Blocks all signals on the calling thread, so that none interrupts its wait for the ring.
 pub fn block_signals() {
-    // SAFETY: the set is a live local that `sigfillset` initialises before it is used.
     #[expect(unsafe_code, reason = "the standard library has no signal masks")]
-    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one set, made and used")]
+    #[expect(
+        clippy::multiple_unsafe_ops_per_block,
+        reason = "one set, made and used"
+    )]
+    // SAFETY: the set is a live local that `sigfillset` initialises before it is used.
     unsafe {
         let mut all = std::mem::zeroed::<libc::sigset_t>();
         libc::sigfillset(&raw mut all);
@@ -33,16 +39,19 @@ pub fn block_signals() {
 /// # Errors
 /// Those of `getrlimit(2)` and `setrlimit(2)`; the limit is then what it was.
 pub fn raise_open_files() -> io::Result<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the kernel fills a live local.
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     #[expect(unsafe_code, reason = "the standard library has no resource limits")]
+    // SAFETY: the kernel fills a live local.
     let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
     limit.rlim_cur = limit.rlim_max;
-    // SAFETY: the kernel reads a live local.
     #[expect(unsafe_code, reason = "the standard library has no resource limits")]
+    // SAFETY: the kernel reads a live local.
     let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     if result != 0 {
         return Err(io::Error::last_os_error());

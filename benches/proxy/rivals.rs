@@ -1,0 +1,139 @@
+//! Who is compared, and how each of them comes to run.
+//!
+//! How each is configured is in `recipes`. Invariant: what is timed has been verified before, on
+//! the address that is timed.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::Failure;
+use crate::backend::BODIES;
+use crate::cpu::process_tree;
+use crate::process::{Process, free_addresses, look_until};
+use crate::recipes;
+use crate::verify::{fetch, verify};
+
+/// How long a rival may take from its start to its first 200, health checks included.
+const READY_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Who is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rival {
+    /// The binary of this crate, in the profile of the bench.
+    Elbow,
+    /// nginx from the path.
+    Nginx,
+    /// HAProxy from the path.
+    Haproxy,
+    /// The bench's own relay that parses nothing.
+    Relay,
+}
+
+impl fmt::Display for Rival {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Elbow => "elbow",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Relay => "relay",
+        })
+    }
+}
+
+/// Where a rival runs and what it stands in front of.
+pub(crate) struct Site<'a> {
+    /// The core that is its own.
+    pub(crate) core: usize,
+    /// For its files.
+    pub(crate) directory: &'a Path,
+    /// The backends.
+    pub(crate) backends: [SocketAddr; 2],
+}
+
+/// A rival that has been verified and waits for load.
+pub(crate) struct Running {
+    /// Which one.
+    pub(crate) rival: Rival,
+    /// As it calls itself.
+    pub(crate) version: String,
+    /// How it binds sessions.
+    pub(crate) stickiness: &'static str,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The cookies of a session that it has bound, for a `Cookie` field.
+    pub(crate) cookies: String,
+    /// Its processes.
+    pub(crate) processes: Vec<u32>,
+    /// Ends it when dropped.
+    _process: Process,
+}
+
+impl Rival {
+    /// The program it needs from the system, which is also the name of its Debian package.
+    pub(crate) fn package(self) -> Option<&'static str> {
+        match self {
+            Self::Nginx => Some("nginx"),
+            Self::Haproxy => Some("haproxy"),
+            Self::Elbow | Self::Relay => None,
+        }
+    }
+
+    /// Starts it, waits until it serves, and verifies what it serves.
+    ///
+    /// # Errors
+    /// If it ends, does not serve in time, or serves the wrong thing; with the end of its log.
+    pub(crate) fn start(self, site: &Site<'_>) -> Result<Running, Failure> {
+        let [address] = free_addresses()?;
+        let recipe = match self {
+            Self::Elbow => recipes::elbow(site, address)?,
+            Self::Nginx => recipes::nginx(site, address)?,
+            Self::Haproxy => recipes::haproxy(site, address)?,
+            Self::Relay => recipes::relay(site, address)?,
+        };
+        let name = self.to_string();
+        let mut process = Process::start(
+            &name,
+            site.core,
+            &recipe.program,
+            &recipe.arguments,
+            site.directory,
+        )?;
+        let cookies = wait_until_ready(&mut process, address)
+            .and_then(|()| verify(address, self != Self::Relay))
+            .map_err(|error| format!("{self}: {error}\n{}", process.log_tail()))?;
+        Ok(Running {
+            rival: self,
+            version: recipe.version,
+            stickiness: recipe.stickiness,
+            address,
+            cookies,
+            processes: process_tree(process.id())?,
+            _process: process,
+        })
+    }
+}
+
+/// Asks until the answer is 200. A refused connection or a 503 only means: not yet.
+fn wait_until_ready(process: &mut Process, address: SocketAddr) -> Result<(), Failure> {
+    let (path, _) = BODIES[0];
+    let mut last = String::new();
+    let outcome = look_until(READY_TIMEOUT, || {
+        match process.exit_status() {
+            Ok(None) => {}
+            Ok(Some(status)) => return Some(Err(format!("ended before it served, {status}"))),
+            Err(error) => return Some(Err(error.to_string())),
+        }
+        last = match fetch(address, path, "") {
+            Ok(answer) if answer.status == 200 => return Some(Ok(())),
+            Ok(answer) => format!("status {}", answer.status),
+            Err(error) => error.to_string(),
+        };
+        None
+    });
+    let late = || Err(format!("no 200 within {READY_TIMEOUT:?}: {last}"));
+    Ok(outcome.unwrap_or_else(late)?)
+}
