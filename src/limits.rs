@@ -126,8 +126,8 @@ pub const COMMANDS_WAITING: usize = 256;
 /// Admin connections at once. Beyond it new ones are closed on accept and counted.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
-/// Longest request head on the admin address, and the buffer of an admin connection. Beyond it: 431.
-/// No request has a body that is read.
+/// Longest request head on the admin address, and the buffer of an admin connection. Beyond it:
+/// 431. No request has a body that is read.
 pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// How long an admin connection may take for a request head, or rest between two requests.

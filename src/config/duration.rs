@@ -1,7 +1,8 @@
 //! Lengths of time as an operator writes them: whole seconds, or text with a unit.
 //!
 //! CLB knows whole seconds only. Text such as `"250ms"` is elbow's extension: it reaches below the
-//! minima of CLB, for demonstrations and tests that must not wait, down to the bound that each key sets.
+//! minima of CLB, for demonstrations and tests that must not wait, down to the bound that each key
+//! sets.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

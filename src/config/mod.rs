@@ -1,8 +1,8 @@
 //! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
 //!
 //! This file holds the types; how a file becomes one is read from `lower.rs` downwards, how flags
-//! do in `flags.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no other
-//! module checks a range or a reference again.
+//! do in `flags.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no
+//! other module checks a range or a reference again.
 
 mod cores;
 mod duration;

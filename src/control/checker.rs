@@ -60,7 +60,7 @@ impl Checker {
     pub(super) fn hurry(&self, load_balancer: Arc<str>, backend: Arc<str>) {
         if let Some(ring) = self.bells.get(&(load_balancer, backend)) {
             match ring.try_send(()) {
-                // Full: rung before and not heard yet. Closed: the task is lost, and that is logged.
+                // Full: rung before and not heard yet. Closed: the task is lost, which is logged.
                 Ok(()) | Err(_) => {}
             }
         }

@@ -1,7 +1,8 @@
 //! The seal: what a cookie says, encrypted and authenticated into 138 upper-case hex digits.
 //!
 //! ```text
-//! key id 1 | nonce 12 | AES-128-GCM of (scope 8, backend 8, life 4, issued 8, session 8, spare 4) | tag 16
+//! key id 1 | nonce 12 | AES-128-GCM of the record 40 | tag 16
+//! record: scope 8, backend 8, life 4, issued 8, session 8, spare 4
 //! ```
 //!
 //! Not an error source: a value that does not open is treated as absent (CLB.md §2.4). Invariant:

@@ -1,10 +1,10 @@
 //! What clients see when backends fail: as little as can be.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::harness::{After, Backend, BackendProcess, Setup, eventually, get, post, reply};
+use crate::harness::{After, Backend, BackendProcess, Gate, Setup, eventually, get, post, reply};
 
 /// Answers, and drops every request for `/stale` that comes on a connection already used.
 fn forgetful() -> Backend {
@@ -187,11 +187,13 @@ fn client_that_goes_away_takes_nobody_with_it() {
     }
 }
 
+const ONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none";
+const FORGED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+
 #[test]
 fn bytes_behind_a_response_are_not_taken_for_the_next() {
     let backend = Backend::with(|_, wire| {
-        wire.try_send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none")?;
-        wire.try_send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")?;
+        wire.try_send([ONE, FORGED].concat())?;
         Ok(After::Keep)
     });
     let elbow = Setup::new(&[backend.address])
@@ -200,4 +202,27 @@ fn bytes_behind_a_response_are_not_taken_for_the_next() {
     for _ in 0..20 {
         assert_eq!(elbow.ask(&get("/", &[])).body_text(), "one");
     }
+}
+
+#[test]
+fn bytes_on_a_resting_connection_are_not_taken_for_the_next_response() {
+    let gate = Gate::default();
+    let is_sent = Arc::new(AtomicBool::new(false));
+    let (held, sent) = (gate.clone(), Arc::clone(&is_sent));
+    let backend = Backend::with(move |_, wire| {
+        wire.try_send(ONE)?;
+        held.pass();
+        wire.try_send(FORGED)?;
+        sent.store(true, Ordering::SeqCst);
+        Ok(After::Keep)
+    });
+    let elbow = Setup::new(&[backend.address])
+        .host("shards = 1")
+        .start(&[&backend]);
+    assert_eq!(elbow.ask(&get("/", &[])).body_text(), "one");
+    gate.open();
+    eventually("the forged response lies in the connection", || {
+        is_sent.load(Ordering::SeqCst)
+    });
+    assert_eq!(elbow.ask(&get("/", &[])).body_text(), "one");
 }

@@ -100,10 +100,9 @@ fn blank_length(rest: &str) -> usize {
     if rest.starts_with("/*") {
         return rest.find("*/").map_or(rest.len(), |end| end + 2);
     }
-    let (prefix, literal) = match rest.find(['"', '\'', '#']) {
-        Some(at @ 0..=2) if ["", "b", "c", "r", "br", "cr"].contains(&&rest[..at]) => {
-            rest.split_at(at)
-        }
+    let opens = |byte| matches!(byte, b'"' | b'\'' | b'#');
+    let (prefix, literal) = match rest.bytes().take(3).position(opens) {
+        Some(at) if ["", "b", "c", "r", "br", "cr"].contains(&&rest[..at]) => rest.split_at(at),
         _ => return 0,
     };
     if prefix.ends_with('r') {

@@ -1,8 +1,8 @@
 //! Every metric's name, meaning and place: the page to read before making a dashboard.
 //!
-//! Not here: how they are read and written (`metrics.rs`). In the text a counter's name has `_total`
-//! appended, and that of the build `_info`, as OpenMetrics wants. Invariant: a bound of `limits.rs`
-//! that can be reached at run time has a counter here.
+//! Not here: how they are read and written (`metrics.rs`). In the text a counter's name has
+//! `_total` appended, and that of the build `_info`, as OpenMetrics wants. Invariant: a bound of
+//! `limits.rs` that can be reached at run time has a counter here.
 
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 

@@ -1,7 +1,7 @@
 //! A backend under control: a real HTTP/1.1 server on threads that records what reaches it.
 //!
-//! Health checks (`/health`) and the requests by which a test finds out that a backend is in service
-//! (`/in-service`) are answered apart and not recorded.
+//! Health checks (`/health`) and the requests by which a test finds out that a backend is in
+//! service (`/in-service`) are answered apart and not recorded.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

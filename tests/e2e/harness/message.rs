@@ -69,10 +69,8 @@ impl Head {
     }
 
     fn framing(&self) -> Option<Framing> {
-        if self
-            .field("Transfer-Encoding")
-            .is_some_and(|coding| coding.ends_with("chunked"))
-        {
+        let codings = self.field("Transfer-Encoding").map(str::to_lowercase);
+        if codings.is_some_and(|codings| codings.ends_with("chunked")) {
             return Some(Framing::Chunked);
         }
         self.field("Content-Length")?
@@ -120,15 +118,19 @@ impl Response {
 
 /// A GET of HTTP/1.1 with further field lines.
 pub(crate) fn get(target: &str, lines: &[&str]) -> String {
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    format!("GET {target} HTTP/1.1\r\nHost: elbow.test\r\n{lines}\r\n")
+    format!("{}\r\n", head("GET", target, lines))
 }
 
 /// A POST of HTTP/1.1 with a body of known length and further field lines.
 pub(crate) fn post(target: &str, lines: &[&str], body: &str) -> String {
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let length = body.len();
     format!(
-        "POST {target} HTTP/1.1\r\nHost: elbow.test\r\nContent-Length: {length}\r\n{lines}\r\n{body}"
+        "{}Content-Length: {length}\r\n\r\n{body}",
+        head("POST", target, lines)
     )
+}
+
+fn head(method: &str, target: &str, lines: &[&str]) -> String {
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    format!("{method} {target} HTTP/1.1\r\nHost: elbow.test\r\n{lines}")
 }

@@ -166,7 +166,10 @@ impl Wire {
             }
             self.walk_length(size, sink)?;
             let end = self.read_line()?;
-            assert!(end.trim().is_empty(), "a chunk ends with {end:?}");
+            if end != "\r\n" {
+                let what = format!("a chunk ends with {end:?}");
+                return Err(io::Error::new(ErrorKind::InvalidData, what));
+            }
         }
         let mut trailers = String::new();
         loop {
