@@ -93,6 +93,16 @@ pub(crate) fn are_siblings(one: usize, other: usize) -> bool {
     siblings(one).is_some_and(|list| siblings(other) == Some(list))
 }
 
+/// How many threads wanted a CPU during the last minute, on average.
+///
+/// # Errors
+/// If `/proc` cannot be read.
+pub(crate) fn load_average() -> io::Result<f64> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    let first = text.split_whitespace().next().unwrap_or_default();
+    first.parse().map_err(io::Error::other)
+}
+
 /// The kernel's release.
 ///
 /// # Errors

@@ -36,7 +36,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::cpu::CpuTime;
 use crate::load::{Errors, SCENARIOS, Scenario, Wrk};
 use crate::machine::{
-    are_siblings, check_tools, choose_cores, cpu_model, find_program, kernel_release,
+    are_siblings, check_tools, choose_cores, cpu_model, find_program, kernel_release, load_average,
     raise_descriptor_limit,
 };
 use crate::process::{Directory, Process, free_addresses};
@@ -48,6 +48,9 @@ pub(crate) type Failure = Box<dyn Error>;
 
 /// Length of the load before each measured window: fills pools and caches.
 const WARM_UP_SECONDS: u64 = 1;
+
+/// Load average before the start above which the report says that the machine was not quiet.
+const QUIET_LOAD_MAX: f64 = 0.5;
 
 /// Compares elbow with other proxies on this machine; needs two cores, nginx, haproxy and wrk.
 #[derive(Debug, Parser)]
@@ -128,14 +131,15 @@ fn compare(arguments: &Arguments) -> Result<(), Failure> {
     };
     check_tools(rivals)?;
     raise_descriptor_limit()?;
-    let [rival_core, load_core] = choose_cores()?;
+    let cores = choose_cores()?;
+    let load_before = load_average()?;
 
     let directory = Directory::create()?;
     let backends = free_addresses()?;
-    let _backend = start_backend(load_core, backends, &directory)?;
-    let wrk = Wrk::new(find_program("wrk")?, load_core, directory.path())?;
+    let _backend = start_backend(cores[1], backends, &directory)?;
+    let wrk = Wrk::new(find_program("wrk")?, cores[1], directory.path())?;
     let site = Site {
-        core: rival_core,
+        core: cores[0],
         directory: directory.path(),
         backends,
     };
@@ -145,7 +149,7 @@ fn compare(arguments: &Arguments) -> Result<(), Failure> {
         .collect::<Result<Vec<_>, Failure>>()?;
 
     let scenarios = play(&wrk, &running, &scenarios, rounds, seconds)?;
-    let setting = setting([rival_core, load_core], rounds, seconds, &running)?;
+    let setting = setting(cores, load_before, rounds, seconds, &running)?;
     let report = Report { setting, scenarios };
     print!("{report}");
     if let Some(path) = &arguments.json {
@@ -252,6 +256,7 @@ fn start_backend(
 /// What the report says about the machine and the rivals.
 fn setting(
     [rival_core, load_core]: [usize; 2],
+    load_before: f64,
     rounds: usize,
     seconds: u64,
     rivals: &[Running],
@@ -260,7 +265,11 @@ fn setting(
     if are_siblings(rival_core, load_core) {
         caveats.push("the two cores are threads of one physical core: choose others".into());
     }
-    if seconds < 3 || rounds < 3 {
+    if load_before > QUIET_LOAD_MAX {
+        let caveat = format!("others use this machine (load average {load_before} at the start)");
+        caveats.push(caveat);
+    }
+    if seconds < 2 || rounds < 3 {
         caveats.push("a short run: good to see that all works, not to compare".into());
     }
     let version = |running: &Running| RivalVersion {

@@ -2,7 +2,7 @@
 //!
 //! All but the relay add `X-Forwarded-For`, `-Proto` and `-Port`, keep upstream connections and
 //! bind sessions by a cookie of their own; none writes an access log. The figures in the comments
-//! are CPU time per request, from trials with this bench's load on a shared machine with two cores.
+//! are CPU time per request, from trials with such a load on a shared machine with two cores.
 
 use std::env;
 use std::fs;

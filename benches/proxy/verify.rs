@@ -77,7 +77,8 @@ pub(crate) fn fetch(address: SocketAddr, path: &str, cookies: &str) -> io::Resul
     let fields = BROWSER_FIELDS.join("\r\n");
     let cookie = cookie_field(cookies);
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{fields}\r\n{cookie}\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         {fields}\r\n{cookie}\r\n\r\n"
     );
     stream.write_all(request.as_bytes())?;
     let mut received = Vec::new();

@@ -170,6 +170,9 @@ async fn relay(
     mut wire: Block,
 ) -> (bool, Block) {
     while !outbound.body.is_done() {
+        if is_bulk(&wire, outbound.body) {
+            wire = this.shard.blocks.larger(wire);
+        }
         wire.clear(0);
         this.client.watch.extend(this.deadline());
         let received;
@@ -198,6 +201,15 @@ async fn relay(
         }
     }
     (true, wire)
+}
+
+/// Whether a body has so much to come that it is worth the largest block: it says so, or what came
+/// last filled most of this one.
+pub(super) fn is_bulk(last: &Block, body: Body) -> bool {
+    match body.wanted() {
+        usize::MAX => last.len() > last.capacity() / 2,
+        wanted => wanted > last.capacity(),
+    }
 }
 
 /// Passes an interim answer on to a client that knows them; 100 is ours to give and goes no

@@ -188,11 +188,10 @@ fn with_room(shard: &Shard, mut inbox: Block) -> Block {
 
 /// A large block is not held by a connection that may idle from now on.
 fn shrink(shard: &Shard, inbox: Block) -> Block {
-    if inbox.capacity() <= IDLE_BLOCK_BYTES || inbox.len() > IDLE_BLOCK_BYTES / 2 {
+    if inbox.capacity() <= IDLE_BLOCK_BYTES || inbox.len() > IDLE_BLOCK_BYTES {
         return inbox;
     }
-    let mut smaller = shard.blocks.idle();
-    smaller.append(inbox.bytes());
+    let smaller = shard.blocks.holding(inbox.bytes());
     shard.blocks.put(inbox);
     smaller
 }

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 use super::exchange::{After, Exchange, Held, NoAnswer, Tried, read_answer};
-use super::respond::{reply, respond, send_continue};
+use super::respond::{is_bulk, reply, respond, send_continue};
 use super::upstream::Lease;
 use super::watch::Waiting;
 use crate::http::{Body, Reply};
@@ -100,7 +100,11 @@ async fn upload(
         if body.is_done() {
             break Upload::Whole;
         }
+        if is_bulk(&wire, body) {
+            wire = this.shard.blocks.larger(wire);
+        }
         wire.clear(0);
+        let passed;
         if inbox.is_empty() {
             this.client.watch.extend(this.deadline());
             let received;
@@ -111,22 +115,22 @@ async fn upload(
             if !matches!(received, Ok(1..)) {
                 break Upload::ClientStopped;
             }
+            passed = body.pass(wire.bytes());
         } else {
-            // No block is larger than this one, so all of the inbox fits.
-            wire.append(inbox.bytes());
-            inbox.clear(0);
+            let at_hand = inbox.len().min(wire.room());
+            wire.append(&inbox.bytes()[..at_hand]);
+            passed = body.pass(wire.bytes());
+            inbox.consume(passed.unwrap_or(0));
         }
-        let Ok(taken) = body.pass(wire.bytes()) else {
+        let Ok(taken) = passed else {
             break Upload::Broken;
         };
-        if taken < wire.len() {
+        if inbox.is_empty() && taken < wire.len() {
             // The bytes behind the body's end are the next request's.
-            let mut next = this.shard.blocks.relay();
-            next.clear(0);
-            next.append(&wire.bytes()[taken..]);
-            this.shard.blocks.put(std::mem::replace(&mut inbox, next));
-            wire.truncate(taken);
+            this.shard.blocks.put(inbox);
+            inbox = this.shard.blocks.holding(&wire.bytes()[taken..]);
         }
+        wire.truncate(taken);
         this.client.watch.extend(this.deadline());
     };
     progress.is_upload_over.set(true);

@@ -12,7 +12,8 @@ use std::mem::MaybeUninit;
 use monoio::buf::{IoBuf, IoBufMut};
 
 use crate::limits::{
-    FREE_IDLE_BLOCKS, FREE_RELAY_BLOCKS, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES, RELAY_HEADROOM_BYTES,
+    BULK_BLOCK_BYTES, FREE_BULK_BLOCKS, FREE_IDLE_BLOCKS, FREE_RELAY_BLOCKS, IDLE_BLOCK_BYTES,
+    RELAY_BLOCK_BYTES, RELAY_HEADROOM_BYTES,
 };
 
 /// A heap buffer with one run of bytes in it.
@@ -200,43 +201,67 @@ unsafe impl IoBufMut for Incoming {
 pub struct Blocks {
     idle: RefCell<Vec<Block>>,
     relay: RefCell<Vec<Block>>,
+    bulk: RefCell<Vec<Block>>,
 }
 
 impl Blocks {
     /// A small block, for the head of a request that may never come; no headroom.
     pub fn idle(&self) -> Block {
-        let mut block = self
-            .idle
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| Block::with_capacity(IDLE_BLOCK_BYTES));
-        block.clear(0);
-        block
+        take(&self.idle, IDLE_BLOCK_BYTES)
     }
 
     /// A large block with [`RELAY_HEADROOM_BYTES`] of headroom.
     pub fn relay(&self) -> Block {
-        let mut block = self
-            .relay
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| Block::with_capacity(RELAY_BLOCK_BYTES));
+        let mut block = take(&self.relay, RELAY_BLOCK_BYTES);
         block.clear(RELAY_HEADROOM_BYTES);
         block
     }
 
+    /// The smallest kind of block that can hold `bytes`, with those in it.
+    ///
+    /// # Panics
+    /// If there are more than [`BULK_BLOCK_BYTES`].
+    pub fn holding(&self, bytes: &[u8]) -> Block {
+        let mut block = if bytes.len() <= IDLE_BLOCK_BYTES {
+            take(&self.idle, IDLE_BLOCK_BYTES)
+        } else if bytes.len() <= RELAY_BLOCK_BYTES {
+            take(&self.relay, RELAY_BLOCK_BYTES)
+        } else {
+            take(&self.bulk, BULK_BLOCK_BYTES)
+        };
+        block.append(bytes);
+        block
+    }
+
+    /// A block for a body that has much to come: the largest kind, or the same if it is that
+    /// already. What was in it is gone.
+    pub fn larger(&self, block: Block) -> Block {
+        if block.capacity() >= BULK_BLOCK_BYTES {
+            return block;
+        }
+        self.put(block);
+        take(&self.bulk, BULK_BLOCK_BYTES)
+    }
+
     /// Takes a block back; beyond the bounds it goes to the allocator.
     pub fn put(&self, block: Block) {
-        let (free, bound) = if block.capacity() >= RELAY_BLOCK_BYTES {
-            (&self.relay, FREE_RELAY_BLOCKS)
-        } else {
-            (&self.idle, FREE_IDLE_BLOCKS)
+        let (free, bound) = match block.capacity() {
+            BULK_BLOCK_BYTES.. => (&self.bulk, FREE_BULK_BLOCKS),
+            RELAY_BLOCK_BYTES.. => (&self.relay, FREE_RELAY_BLOCKS),
+            _ => (&self.idle, FREE_IDLE_BLOCKS),
         };
         let mut free = free.borrow_mut();
         if free.len() < bound {
             free.push(block);
         }
     }
+}
+
+fn take(free: &RefCell<Vec<Block>>, capacity: usize) -> Block {
+    let reused = free.borrow_mut().pop();
+    let mut block = reused.unwrap_or_else(|| Block::with_capacity(capacity));
+    block.clear(0);
+    block
 }
 
 #[cfg(test)]
@@ -305,6 +330,15 @@ mod tests {
             incoming.set_init(3);
         }
         assert_eq!(incoming.block.bytes(), b"abxyz");
+    }
+
+    #[test]
+    fn a_body_moves_to_the_largest_kind_and_stays_there() {
+        let blocks = Blocks::default();
+        let bulk = blocks.larger(blocks.relay());
+        assert_eq!((bulk.capacity(), bulk.len()), (BULK_BLOCK_BYTES, 0));
+        let memory = bulk.memory.as_ptr();
+        assert_eq!(blocks.larger(bulk).memory.as_ptr(), memory);
     }
 
     #[test]

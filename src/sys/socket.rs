@@ -88,18 +88,6 @@ pub fn shut_down(descriptor: RawFd, way: Way) {
     }
 }
 
-/// Sends what the socket buffer takes now, without waiting.
-pub(super) fn send_now(descriptor: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    #[expect(
-        unsafe_code,
-        reason = "send(2) with flags on a descriptor that monoio owns"
-    )]
-    // SAFETY: pointer and length are those of a live slice; the kernel only reads it.
-    let sent = unsafe { libc::send(descriptor, bytes.as_ptr().cast(), bytes.len(), flags) };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
-}
-
 /// Whether nothing has come in and the peer has not closed: what an idle connection that can be
 /// used again looks like.
 pub fn is_quiet(descriptor: RawFd) -> bool {
