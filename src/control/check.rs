@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -94,7 +95,7 @@ where
         stream.flush().await
     };
     write.await.map_err(|_error| Failure::Closed)?;
-    let mut answer = Vec::with_capacity(4096);
+    let mut answer = BytesMut::with_capacity(4096);
     loop {
         match final_status(&answer)? {
             Some(200) => return Ok(()),

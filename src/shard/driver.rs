@@ -12,8 +12,9 @@ use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 use crate::config::Driver;
 use crate::limits::{RING_ENTRIES, RING_ENTRIES_MIN};
 
-/// Completion entries: with several operations a connection in flight the ring must not overflow.
-const COMPLETION_ENTRIES: u32 = 8 * RING_ENTRIES;
+/// Completion entries per submission entry: with several operations a connection in flight, the
+/// ring must not overflow.
+const COMPLETIONS_PER_ENTRY: u32 = 8;
 
 /// How a shard does its I/O, from the plainest to the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,9 +39,10 @@ impl Level {
         Self::NAMES[self as usize]
     }
 
-    fn ring(self) -> io_uring::Builder {
+    fn ring(self, entries: u32) -> io_uring::Builder {
         let mut ring = io_uring::IoUring::builder();
-        ring.setup_clamp().setup_cqsize(COMPLETION_ENTRIES);
+        ring.setup_clamp()
+            .setup_cqsize(entries * COMPLETIONS_PER_ENTRY);
         if self >= Self::UringCoop {
             ring.setup_coop_taskrun()
                 .setup_submit_all()
@@ -100,7 +102,7 @@ fn build_uring() -> io::Result<(Runtime, Level)> {
         loop {
             let built = RuntimeBuilder::<IoUringDriver>::new()
                 .with_entries(entries)
-                .uring_builder(level.ring())
+                .uring_builder(level.ring(entries))
                 .enable_timer()
                 .build();
             match built {
