@@ -34,7 +34,7 @@
 //! | module | | |
 //! |---|---|---|
 //! | [`http`] | pure | HTTP/1.1 heads, framing, rewriting, replies, over borrowed bytes |
-//! | [`sticky`] | pure | cookie text, the seal, the shard's table, verdicts, what Set-Cookie to send |
+//! | [`sticky`] | pure | cookie text, the seal, the table, verdicts, what Set-Cookie to send |
 //! | [`health`] | pure | the rise/fall machine, lives, ranks |
 //! | [`balance`] | pure | least outstanding requests |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
