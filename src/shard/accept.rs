@@ -94,15 +94,57 @@ async fn connection(shard: Rc<Shard>, stream: Stream, peer: SocketAddr, listener
     counts.connections.add(1);
     {
         let client = Client::new(&shard, stream, peer, listener);
-        let mut serving = pin!(serve(&shard, &client));
-        let caught = poll_fn(|cx| {
-            catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx)))
-                .map_or_else(|_| Poll::Ready(Err(())), |poll| poll.map(Ok))
-        });
-        if caught.await.is_err() {
-            // The panic hook has told the rest. The future is not polled again, only dropped.
+        if contain(serve(&shard, &client)).await.is_err() {
             counts.panics.add(1);
         }
     }
     counts.connections.sub(1);
+}
+
+/// The future panicked; the panic hook has told where. It was not polled again.
+#[derive(Debug, PartialEq, Eq)]
+struct Panicked;
+
+/// Runs a future so that its panic ends it alone: monoio would let it end the shard.
+async fn contain<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        // What a panic leaves behind is dropped with the future: its borrows, its hold on a
+        // backend, its descriptors. Nothing else can be in the middle of a change.
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
+            .map_or_else(|_payload| Poll::Ready(Err(Panicked)), |poll| poll.map(Ok))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::Runtime;
+    use super::*;
+    use crate::config::Driver;
+
+    /// Sets its cell when it is dropped, as a backend's hold or a watch's guard would.
+    struct Guard<'c>(&'c Cell<bool>);
+
+    impl Drop for Guard<'_> {
+        fn drop(&mut self) {
+            self.0.set(true);
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_its_connection_and_releases_what_it_held() {
+        let (mut runtime, _) = Runtime::build(Driver::Epoll).unwrap();
+        let is_released = Cell::new(false);
+        let panicking = async {
+            let _guard = Guard(&is_released);
+            monoio::time::sleep(std::time::Duration::from_millis(1)).await;
+            panic!("this panic is part of a test");
+        };
+        assert_eq!(runtime.block_on(contain(panicking)), Err(Panicked));
+        assert!(is_released.get());
+        assert_eq!(runtime.block_on(contain(async { 7 })), Ok(7));
+    }
 }
