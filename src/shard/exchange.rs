@@ -190,9 +190,9 @@ async fn send_and_read(
     wire: Block,
 ) -> (Result<usize, NoAnswer>, Block) {
     this.client.watch.wait(Waiting::Answer, this.deadline());
-    let (sent, mut wire) = lease.stream().send(wire).await;
+    let (sent, mut wire) = lease.stream().send(wire, || this.progress()).await;
     if sent.is_err() {
-        return (Err(this.silence()), wire);
+        return (Err(this.silence(false)), wire);
     }
     wire.clear(RELAY_HEADROOM_BYTES);
     read_answer(this, lease, wire).await
@@ -228,12 +228,7 @@ pub(super) async fn read_answer(
         let received;
         (received, wire) = lease.stream().receive(wire, usize::MAX).await;
         if !matches!(received, Ok(1..)) {
-            let no_answer = if is_begun {
-                NoAnswer::Cut
-            } else {
-                this.silence()
-            };
-            return (Err(no_answer), wire);
+            return (Err(this.silence(is_begun)), wire);
         }
         is_begun = true;
     }
@@ -307,10 +302,17 @@ impl<'a> Exchange<'a> {
         Instant::now().after(self.route.idle_timeout)
     }
 
-    /// What the end of a connection means before an answer has begun.
-    fn silence(&self) -> NoAnswer {
+    /// Something moved: whoever is waited for gets the whole time again.
+    pub(super) fn progress(&self) {
+        self.client.watch.extend(self.deadline());
+    }
+
+    /// What the end of the backend's connection means before there is a whole head.
+    fn silence(&self, is_begun: bool) -> NoAnswer {
         if self.client.watch.is_expired() {
             NoAnswer::Late
+        } else if is_begun {
+            NoAnswer::Cut
         } else {
             NoAnswer::Silent
         }

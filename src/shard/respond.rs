@@ -53,7 +53,7 @@ pub(super) async fn respond(
     };
     this.client.watch.wait(Waiting::Download, this.deadline());
     let sent;
-    (sent, wire) = this.client.stream.send(wire).await;
+    (sent, wire) = this.client.stream.send(wire, || this.progress()).await;
     let mut is_whole = sent.is_ok();
     if is_whole && !outbound.body.is_done() {
         (is_whole, wire) = relay(this, lease, &mut outbound, wire).await;
@@ -174,7 +174,7 @@ async fn relay(
             wire = this.shard.blocks.larger(wire);
         }
         wire.clear(0);
-        this.client.watch.extend(this.deadline());
+        this.progress();
         let received;
         (received, wire) = lease.stream().receive(wire, outbound.body.wanted()).await;
         match received {
@@ -193,9 +193,9 @@ async fn relay(
         };
         outbound.keep_upstream &= taken == length;
         wire.truncate(kept);
-        this.client.watch.extend(this.deadline());
+        this.progress();
         let sent;
-        (sent, wire) = this.client.stream.send(wire).await;
+        (sent, wire) = this.client.stream.send(wire, || this.progress()).await;
         if sent.is_err() {
             return (false, wire);
         }
@@ -240,7 +240,7 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
         out.append(&scratch);
     }
     // A client that is gone shows when the final answer is sent.
-    let (_, out) = this.client.stream.send(out).await;
+    let (_, out) = this.client.stream.send(out, || this.progress()).await;
     this.shard.blocks.put(out);
     Ok(())
 }
@@ -249,7 +249,7 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
 pub(super) async fn send_continue(shard: &Shard, client: &Client<'_>) -> io::Result<()> {
     let mut out = shard.blocks.idle();
     out.append(CONTINUE);
-    let (sent, out) = client.stream.send(out).await;
+    let (sent, out) = client.stream.send(out, || ()).await;
     shard.blocks.put(out);
     sent
 }
@@ -268,7 +268,7 @@ pub(super) async fn reply(
         .wait(Waiting::Download, Instant::now().after(route.idle_timeout));
     let mut out = shard.blocks.idle();
     out.append(own.bytes(keep_alive));
-    let (sent, out) = client.stream.send(out).await;
+    let (sent, out) = client.stream.send(out, || ()).await;
     shard.blocks.put(out);
     if sent.is_ok() && keep_alive {
         After::Next

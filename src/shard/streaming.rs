@@ -90,7 +90,7 @@ async fn upload(
 ) -> (Upload, Block) {
     let ended = loop {
         let sent;
-        (sent, wire) = lease.stream().send(wire).await;
+        (sent, wire) = lease.stream().send(wire, || this.progress()).await;
         if progress.is_answered.get() {
             break Upload::Overtaken;
         }
@@ -106,7 +106,7 @@ async fn upload(
         wire.clear(0);
         let passed;
         if inbox.is_empty() {
-            this.client.watch.extend(this.deadline());
+            this.progress();
             let received;
             (received, wire) = this.client.stream.receive(wire, body.wanted()).await;
             if progress.is_answered.get() {
@@ -131,7 +131,7 @@ async fn upload(
             inbox = this.shard.blocks.holding(&wire.bytes()[taken..]);
         }
         wire.truncate(taken);
-        this.client.watch.extend(this.deadline());
+        this.progress();
     };
     progress.is_upload_over.set(true);
     match ended {

@@ -39,8 +39,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The connection now waits for `waiting`, at the latest until `deadline`.
+    /// The connection now waits for `waiting`, at the latest until `deadline`. A deadline that
+    /// passed before is dealt with.
     pub(super) fn wait(&self, waiting: Waiting, deadline: Instant) {
+        self.is_expired.set(false);
         self.waiting.set(waiting);
         self.deadline.set(deadline);
     }
@@ -50,7 +52,7 @@ impl Watch {
         self.deadline.set(deadline);
     }
 
-    /// Whether the deadline came to pass.
+    /// Whether the deadline came to pass since [`wait`](Self::wait).
     pub(super) fn is_expired(&self) -> bool {
         self.is_expired.get()
     }

@@ -38,11 +38,12 @@ impl Stream {
         (result, incoming.block)
     }
 
-    /// Sends all bytes of the block, which comes back as it went.
+    /// Sends all bytes of the block, which comes back as it went. `on_progress` is called for
+    /// every part of it that the peer has taken, so that slow is not mistaken for stuck.
     ///
     /// A plain `send(2)` before the ring measured no faster at 8, 64 and 512 connections, and
     /// slower with 16 KiB bodies, so there is the one way.
-    pub async fn send(&self, mut block: Block) -> (io::Result<()>, Block) {
+    pub async fn send(&self, mut block: Block, on_progress: impl Fn()) -> (io::Result<()>, Block) {
         let mark = block.mark();
         let result = loop {
             if block.is_empty() {
@@ -52,7 +53,10 @@ impl Stream {
             block = outgoing.0;
             match result {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => block.consume(count),
+                Ok(count) => {
+                    block.consume(count);
+                    on_progress();
+                }
                 Err(error) => break Err(error),
             }
         };
