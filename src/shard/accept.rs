@@ -106,3 +106,21 @@ async fn connection(shard: Rc<Shard>, stream: Stream, peer: SocketAddr, listener
     }
     counts.connections.sub(1);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::CONNECTION_TASK_BYTES_MAX;
+
+    /// The state that an async function's calls take.
+    fn state_bytes<F>(_: fn(Rc<Shard>, Stream, SocketAddr, usize) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_holds_a_small_task() {
+        const TASK_HEADER_BYTES: usize = 48; // monoio's, in front of the state
+        let bytes = state_bytes(connection) + TASK_HEADER_BYTES;
+        assert!(bytes <= CONNECTION_TASK_BYTES_MAX, "{bytes} bytes");
+    }
+}
