@@ -11,6 +11,14 @@ use std::time::Duration;
 /// of an ordinary browser request still fits. A longer head moves to a relay block.
 pub const IDLE_BLOCK_BYTES: usize = 2048;
 
+/// Bytes of the task of a client connection, which it holds also while it is idle. Most of it is
+/// room for an exchange whose body streams both ways.
+pub const CONNECTION_TASK_BYTES_MAX: usize = 2560;
+
+/// User memory of an idle client connection: block, task, and what driver and allocator add.
+/// `tests/idle_memory` measures it.
+pub const IDLE_CONNECTION_BYTES_MAX: usize = 6 * 1024;
+
 /// Bytes of the block that carries bodies, responses and long heads.
 ///
 /// Holds a 16 KiB answer with its head in one receive; small enough that the few blocks in flight
@@ -159,6 +167,10 @@ pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
 
 const _: () = assert!(IDLE_HEADROOM_BYTES * 4 <= IDLE_BLOCK_BYTES);
+const _: () = assert!(
+    IDLE_BLOCK_BYTES + CONNECTION_TASK_BYTES_MAX <= IDLE_CONNECTION_BYTES_MAX * 3 / 4,
+    "the allocator rounds up"
+);
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RELAY_BLOCK_BYTES < BULK_BLOCK_BYTES);

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -94,7 +94,7 @@ async fn connection(shard: Rc<Shard>, stream: Stream, peer: SocketAddr, listener
     counts.connections.add(1);
     {
         let client = Client::new(&shard, stream, peer, listener);
-        if contain(serve(&shard, &client)).await.is_err() {
+        if contain(pin!(serve(&shard, &client))).await.is_err() {
             counts.panics.add(1);
         }
     }
@@ -105,9 +105,9 @@ async fn connection(shard: Rc<Shard>, stream: Stream, peer: SocketAddr, listener
 #[derive(Debug, PartialEq, Eq)]
 struct Panicked;
 
-/// Runs a future so that its panic ends it alone: monoio would let it end the shard.
-async fn contain<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
+/// Runs a future so that its panic ends it alone: monoio would let it end the shard. Pinned by the
+/// caller, as a future that is passed by value takes its place twice.
+async fn contain<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panicked> {
     poll_fn(|cx| {
         // What a panic leaves behind is dropped with the future: its borrows, its hold on a
         // backend, its descriptors. Nothing else can be in the middle of a change.
@@ -124,6 +124,7 @@ mod tests {
     use super::super::Runtime;
     use super::*;
     use crate::config::Driver;
+    use crate::limits::CONNECTION_TASK_BYTES_MAX;
 
     /// Sets its cell when it is dropped, as a backend's hold or a watch's guard would.
     struct Guard<'c>(&'c Cell<bool>);
@@ -143,8 +144,20 @@ mod tests {
             monoio::time::sleep(std::time::Duration::from_millis(1)).await;
             panic!("this panic is part of a test");
         };
-        assert_eq!(runtime.block_on(contain(panicking)), Err(Panicked));
+        assert_eq!(runtime.block_on(contain(pin!(panicking))), Err(Panicked));
         assert!(is_released.get());
-        assert_eq!(runtime.block_on(contain(async { 7 })), Ok(7));
+        assert_eq!(runtime.block_on(contain(pin!(async { 7 }))), Ok(7));
+    }
+
+    /// The state that an async function's calls take.
+    fn state_bytes<F>(_: fn(Rc<Shard>, Stream, SocketAddr, usize) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_holds_a_small_task() {
+        const TASK_HEADER_BYTES: usize = 48; // monoio's, in front of the state
+        let bytes = state_bytes(connection) + TASK_HEADER_BYTES;
+        assert!(bytes <= CONNECTION_TASK_BYTES_MAX, "{bytes} bytes");
     }
 }

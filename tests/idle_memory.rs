@@ -1,0 +1,213 @@
+//! The promise of idle connections: 10,000 of them that have been served stay within
+//! [`IDLE_CONNECTION_BYTES_MAX`] each.
+//!
+//! The real binary with one shard. One request is in flight at a time, so what is measured is what
+//! connections hold, and not the blocks that a shard keeps after a burst. What the kernel holds for
+//! a socket is not counted: it is the same for everyone.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test reads the environment and waits for another process"
+)]
+
+use std::env;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use elbow::limits::IDLE_CONNECTION_BYTES_MAX;
+use elbow::sys::thread::raise_open_files;
+
+const CONNECTIONS: usize = 10_000;
+
+/// Descriptors that either process has for other things.
+const OTHER_DESCRIPTORS: usize = 200;
+
+/// Requests on one connection before the first measurement.
+const WARM_UP_REQUESTS: usize = 200;
+
+/// How long anything may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+const REQUEST: &[u8] = b"GET /page HTTP/1.1\r\n\
+    Host: www.example.com\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
+    Accept-Language: en-US,en;q=0.5\r\n\
+    Cookie: theme=dark\r\n\r\n";
+
+const BODY: &[u8] = &[b'y'; 128];
+
+#[test]
+fn idle_connections_stay_within_their_bound() {
+    if !has_descriptors() {
+        return;
+    }
+    let elbow = Elbow::start(start_backend());
+    let first = elbow.connect_in_service();
+    for _ in 0..WARM_UP_REQUESTS {
+        ask(&first).expect("the backend is in service");
+    }
+
+    let before = elbow.resident_bytes();
+    let connections: Vec<TcpStream> = (0..CONNECTIONS).map(|_| elbow.connect()).collect();
+    for connection in &connections {
+        ask(connection).expect("each connection is served");
+    }
+    let after = elbow.resident_bytes();
+
+    let each = after.saturating_sub(before) / CONNECTIONS;
+    say(&format!(
+        "{CONNECTIONS} idle connections: {each} bytes each ({before} bytes before, {after} after)"
+    ));
+    assert!(each <= IDLE_CONNECTION_BYTES_MAX, "{each} bytes each");
+    // They were idle and not closed.
+    for connection in connections.iter().step_by(100) {
+        ask(connection).expect("each connection is kept");
+    }
+}
+
+/// Whether this process and its child may open enough connections. Where they may not, the test is
+/// left out, but not in CI.
+fn has_descriptors() -> bool {
+    let limit = raise_open_files().expect("the soft limit can be raised to the hard one");
+    let needed = (CONNECTIONS + OTHER_DESCRIPTORS) as u64;
+    if limit >= needed {
+        return true;
+    }
+    let told = format!("LEFT OUT: needs {needed} open files, the hard limit is {limit}");
+    assert!(env::var("CI").as_deref() != Ok("true"), "{told}");
+    say(&told);
+    false
+}
+
+/// The binary with one shard, ended with this value.
+struct Elbow {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Elbow {
+    fn start(backend: SocketAddr) -> Self {
+        let driver = env::var("ELBOW_TEST_DRIVER").unwrap_or_else(|_| "auto".to_owned());
+        let backend = backend.to_string();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_elbow"))
+            .args(["run", "--listen", "127.0.0.1:0", "--backend", &backend])
+            .args(["--sticky", "60", "--shards", "1", "--no-pin"])
+            .args(["--driver", &driver, "--log-level", "error"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut address = None;
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Some(rest) = line.strip_prefix("listening http ") {
+                address = rest.split(' ').next().and_then(|text| text.parse().ok());
+            } else if line.starts_with("ready ") {
+                say(&line);
+                break;
+            }
+        }
+        let address = address.expect("elbow says where it listens before it is ready");
+        Self { child, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("elbow listens");
+        stream.set_nodelay(true).expect("a TCP socket");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a TCP socket");
+        stream
+    }
+
+    /// A connection after the backend has passed its first checks.
+    fn connect_in_service(&self) -> TcpStream {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stream = self.connect();
+            match ask(&stream) {
+                Ok(()) => return stream,
+                Err(error) => assert!(Instant::now() < deadline, "never in service: {error}"),
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Memory of its own that it has resident now: heap and stacks, no files.
+    fn resident_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = fs::read_to_string(path).expect("the process runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib = kib.and_then(|digits| digits.parse::<usize>().ok());
+        kib.expect("RssAnon is in kB") * 1024
+    }
+}
+
+impl Drop for Elbow {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// One request and its answer.
+///
+/// # Errors
+/// Those of the connection, or that the answer is not the backend's.
+fn ask(mut stream: &TcpStream) -> io::Result<()> {
+    stream.write_all(REQUEST)?;
+    let mut answer = [0; 2048];
+    let mut seen = 0;
+    while !answer[..seen].ends_with(BODY) {
+        let count = stream.read(&mut answer[seen..])?;
+        seen += count;
+        let is_ours = answer[..seen].starts_with(b"HTTP/1.1 200 ");
+        if count == 0 || (seen > 12 && !is_ours) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+    Ok(())
+}
+
+/// Starts a backend that answers everything, also checks, and says where it listens.
+fn start_backend() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("the listener is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // The client sees how a connection ends.
+            thread::spawn(move || drop(answer_all(stream)));
+        }
+    });
+    address
+}
+
+fn answer_all(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BODY.len());
+    answer.push_str(&"y".repeat(BODY.len()));
+    let mut request = [0; 4096];
+    let mut seen = 0;
+    loop {
+        let count = stream.read(&mut request[seen..])?;
+        if count == 0 {
+            return Ok(());
+        }
+        seen += count;
+        if request[..seen].ends_with(b"\r\n\r\n") {
+            stream.write_all(answer.as_bytes())?;
+            seen = 0;
+        }
+    }
+}
+
+/// Past the test runner, which shows only what failed.
+fn say(text: &str) {
+    drop(writeln!(io::stderr(), "idle memory: {text}"));
+}
