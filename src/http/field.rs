@@ -44,6 +44,37 @@ impl Name {
     }
 }
 
+/// Some of a head's fields, by their index: a bit each, so that a head is classified once and the
+/// few fields that matter are found again without a look at the others.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct FieldSet(u128);
+
+const _: () = assert!(crate::limits::FIELDS_MAX <= 128);
+
+impl FieldSet {
+    pub(super) fn insert(&mut self, index: usize) {
+        self.0 |= 1 << index;
+    }
+
+    pub(super) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The indices, ascending.
+    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let index = rest.trailing_zeros() as usize;
+            rest &= rest.wrapping_sub(1);
+            (index < 128).then_some(index)
+        })
+    }
+}
+
 /// What a message's `Connection` fields say (RFC 9110 §7.6.1).
 #[derive(Debug, Default)]
 pub(super) struct ConnectionOptions<'b> {
@@ -80,12 +111,17 @@ impl<'b> ConnectionOptions<'b> {
         true
     }
 
-    /// Whether a field was nominated as hop-by-hop.
-    pub(super) fn nominates(&self, name: &[u8]) -> bool {
-        let nominated = &self.nominated.names[..self.nominated.count];
-        nominated
-            .iter()
-            .any(|other| other.eq_ignore_ascii_case(name))
+    /// The fields that were nominated as hop-by-hop.
+    pub(super) fn nominated(&self, fields: &[httparse::Header<'_>]) -> FieldSet {
+        let mut found = FieldSet::default();
+        for name in &self.nominated.names[..self.nominated.count] {
+            for (index, field) in fields.iter().enumerate() {
+                if name.eq_ignore_ascii_case(field.name.as_bytes()) {
+                    found.insert(index);
+                }
+            }
+        }
+        found
     }
 }
 
@@ -107,9 +143,22 @@ mod tests {
         let mut options = ConnectionOptions::default();
         assert!(options.add(b"Keep-Alive, X-Secret , close,, Host, X-Forwarded-For"));
         assert!(options.has_close && options.has_keep_alive);
-        assert!(options.nominates(b"x-secret"));
-        assert!(!options.nominates(b"host"));
-        assert!(!options.nominates(b"x-forwarded-for"));
+        let fields = ["Host", "x-secret", "X-Forwarded-For", "X-SECRET"]
+            .map(|name| httparse::Header { name, value: b"" });
+        assert_eq!(
+            options.nominated(&fields).iter().collect::<Vec<_>>(),
+            [1, 3]
+        );
+    }
+
+    #[test]
+    fn a_set_gives_back_what_was_put_in_in_order() {
+        let mut set = FieldSet::default();
+        assert!(set.is_empty() && set.iter().next().is_none());
+        for index in [127, 0, 64, 3] {
+            set.insert(index);
+        }
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 3, 64, 127]);
     }
 
     #[test]

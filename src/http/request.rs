@@ -6,7 +6,7 @@
 use httparse::Header;
 
 use super::body::Framing;
-use super::field::{ConnectionOptions, Name};
+use super::field::{ConnectionOptions, FieldSet, Name};
 use super::head::{FieldSlots, Version, line_of, list};
 use super::reply::Reply;
 use crate::limits::{METHOD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
@@ -63,8 +63,11 @@ pub struct Request<'b, 'h> {
     target: &'b str,
     fields: &'h [Header<'b>],
     options: ConnectionOptions<'b>,
-    forwarded_for_count: usize,
-    has_host: bool,
+    /// Fields that end here: hop-by-hop ones, and those that are written anew.
+    cuts: FieldSet,
+    cookies: FieldSet,
+    forwarded_for: FieldSet,
+    host: Option<usize>,
     /// The client's version. What is sent to the backend is always HTTP/1.1.
     pub version: Version,
     /// How the body ends.
@@ -106,8 +109,10 @@ impl<'b, 'h> Request<'b, 'h> {
             target,
             fields: parsed.headers,
             options: ConnectionOptions::default(),
-            forwarded_for_count: 0,
-            has_host: false,
+            cuts: FieldSet::default(),
+            cookies: FieldSet::default(),
+            forwarded_for: FieldSet::default(),
+            host: None,
             version: Version::from_minor(parsed.version),
             framing: Framing::None,
             expects_continue: false,
@@ -140,7 +145,7 @@ impl<'b, 'h> Request<'b, 'h> {
     fn judge_fields(&mut self) -> Result<(), Refusal> {
         let mut content_length = None;
         let mut transfer_encoding = None;
-        for field in self.fields {
+        for (index, field) in self.fields.iter().enumerate() {
             match Name::of(field.name.as_bytes()) {
                 Name::ContentLength => {
                     let length = parse_length(field.value).ok_or(Refusal::Framing)?;
@@ -154,7 +159,7 @@ impl<'b, 'h> Request<'b, 'h> {
                     }
                 }
                 Name::Host => {
-                    if std::mem::replace(&mut self.has_host, true) || !is_host(field.value) {
+                    if self.host.replace(index).is_some() || !is_host(field.value) {
                         return Err(Refusal::Host);
                     }
                 }
@@ -162,18 +167,31 @@ impl<'b, 'h> Request<'b, 'h> {
                     if !self.options.add(field.value) {
                         return Err(Refusal::Malformed);
                     }
+                    self.cuts.insert(index);
                 }
                 Name::Expect => {
                     if !field.value.eq_ignore_ascii_case(b"100-continue") {
                         return Err(Refusal::Expectation);
                     }
                     self.expects_continue = self.version == Version::Http11;
+                    self.cuts.insert(index);
                 }
-                Name::XForwardedFor => self.forwarded_for_count += 1,
-                _ => {}
+                Name::XForwardedFor => {
+                    self.forwarded_for.insert(index);
+                    self.cuts.insert(index);
+                }
+                Name::KeepAlive
+                | Name::ProxyConnection
+                | Name::Te
+                | Name::Upgrade
+                | Name::XForwardedPort
+                | Name::XForwardedProto => self.cuts.insert(index),
+                Name::Cookie => self.cookies.insert(index),
+                Name::Trailer | Name::Other => {}
             }
         }
-        if !self.has_host && self.version == Version::Http11 {
+        self.cuts = self.cuts.union(self.options.nominated(self.fields));
+        if self.lacks_host() && self.version == Version::Http11 {
             return Err(Refusal::Host);
         }
         self.framing = self.judge_framing(content_length, transfer_encoding)?;
@@ -204,7 +222,7 @@ impl<'b, 'h> Request<'b, 'h> {
 
     /// Whether it names no host, so that one has to be made up (HTTP/1.0 only).
     pub fn lacks_host(&self) -> bool {
-        !self.has_host
+        self.host.is_none()
     }
 
     /// Whether the answer will have no body, as this is HEAD.
@@ -222,11 +240,7 @@ impl<'b, 'h> Request<'b, 'h> {
 
     /// The values of the `Cookie` fields, in order.
     pub fn cookies(&self) -> impl Iterator<Item = &'b [u8]> {
-        let is_cookie = |field: &&Header<'b>| Name::of(field.name.as_bytes()) == Name::Cookie;
-        self.fields
-            .iter()
-            .filter(is_cookie)
-            .map(|field| field.value)
+        self.cookies.iter().map(|index| self.fields[index].value)
     }
 
     /// Writes the head for the backend behind what is in `out`: hop-by-hop fields cut, HTTP/1.1,
@@ -237,11 +251,11 @@ impl<'b, 'h> Request<'b, 'h> {
         if let Some((authority, _)) = absolute {
             // RFC 9112 §3.2.2: the target's host replaces whatever Host says.
             write_field(out, "Host", authority);
-        } else if !self.has_host {
+        } else if self.lacks_host() {
             write_field(out, "Host", forwarding.fallback_host);
         }
         self.write_fields(absolute.is_some(), forwarding, out);
-        if self.forwarded_for_count == 0 {
+        if self.forwarded_for.is_empty() {
             write_field(out, "X-Forwarded-For", forwarding.client);
         }
         write_field(out, "X-Forwarded-Proto", forwarding.protocol);
@@ -270,34 +284,17 @@ impl<'b, 'h> Request<'b, 'h> {
         let Some(first) = self.fields.first() else {
             return;
         };
+        let mut cuts = self.cuts;
+        if let Some(host) = self.host.filter(|_| cuts_host) {
+            cuts.insert(host);
+        }
         let mut run = line_of(self.head, first).start;
-        let mut is_first_forwarded_for = true;
-        for field in self.fields {
-            let name = Name::of(field.name.as_bytes());
-            let cut = match name {
-                Name::Connection
-                | Name::Expect
-                | Name::KeepAlive
-                | Name::ProxyConnection
-                | Name::Te
-                | Name::Upgrade
-                | Name::XForwardedFor
-                | Name::XForwardedPort
-                | Name::XForwardedProto => true,
-                Name::Host => cuts_host,
-                Name::ContentLength | Name::Cookie | Name::Trailer | Name::TransferEncoding => {
-                    false
-                }
-                Name::Other => self.options.nominates(field.name.as_bytes()),
-            };
-            if !cut {
-                continue;
-            }
-            let line = line_of(self.head, field);
+        for index in cuts.iter() {
+            let line = line_of(self.head, &self.fields[index]);
             out.extend_from_slice(&self.head[run..line.start]);
             run = line.end;
-            if name == Name::XForwardedFor && std::mem::take(&mut is_first_forwarded_for) {
-                self.write_forwarded_for(field.name, forwarding.client, out);
+            if self.forwarded_for.iter().next() == Some(index) {
+                self.write_forwarded_for(self.fields[index].name, forwarding.client, out);
             }
         }
         out.extend_from_slice(&self.head[run..self.head.len() - 2]);
@@ -307,11 +304,13 @@ impl<'b, 'h> Request<'b, 'h> {
     fn write_forwarded_for(&self, name: &str, client: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b": ");
-        for field in self.fields {
-            if Name::of(field.name.as_bytes()) == Name::XForwardedFor && !field.value.is_empty() {
-                out.extend_from_slice(field.value);
-                out.extend_from_slice(b", ");
-            }
+        let values = self
+            .forwarded_for
+            .iter()
+            .map(|index| self.fields[index].value);
+        for value in values.filter(|value| !value.is_empty()) {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
         }
         out.extend_from_slice(client.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -490,6 +489,10 @@ mod tests {
             "GET / HTTP/1.1\r\nHost : h\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: h\r\nA: b\0c\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nA: b\rc\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nA\r: b\r\n\r\n",
+            "GET / HTTP/1.1\rHost: h\r\n\r\n",
+            "GET /\r HTTP/1.1\r\nHost: h\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
             "GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
             "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",

@@ -3,7 +3,7 @@
 use httparse::Header;
 
 use super::body::Framing;
-use super::field::{ConnectionOptions, Name};
+use super::field::{ConnectionOptions, FieldSet, Name};
 use super::head::{FieldSlots, Version, line_of};
 use super::request::parse_length;
 
@@ -17,6 +17,10 @@ pub struct Response<'b, 'h> {
     head: &'b [u8],
     fields: &'h [Header<'b>],
     options: ConnectionOptions<'b>,
+    /// Fields that end here.
+    cuts: FieldSet,
+    /// Fields that speak of chunks.
+    codings: FieldSet,
     version: Version,
     /// 100 to 999.
     pub status: u16,
@@ -58,6 +62,8 @@ impl<'b, 'h> Response<'b, 'h> {
             head,
             fields: parsed.headers,
             options: ConnectionOptions::default(),
+            cuts: FieldSet::default(),
+            codings: FieldSet::default(),
             version: Version::from_minor(parsed.version),
             status: parsed.code.filter(|&code| code >= 100).ok_or(BadResponse)?,
             framing: Framing::None,
@@ -69,7 +75,7 @@ impl<'b, 'h> Response<'b, 'h> {
     fn judge(&mut self, to_head: bool) -> Result<(), BadResponse> {
         let mut content_length = None;
         let mut transfer_encoding = None;
-        for field in self.fields {
+        for (index, field) in self.fields.iter().enumerate() {
             match Name::of(field.name.as_bytes()) {
                 Name::ContentLength => {
                     let length = parse_length(field.value).ok_or(BadResponse)?;
@@ -81,15 +87,27 @@ impl<'b, 'h> Response<'b, 'h> {
                     if transfer_encoding.replace(field.value).is_some() {
                         return Err(BadResponse);
                     }
+                    self.codings.insert(index);
                 }
                 Name::Connection => {
                     if !self.options.add(field.value) {
                         return Err(BadResponse);
                     }
+                    self.cuts.insert(index);
                 }
-                _ => {}
+                Name::KeepAlive | Name::ProxyConnection | Name::Upgrade => self.cuts.insert(index),
+                Name::Trailer => self.codings.insert(index),
+                Name::Cookie
+                | Name::Expect
+                | Name::Host
+                | Name::Te
+                | Name::XForwardedFor
+                | Name::XForwardedPort
+                | Name::XForwardedProto
+                | Name::Other => {}
             }
         }
+        self.cuts = self.cuts.union(self.options.nominated(self.fields));
         self.framing = match (transfer_encoding, content_length) {
             (Some(_), Some(_)) => return Err(BadResponse),
             (Some(_), None) if self.version == Version::Http10 => return Err(BadResponse),
@@ -124,12 +142,15 @@ impl<'b, 'h> Response<'b, 'h> {
     pub fn write(&self, downstream: &Downstream<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1");
         let mut run = b"HTTP/1.1".len();
-        for field in self.fields {
-            if self.is_cut(field, downstream) {
-                let line = line_of(self.head, field);
-                out.extend_from_slice(&self.head[run..line.start]);
-                run = line.end;
-            }
+        let mut cuts = self.cuts;
+        // RFC 9112 §6.1 forbids codings on 1xx and 204; on 304 they say nothing to the client.
+        if downstream.unchunks || self.has_no_body() {
+            cuts = cuts.union(self.codings);
+        }
+        for index in cuts.iter() {
+            let line = line_of(self.head, &self.fields[index]);
+            out.extend_from_slice(&self.head[run..line.start]);
+            run = line.end;
         }
         out.extend_from_slice(&self.head[run..self.head.len() - 2]);
         out.extend_from_slice(downstream.extra_lines);
@@ -139,24 +160,6 @@ impl<'b, 'h> Response<'b, 'h> {
             out.extend_from_slice(b"Connection: keep-alive\r\n\r\n");
         } else {
             out.extend_from_slice(b"Connection: close\r\n\r\n");
-        }
-    }
-
-    fn is_cut(&self, field: &Header<'b>, downstream: &Downstream<'_>) -> bool {
-        match Name::of(field.name.as_bytes()) {
-            Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::Upgrade => true,
-            // RFC 9112 §6.1 forbids it on 1xx and 204; on 304 it says nothing to the client.
-            Name::TransferEncoding => downstream.unchunks || self.has_no_body(),
-            Name::Trailer => downstream.unchunks,
-            Name::ContentLength
-            | Name::Cookie
-            | Name::Expect
-            | Name::Host
-            | Name::Te
-            | Name::XForwardedFor
-            | Name::XForwardedPort
-            | Name::XForwardedProto => false,
-            Name::Other => self.options.nominates(field.name.as_bytes()),
         }
     }
 }
@@ -219,6 +222,8 @@ mod tests {
             "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked",
             "HTTP/1.1 099 Odd",
             "HTTP/1.1 200 OK\r\n folded",
+            "HTTP/1.1 200 OK\r\nA: b\rc",
+            "HTTP/1.1 200 O\rK",
             "SSH-2.0-OpenSSH_9.2",
             "\r\nHTTP/1.1 200 OK",
         ] {
