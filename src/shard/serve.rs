@@ -125,12 +125,12 @@ enum Arrival {
 /// Receives until there is a whole head. The deadline of a head runs from its first byte and does
 /// not move: a client that sends a byte now and then gains nothing by it.
 async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arrival, Block) {
-    let mut searched = 0;
+    let mut searched = 0_usize;
     let mut is_begun = false;
     loop {
-        if searched == 0 {
-            inbox.consume(leading_blank(inbox.bytes()));
-        }
+        let blank = leading_blank(inbox.bytes());
+        inbox.consume(blank);
+        searched = searched.saturating_sub(blank);
         match find_end(inbox.bytes(), searched) {
             HeadEnd::At(bytes) if bytes <= REQUEST_HEAD_BYTES_MAX => {
                 return (Arrival::Head(bytes), inbox);
@@ -142,6 +142,7 @@ async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arr
         searched = inbox.len();
         if inbox.is_empty() {
             inbox.clear(0);
+            is_begun = false;
             client.watch.wait(Waiting::Idle, deadline(shard, client));
         } else if !is_begun {
             is_begun = true;
