@@ -65,10 +65,11 @@ pub(super) async fn respond(
         reset_on_close(this.client.stream.descriptor());
         return (After::Close, false);
     }
-    let after = if outbound.keep_alive {
-        After::Next
-    } else {
-        After::Close
+    let after = match (outbound.keep_alive, this.inbound.keep_alive) {
+        (true, _) => After::Next,
+        // The client meant to go on and may have sent more already.
+        (false, true) => After::Linger,
+        (false, false) => After::Close,
     };
     (after, outbound.keep_upstream)
 }
