@@ -1,5 +1,6 @@
 //! One client connection, request by request. This is the data path: read it top to bottom.
 
+use std::io;
 use std::net::SocketAddr;
 
 use super::admit::admit;
@@ -10,6 +11,7 @@ use super::{Shard, host_text};
 use crate::http::{HeadEnd, Refusal, Reply, find_end, leading_blank};
 use crate::limits::{IDLE_BLOCK_BYTES, REQUEST_HEAD_BYTES_MAX};
 use crate::state::Route;
+use crate::sys::socket::reset_on_close;
 use crate::sys::{Block, Instant, Stream};
 
 /// A client connection.
@@ -35,6 +37,14 @@ impl<'s> Client<'s> {
         }
     }
 
+    /// Sends all bytes of the block, which comes back as it went. Ends by the deadline at the latest.
+    pub(super) async fn send(&self, block: Block) -> (io::Result<()>, Block) {
+        self.watch.set_sending(true);
+        let sent = self.stream.send(block).await;
+        self.watch.set_sending(false);
+        sent
+    }
+
     /// The address on our side as a Host field has it.
     pub(super) fn local_host(&self) -> String {
         self.stream
@@ -47,6 +57,7 @@ impl<'s> Client<'s> {
 pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
     let mut inbox = shard.blocks.idle();
     loop {
+        client.watch.renew();
         let arrival;
         (arrival, inbox) = read_head(shard, client, inbox).await;
         let world = shard.world();
@@ -68,6 +79,8 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
                 break;
             }
         };
+        // A deadline that passed while the last of the head came in has lost.
+        client.watch.renew();
         counts.requests.add(1);
 
         let mut wire = shard.blocks.relay();
@@ -103,6 +116,10 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
             After::Close => break,
             After::Linger => {
                 linger(client, inbox).await;
+                break;
+            }
+            After::Reset => {
+                reset_on_close(client.stream.descriptor());
                 break;
             }
         }
