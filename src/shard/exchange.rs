@@ -39,6 +39,9 @@ pub(super) enum After {
     Close,
     /// It is closed once the client has had a chance to read the answer.
     Linger,
+    /// It is reset: part of an answer is out, and the only way to say that it is not whole is not to
+    /// end well.
+    Reset,
 }
 
 /// Why there is no head of an answer.
@@ -120,7 +123,7 @@ pub(super) async fn exchange(
     if body.is_done() {
         (forward_whole(this, wire).await, inbox)
     } else {
-        stream_through(this, body, inbox, wire).await
+        stream_through(this, &mut body, inbox, wire).await
     }
 }
 

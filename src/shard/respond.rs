@@ -13,7 +13,7 @@ use crate::http::{
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
 use crate::state::Route;
 use crate::sticky::{Binding, NONCE_BYTES, Verdict, write_lines};
-use crate::sys::socket::{Way, reset_on_close, shut_down};
+use crate::sys::socket::{Way, shut_down};
 use crate::sys::{Block, Instant, unix_seconds};
 
 /// What has to be known of a response once its head is written anew.
@@ -51,24 +51,23 @@ pub(super) async fn respond(
             false,
         );
     };
-    this.client.watch.wait(Waiting::Download, this.deadline());
+    this.progress();
     let sent;
-    (sent, wire) = this.client.stream.send(wire, || this.progress()).await;
+    (sent, wire) = this.client.send(wire, || this.progress()).await;
     let mut is_whole = sent.is_ok();
     if is_whole && !outbound.body.is_done() {
         (is_whole, wire) = relay(this, lease, &mut outbound, wire).await;
     }
     this.shard.blocks.put(wire);
     if !is_whole {
-        // Part of the answer is out; the only way to say that it is not whole is not to end well.
         this.counts.aborted.add(1);
-        reset_on_close(this.client.stream.descriptor());
-        return (After::Close, false);
+        return (After::Reset, false);
     }
-    let after = if outbound.keep_alive {
-        After::Next
-    } else {
-        After::Close
+    let after = match (outbound.keep_alive, this.inbound.keep_alive) {
+        (true, _) => After::Next,
+        // The client meant to go on and may have sent more already.
+        (false, true) => After::Linger,
+        (false, false) => After::Close,
     };
     (after, outbound.keep_upstream)
 }
@@ -195,7 +194,7 @@ async fn relay(
         wire.truncate(kept);
         this.progress();
         let sent;
-        (sent, wire) = this.client.stream.send(wire, || this.progress()).await;
+        (sent, wire) = this.client.send(wire, || this.progress()).await;
         if sent.is_err() {
             return (false, wire);
         }
@@ -240,7 +239,7 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
         out.append(&scratch);
     }
     // A client that is gone shows when the final answer is sent.
-    let (_, out) = this.client.stream.send(out, || this.progress()).await;
+    let (_, out) = this.client.send(out, || ()).await;
     this.shard.blocks.put(out);
     Ok(())
 }
@@ -249,7 +248,7 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
 pub(super) async fn send_continue(shard: &Shard, client: &Client<'_>) -> io::Result<()> {
     let mut out = shard.blocks.idle();
     out.append(CONTINUE);
-    let (sent, out) = client.stream.send(out, || ()).await;
+    let (sent, out) = client.send(out, || ()).await;
     shard.blocks.put(out);
     sent
 }
@@ -265,10 +264,10 @@ pub(super) async fn reply(
     route.counts.line(shard.index).own_answers[own as usize].add(1);
     client
         .watch
-        .wait(Waiting::Download, Instant::now().after(route.idle_timeout));
+        .wait(Waiting::Answer, Instant::now().after(route.idle_timeout));
     let mut out = shard.blocks.idle();
     out.append(own.bytes(keep_alive));
-    let (sent, out) = client.stream.send(out, || ()).await;
+    let (sent, out) = client.send(out, || ()).await;
     shard.blocks.put(out);
     if sent.is_ok() && keep_alive {
         After::Next
@@ -283,7 +282,7 @@ pub(super) async fn linger(client: &Client<'_>, mut inbox: Block) {
     shut_down(client.stream.descriptor(), Way::Send);
     client
         .watch
-        .wait(Waiting::Idle, Instant::now().after(LINGER_TIME));
+        .wait(Waiting::Leftover, Instant::now().after(LINGER_TIME));
     let mut left = LINGER_BYTES_MAX;
     loop {
         inbox.clear(0);

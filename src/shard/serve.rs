@@ -1,5 +1,6 @@
 //! One client connection, request by request. This is the data path: read it top to bottom.
 
+use std::io;
 use std::net::SocketAddr;
 
 use super::admit::admit;
@@ -10,6 +11,7 @@ use super::{Shard, host_text};
 use crate::http::{HeadEnd, Refusal, Reply, find_end, leading_blank};
 use crate::limits::{IDLE_BLOCK_BYTES, REQUEST_HEAD_BYTES_MAX};
 use crate::state::Route;
+use crate::sys::socket::reset_on_close;
 use crate::sys::{Block, Instant, Stream};
 
 /// A client connection.
@@ -35,6 +37,19 @@ impl<'s> Client<'s> {
         }
     }
 
+    /// Sends all bytes of the block, which comes back as it went. Ends by the deadline at the latest,
+    /// which `on_progress` may move.
+    pub(super) async fn send(
+        &self,
+        block: Block,
+        on_progress: impl Fn(),
+    ) -> (io::Result<()>, Block) {
+        self.watch.set_sending(true);
+        let sent = self.stream.send(block, on_progress).await;
+        self.watch.set_sending(false);
+        sent
+    }
+
     /// The address on our side as a Host field has it.
     pub(super) fn local_host(&self) -> String {
         self.stream
@@ -47,6 +62,7 @@ impl<'s> Client<'s> {
 pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
     let mut inbox = shard.blocks.idle();
     loop {
+        client.watch.renew();
         let arrival;
         (arrival, inbox) = read_head(shard, client, inbox).await;
         let world = shard.world();
@@ -68,6 +84,8 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
                 break;
             }
         };
+        // A deadline that passed while the last of the head came in has lost.
+        client.watch.renew();
         counts.requests.add(1);
 
         let mut wire = shard.blocks.relay();
@@ -105,6 +123,10 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
                 linger(client, inbox).await;
                 break;
             }
+            After::Reset => {
+                reset_on_close(client.stream.descriptor());
+                break;
+            }
         }
         inbox = shrink(shard, inbox);
     }
@@ -125,12 +147,12 @@ enum Arrival {
 /// Receives until there is a whole head. The deadline of a head runs from its first byte and does
 /// not move: a client that sends a byte now and then gains nothing by it.
 async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arrival, Block) {
-    let mut searched = 0;
+    let mut searched = 0_usize;
     let mut is_begun = false;
     loop {
-        if searched == 0 {
-            inbox.consume(leading_blank(inbox.bytes()));
-        }
+        let blank = leading_blank(inbox.bytes());
+        inbox.consume(blank);
+        searched = searched.saturating_sub(blank);
         match find_end(inbox.bytes(), searched) {
             HeadEnd::At(bytes) if bytes <= REQUEST_HEAD_BYTES_MAX => {
                 return (Arrival::Head(bytes), inbox);
@@ -142,6 +164,7 @@ async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arr
         searched = inbox.len();
         if inbox.is_empty() {
             inbox.clear(0);
+            is_begun = false;
             client.watch.wait(Waiting::Idle, deadline(shard, client));
         } else if !is_begun {
             is_begun = true;

@@ -42,6 +42,7 @@ enum Download {
 #[derive(Debug, Default)]
 struct Progress {
     is_upload_over: Cell<bool>,
+    is_upload_whole: Cell<bool>,
     is_answered: Cell<bool>,
 }
 
@@ -49,10 +50,11 @@ struct Progress {
 /// its body; `inbox` may hold more of them and comes back with those behind its end.
 pub(super) async fn stream_through(
     this: &Exchange<'_>,
-    body: Body,
+    body: &mut Body,
     inbox: Block,
     wire: Block,
 ) -> (After, Block) {
+    this.client.watch.wait(Waiting::Upload, this.deadline());
     if this.inbound.expects_continue
         && inbox.is_empty()
         && send_continue(this.shard, this.client).await.is_err()
@@ -68,7 +70,7 @@ pub(super) async fn stream_through(
         }
     };
     let progress = Progress::default();
-    this.client.watch.wait(Waiting::Upload, this.deadline());
+    this.client.watch.wait(Waiting::Answer, this.deadline());
     let ((upload, inbox), (download, keep_upstream)) = monoio::join!(
         upload(this, &progress, &lease, body, inbox, wire),
         download(this, &progress, &lease, &held),
@@ -84,7 +86,7 @@ async fn upload(
     this: &Exchange<'_>,
     progress: &Progress,
     lease: &Lease<'_>,
-    mut body: Body,
+    body: &mut Body,
     mut inbox: Block,
     mut wire: Block,
 ) -> (Upload, Block) {
@@ -94,19 +96,19 @@ async fn upload(
         if progress.is_answered.get() {
             break Upload::Overtaken;
         }
-        if sent.is_err() {
+        if sent.is_err() || this.client.watch.is_expired() {
             break Upload::BackendStopped;
         }
         if body.is_done() {
             break Upload::Whole;
         }
-        if is_bulk(&wire, body) {
+        if is_bulk(&wire, *body) {
             wire = this.shard.blocks.larger(wire);
         }
         wire.clear(0);
         let passed;
         if inbox.is_empty() {
-            this.progress();
+            this.client.watch.wait(Waiting::Upload, this.deadline());
             let received;
             (received, wire) = this.client.stream.receive(wire, body.wanted()).await;
             if progress.is_answered.get() {
@@ -131,14 +133,16 @@ async fn upload(
             inbox = this.shard.blocks.holding(&wire.bytes()[taken..]);
         }
         wire.truncate(taken);
-        this.progress();
+        this.client.watch.wait(Waiting::Answer, this.deadline());
     };
     progress.is_upload_over.set(true);
+    progress.is_upload_whole.set(ended == Upload::Whole);
     match ended {
-        Upload::Whole => this.client.watch.wait(Waiting::Answer, this.deadline()),
+        Upload::Whole | Upload::BackendStopped => {
+            this.client.watch.wait(Waiting::Answer, this.deadline());
+        }
         // What the backend got is not a whole request; it must not think so.
         Upload::ClientStopped | Upload::Broken => shut_down(lease.descriptor(), Way::Both),
-        Upload::BackendStopped => this.client.watch.wait(Waiting::Answer, this.deadline()),
         Upload::Overtaken => wire = discard(this, wire).await,
     }
     this.shard.blocks.put(wire);
@@ -171,7 +175,7 @@ async fn download(
     let (download, keep_upstream) = match answer {
         Ok(head_bytes) => {
             // A client that is still sending cannot be told where its next request would begin.
-            let may_keep_alive = this.inbound.keep_alive && progress.is_upload_over.get();
+            let may_keep_alive = this.inbound.keep_alive && progress.is_upload_whole.get();
             let (after, keep_upstream) =
                 respond(this, held, lease, wire, head_bytes, may_keep_alive).await;
             (Download::Passed(after), keep_upstream)
@@ -189,12 +193,17 @@ async fn download(
     };
     if !progress.is_upload_over.get() {
         progress.is_answered.set(true);
-        // The backend is told that the rest will not come, the client that nothing more will.
+        // The backend is told that the rest will not come, the client that nothing more will: but
+        // an answer that is not whole must not seem to end.
         shut_down(lease.descriptor(), Way::Both);
-        shut_down(this.client.stream.descriptor(), Way::Send);
+        let way = match download {
+            Download::Passed(After::Reset) => Way::Receive,
+            _ => Way::Send,
+        };
+        shut_down(this.client.stream.descriptor(), way);
         this.client
             .watch
-            .wait(Waiting::Idle, Instant::now().after(LINGER_TIME));
+            .wait(Waiting::Leftover, Instant::now().after(LINGER_TIME));
     }
     (download, keep_upstream)
 }
@@ -202,6 +211,7 @@ async fn download(
 /// What the client is told, and what becomes of its connection.
 async fn conclude(this: &Exchange<'_>, upload: Upload, download: Download) -> After {
     match (download, upload) {
+        (Download::Passed(After::Reset), _) => After::Reset,
         (Download::Passed(after), Upload::Whole) => after,
         (Download::Passed(_), Upload::ClientStopped | Upload::Overtaken) => After::Close,
         (Download::Passed(_), Upload::Broken | Upload::BackendStopped) => After::Linger,

@@ -13,19 +13,22 @@ use slab::Slab;
 use crate::sys::Instant;
 use crate::sys::socket::{Way, reset_on_close, shut_down};
 
-/// What a connection waits for.
+/// What a connection waits for. While something is being sent to the client, that comes first: a
+/// client that does not read loses both connections on expiry, whatever else is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiting {
-    /// The first byte of the next request. Expiry closes without a word.
+    /// The first byte of the next request. Expiry ends the receive, and so the connection without a
+    /// word; a request that has come by then is served.
     Idle,
     /// The rest of a head. Expiry ends the receive, so that the task can answer 408.
     Head,
-    /// A body on its way to the backend. Expiry ends both sides' operations: 408 or 504.
+    /// More of a request's body, from the client. Expiry ends both sides' operations: 408.
     Upload,
-    /// The backend's answer. Expiry ends the backend's connection, so that the task can answer 504.
+    /// The backend: that it takes the request, answers, goes on with its answer. Expiry ends its
+    /// connection: the task answers 504, or breaks the answer off.
     Answer,
-    /// A body on its way to the client. Expiry drops both connections.
-    Download,
+    /// What the client still sends and nobody wants. Expiry ends the receive.
+    Leftover,
 }
 
 /// One client connection's deadline.
@@ -35,14 +38,13 @@ pub(super) struct Watch {
     deadline: Cell<Instant>,
     client: RawFd,
     upstream: Cell<Option<RawFd>>,
+    is_sending: Cell<bool>,
     is_expired: Cell<bool>,
 }
 
 impl Watch {
-    /// The connection now waits for `waiting`, at the latest until `deadline`. A deadline that
-    /// passed before is dealt with.
+    /// The connection now waits for `waiting`, at the latest until `deadline`.
     pub(super) fn wait(&self, waiting: Waiting, deadline: Instant) {
-        self.is_expired.set(false);
         self.waiting.set(waiting);
         self.deadline.set(deadline);
     }
@@ -52,7 +54,17 @@ impl Watch {
         self.deadline.set(deadline);
     }
 
-    /// Whether the deadline came to pass since [`wait`](Self::wait).
+    /// Whether something is being sent to the client, from now on.
+    pub(super) fn set_sending(&self, is_sending: bool) {
+        self.is_sending.set(is_sending);
+    }
+
+    /// Forgets what expired before: another request begins.
+    pub(super) fn renew(&self) {
+        self.is_expired.set(false);
+    }
+
+    /// Whether a deadline of this request came to pass.
     pub(super) fn is_expired(&self) -> bool {
         self.is_expired.get()
     }
@@ -65,19 +77,21 @@ impl Watch {
     fn expire(&self) {
         self.is_expired.set(true);
         self.deadline.set(Instant::NEVER);
+        if self.is_sending.get() {
+            // The end that this sends waits behind what the client does not read.
+            reset_on_close(self.client);
+            shut_down(self.client, Way::Both);
+            return self.shut_down_upstream();
+        }
         match self.waiting.get() {
-            Waiting::Idle => shut_down(self.client, Way::Both),
-            Waiting::Head => shut_down(self.client, Way::Receive),
+            Waiting::Idle | Waiting::Head | Waiting::Leftover => {
+                shut_down(self.client, Way::Receive);
+            }
             Waiting::Upload => {
                 shut_down(self.client, Way::Receive);
                 self.shut_down_upstream();
             }
             Waiting::Answer => self.shut_down_upstream(),
-            Waiting::Download => {
-                reset_on_close(self.client);
-                shut_down(self.client, Way::Both);
-                self.shut_down_upstream();
-            }
         }
     }
 
@@ -100,6 +114,7 @@ impl Watches {
             deadline: Cell::new(Instant::NEVER),
             client,
             upstream: Cell::new(None),
+            is_sending: Cell::new(false),
             is_expired: Cell::new(false),
         });
         let key = self.0.borrow_mut().insert(Rc::clone(&watch));
@@ -193,15 +208,43 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_does_not_read_is_dropped_whatever_is_waited_for() {
+        let (client, mut peer) = pair();
+        let (mut upstream, _backend) = pair();
+        let watches = Watches::default();
+        let watch = watches.add(client.as_raw_fd());
+        watch.set_upstream(Some(upstream.as_raw_fd()));
+        watch.wait(Waiting::Answer, Instant::now());
+        watch.set_sending(true);
+        watches.sweep(Instant::now(), false);
+        assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        assert!(std::io::Write::write_all(&mut &client, b"x").is_err());
+    }
+
+    #[test]
+    fn a_request_that_came_before_the_drain_can_be_answered() {
+        let (mut client, mut peer) = pair();
+        std::io::Write::write_all(&mut peer, b"x").unwrap();
+        client.peek(&mut [0]).unwrap();
+        let watches = Watches::default();
+        let _watch = watches.add(client.as_raw_fd());
+        watches.sweep(Instant::now(), true);
+        assert_eq!(client.read(&mut [0]).unwrap(), 1);
+        std::io::Write::write_all(&mut client, b"y").unwrap();
+        assert_eq!(peer.read(&mut [0]).unwrap(), 1);
+    }
+
+    #[test]
     fn draining_closes_idle_connections_and_no_others() {
-        let (idle, mut idle_peer) = pair();
+        let (mut idle, _idle_peer) = pair();
         let (busy, _busy_peer) = pair();
         let watches = Watches::default();
-        let _idle = watches.add(idle.as_raw_fd());
+        let _watch = watches.add(idle.as_raw_fd());
         let busy = watches.add(busy.as_raw_fd());
         busy.wait(Waiting::Answer, Instant::NEVER);
         watches.sweep(Instant::now(), true);
-        assert_eq!(idle_peer.read(&mut [0]).unwrap(), 0);
+        assert_eq!(idle.read(&mut [0]).unwrap(), 0);
         assert!(!busy.is_expired());
     }
 

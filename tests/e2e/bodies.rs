@@ -199,6 +199,20 @@ fn body_that_ends_with_the_connection_arrives_whole() {
 }
 
 #[test]
+fn answer_that_ends_with_the_connection_is_not_lost_to_pipelined_requests() {
+    let backend = Backend::with(|_, wire| {
+        wire.try_send("HTTP/1.1 200 OK\r\n\r\nwhole")?;
+        Ok(After::Close)
+    });
+    let elbow = Setup::new(&[backend.address]).start(&[&backend]);
+    for _ in 0..10 {
+        let mut wire = elbow.connect();
+        wire.send(get("/", &[]).repeat(1000));
+        assert_eq!(wire.response_to("GET").body_text(), "whole");
+    }
+}
+
+#[test]
 fn responses_without_a_body_leave_the_connection_in_step() {
     let backend = Backend::with(|request, wire| {
         let head = match (

@@ -212,3 +212,22 @@ fn cases_hold_the_bytes_they_show() {
     assert_eq!(unescape(r"a\r\n\t\0\\\x0b\xfF |"), b"a\r\n\t\0\\\x0b\xff |");
     assert_eq!(read("heads.http")[0].bytes, b"GET / HTTP/1.1\r\n\r\n");
 }
+
+#[test]
+fn empty_lines_in_front_of_a_request_are_passed_over_however_they_come() {
+    let backend = Backend::named("one");
+    let elbow = Setup::new(&[backend.address])
+        .attribute("idle_timeout = 1")
+        .start(&[&backend]);
+    for _ in 0..20 {
+        let mut wire = elbow.connect();
+        for byte in "\r\n\r\n".chars() {
+            wire.send(byte.to_string());
+        }
+        assert_eq!(wire.ask(&get("/", &[])).body_text(), "one");
+    }
+    let mut wire = elbow.connect();
+    wire.send("\r");
+    wire.send("\n");
+    wire.expect_close();
+}

@@ -18,4 +18,5 @@ mod failures;
 mod framing;
 mod headers;
 mod replies;
+mod stalls;
 mod sticky;

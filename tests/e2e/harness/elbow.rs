@@ -129,6 +129,18 @@ impl Elbow {
         response.body_text()
     }
 
+    /// The sum of one metric over all its labels.
+    pub(crate) fn sum(&self, name: &str) -> u64 {
+        let text = self.metrics();
+        let values = text.lines().filter_map(|line| {
+            let (sample, value) = line.split_once(' ')?;
+            (sample.split('{').next() == Some(name)).then(|| value.parse::<u64>())
+        });
+        values
+            .map(|value| value.expect("a count is a whole number"))
+            .sum()
+    }
+
     /// Sends a signal, by its name without SIG.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
