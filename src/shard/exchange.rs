@@ -39,8 +39,8 @@ pub(super) enum After {
     Close,
     /// It is closed once the client has had a chance to read the answer.
     Linger,
-    /// It is reset: part of an answer is out, and the only way to say that it is not whole is not to
-    /// end well.
+    /// It is reset: part of an answer is out, and the only way to say that it is not whole is not
+    /// to end well.
     Reset,
 }
 

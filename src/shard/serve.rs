@@ -37,8 +37,8 @@ impl<'s> Client<'s> {
         }
     }
 
-    /// Sends all bytes of the block, which comes back as it went. Ends by the deadline at the latest,
-    /// which `on_progress` may move.
+    /// Sends all bytes of the block, which comes back as it went. Ends by the deadline at the
+    /// latest, which `on_progress` may move.
     pub(super) async fn send(
         &self,
         block: Block,
