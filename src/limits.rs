@@ -80,6 +80,13 @@ pub const BULK_BLOCK_BYTES: usize = 512 * 1024;
 /// zeroing of fresh pages (a fifth of a small request's time at 512 connections).
 pub const FREE_RELAY_BLOCKS: usize = 1024;
 
+/// Bytes of free blocks of each kind that a shard keeps however long they are not needed.
+pub const FREE_BLOCKS_KEPT_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often each shard gives back blocks that were not needed, and looks whether resting
+/// connections to backends still stand.
+pub const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Bulk blocks that one shard keeps for reuse; more are given back to the allocator.
 pub const FREE_BULK_BLOCKS: usize = 32;
 

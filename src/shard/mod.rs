@@ -24,7 +24,7 @@ use std::thread::{self, JoinHandle};
 use arc_swap::{ArcSwap, Cache};
 
 use crate::config::Driver;
-use crate::limits::{RELAY_HEADROOM_BYTES, SWEEP_INTERVAL};
+use crate::limits::{RELAY_HEADROOM_BYTES, SWEEP_INTERVAL, TRIM_INTERVAL};
 use crate::state::{Route, ShardLine, Snapshot};
 use crate::sticky::{Seals, Sessions};
 use crate::sys::{Blocks, Instant, Link, Phase, thread as system};
@@ -88,6 +88,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     };
     drop(started.send(Ok(level)));
     let mut listeners = Some(listeners);
+    let mut next_trim = Instant::now();
     loop {
         monoio::time::sleep(SWEEP_INTERVAL).await;
         let is_draining = shard.is_draining();
@@ -96,6 +97,11 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
         }
         let now = Instant::now();
         shard.watches.sweep(now, is_draining);
+        if next_trim <= now {
+            next_trim = now.after(TRIM_INTERVAL);
+            shard.blocks.trim();
+            shard.idle.close_broken();
+        }
         shard.idle.sweep(now);
         shard.counts().idle_upstream.set(shard.idle.count() as u64);
     }

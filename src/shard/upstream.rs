@@ -82,6 +82,15 @@ impl Idle {
         self.count.set(count);
     }
 
+    /// Closes those that the backend has closed: nobody may come to take them for long.
+    pub(super) fn close_broken(&self) {
+        self.by_address.borrow_mut().retain(|_, stack| {
+            let stands = |resting: &Resting| is_quiet(resting.stream.descriptor());
+            stack.resting.retain(stands);
+            true
+        });
+    }
+
     /// How many connections rest.
     pub(super) fn count(&self) -> usize {
         self.count.get()

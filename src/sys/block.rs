@@ -12,8 +12,8 @@ use std::mem::MaybeUninit;
 use monoio::buf::{IoBuf, IoBufMut};
 
 use crate::limits::{
-    BULK_BLOCK_BYTES, FREE_BULK_BLOCKS, FREE_IDLE_BLOCKS, FREE_RELAY_BLOCKS, IDLE_BLOCK_BYTES,
-    RELAY_BLOCK_BYTES, RELAY_HEADROOM_BYTES,
+    BULK_BLOCK_BYTES, FREE_BLOCKS_KEPT_BYTES, FREE_BULK_BLOCKS, FREE_IDLE_BLOCKS,
+    FREE_RELAY_BLOCKS, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES, RELAY_HEADROOM_BYTES,
 };
 
 /// A heap buffer with one run of bytes in it.
@@ -197,22 +197,51 @@ unsafe impl IoBufMut for Incoming {
 }
 
 /// The shard's free blocks: last in, first out, so that few blocks stay warm in the cache.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Blocks {
-    idle: RefCell<Vec<Block>>,
-    relay: RefCell<Vec<Block>>,
-    bulk: RefCell<Vec<Block>>,
+    idle: RefCell<Free>,
+    relay: RefCell<Free>,
+    bulk: RefCell<Free>,
+}
+
+/// Free blocks of one kind.
+#[derive(Debug)]
+struct Free {
+    blocks: Vec<Block>,
+    block_bytes: usize,
+    /// Most blocks that are kept.
+    bound: usize,
+    /// The fewest that were free since the last [`Blocks::trim`]: so many were not needed.
+    least: usize,
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        let free = |block_bytes, bound| {
+            RefCell::new(Free {
+                blocks: Vec::new(),
+                block_bytes,
+                bound,
+                least: 0,
+            })
+        };
+        Self {
+            idle: free(IDLE_BLOCK_BYTES, FREE_IDLE_BLOCKS),
+            relay: free(RELAY_BLOCK_BYTES, FREE_RELAY_BLOCKS),
+            bulk: free(BULK_BLOCK_BYTES, FREE_BULK_BLOCKS),
+        }
+    }
 }
 
 impl Blocks {
     /// A small block, for the head of a request that may never come; no headroom.
     pub fn idle(&self) -> Block {
-        take(&self.idle, IDLE_BLOCK_BYTES)
+        self.idle.borrow_mut().take()
     }
 
     /// A large block with [`RELAY_HEADROOM_BYTES`] of headroom.
     pub fn relay(&self) -> Block {
-        let mut block = take(&self.relay, RELAY_BLOCK_BYTES);
+        let mut block = self.relay.borrow_mut().take();
         block.clear(RELAY_HEADROOM_BYTES);
         block
     }
@@ -222,13 +251,7 @@ impl Blocks {
     /// # Panics
     /// If there are more than [`BULK_BLOCK_BYTES`].
     pub fn holding(&self, bytes: &[u8]) -> Block {
-        let mut block = if bytes.len() <= IDLE_BLOCK_BYTES {
-            take(&self.idle, IDLE_BLOCK_BYTES)
-        } else if bytes.len() <= RELAY_BLOCK_BYTES {
-            take(&self.relay, RELAY_BLOCK_BYTES)
-        } else {
-            take(&self.bulk, BULK_BLOCK_BYTES)
-        };
+        let mut block = self.kind(bytes.len()).borrow_mut().take();
         block.append(bytes);
         block
     }
@@ -240,28 +263,53 @@ impl Blocks {
             return block;
         }
         self.put(block);
-        take(&self.bulk, BULK_BLOCK_BYTES)
+        self.bulk.borrow_mut().take()
     }
 
     /// Takes a block back; beyond the bounds it goes to the allocator.
     pub fn put(&self, block: Block) {
-        let (free, bound) = match block.capacity() {
-            BULK_BLOCK_BYTES.. => (&self.bulk, FREE_BULK_BLOCKS),
-            RELAY_BLOCK_BYTES.. => (&self.relay, FREE_RELAY_BLOCKS),
-            _ => (&self.idle, FREE_IDLE_BLOCKS),
-        };
-        let mut free = free.borrow_mut();
-        if free.len() < bound {
-            free.push(block);
+        let mut free = self.kind(block.capacity()).borrow_mut();
+        if free.blocks.len() < free.bound {
+            free.blocks.push(block);
+        }
+    }
+
+    /// Gives half of the blocks that were not needed since the last call back to the allocator,
+    /// down to [`FREE_BLOCKS_KEPT_BYTES`] of each kind: what a burst took is not kept for ever.
+    pub fn trim(&self) {
+        for free in [&self.idle, &self.relay, &self.bulk] {
+            free.borrow_mut().trim();
+        }
+    }
+
+    fn kind(&self, bytes: usize) -> &RefCell<Free> {
+        if bytes <= IDLE_BLOCK_BYTES {
+            &self.idle
+        } else if bytes <= RELAY_BLOCK_BYTES {
+            &self.relay
+        } else {
+            &self.bulk
         }
     }
 }
 
-fn take(free: &RefCell<Vec<Block>>, capacity: usize) -> Block {
-    let reused = free.borrow_mut().pop();
-    let mut block = reused.unwrap_or_else(|| Block::with_capacity(capacity));
-    block.clear(0);
-    block
+impl Free {
+    /// The block that came back last, or a new one; empty either way.
+    fn take(&mut self) -> Block {
+        let reused = self.blocks.pop();
+        self.least = self.least.min(self.blocks.len());
+        let mut block = reused.unwrap_or_else(|| Block::with_capacity(self.block_bytes));
+        block.clear(0);
+        block
+    }
+
+    fn trim(&mut self) {
+        let kept = FREE_BLOCKS_KEPT_BYTES / self.block_bytes;
+        let surplus = self.least.min(self.blocks.len().saturating_sub(kept));
+        // The front has the blocks that have been free for longest.
+        self.blocks.drain(..surplus.div_ceil(2));
+        self.least = self.blocks.len();
+    }
 }
 
 #[cfg(test)]
@@ -339,6 +387,24 @@ mod tests {
         assert_eq!((bulk.capacity(), bulk.len()), (BULK_BLOCK_BYTES, 0));
         let memory = bulk.memory.as_ptr();
         assert_eq!(blocks.larger(bulk).memory.as_ptr(), memory);
+    }
+
+    #[test]
+    fn what_a_burst_took_is_given_back_and_what_is_in_use_is_not() {
+        let blocks = Blocks::default();
+        let burst: Vec<_> = (0..200).map(|_| blocks.relay()).collect();
+        burst.into_iter().for_each(|block| blocks.put(block));
+        let free = || blocks.relay.borrow().blocks.len();
+        blocks.trim();
+        assert_eq!(free(), 200, "all were in use since the last look");
+        let in_use: Vec<_> = (0..150).map(|_| blocks.relay()).collect();
+        in_use.into_iter().for_each(|block| blocks.put(block));
+        blocks.trim();
+        assert_eq!(free(), 175, "half of the 50 that were not needed");
+        for _ in 0..20 {
+            blocks.trim();
+        }
+        assert_eq!(free(), FREE_BLOCKS_KEPT_BYTES / RELAY_BLOCK_BYTES);
     }
 
     #[test]
