@@ -44,11 +44,13 @@ pub(super) fn open(
 
 /// Ends the accepts: they complete with an error and see that the shard drains. What waits in the
 /// accept queue is served first, as the kernel would reset it.
-pub(super) fn close(shard: &Rc<Shard>, listeners: &[Rc<TcpListener>]) {
+pub(super) fn close(shard: &Rc<Shard>, listeners: &[Rc<TcpListener>], is_epoll: bool) {
     for (index, listener) in listeners.iter().enumerate() {
         let descriptor = std::os::fd::AsRawFd::as_raw_fd(&**listener);
         while let Some((stream, peer)) = socket::accept_waiting(descriptor) {
-            match TcpStream::from_std(stream) {
+            // As above. A connection that blocks would hold up the whole shard on epoll.
+            let opened = stream.set_nonblocking(is_epoll);
+            match opened.and_then(|()| TcpStream::from_std(stream)) {
                 Ok(stream) => admit(shard, stream, peer, index),
                 Err(error) => tracing::debug!(%error, "a connection was lost in the drain"),
             }

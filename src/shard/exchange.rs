@@ -222,12 +222,18 @@ pub(super) async fn read_answer(
                 searched = 0;
                 continue;
             }
-            HeadEnd::Open if wire.len() < RESPONSE_HEAD_BYTES_MAX && wire.room() > 0 => {}
+            HeadEnd::Open if wire.len() < RESPONSE_HEAD_BYTES_MAX => {}
             HeadEnd::At(_) | HeadEnd::Open | HeadEnd::BareLineEnd => {
                 return (Err(NoAnswer::Bad), wire);
             }
         }
         searched = wire.len();
+        if wire.room() == 0 {
+            // Interim answers have used it up.
+            let mut fresh = this.shard.blocks.relay();
+            fresh.append(wire.bytes());
+            this.shard.blocks.put(std::mem::replace(&mut wire, fresh));
+        }
         let received;
         (received, wire) = lease.stream().receive(wire, usize::MAX).await;
         if !matches!(received, Ok(1..)) {

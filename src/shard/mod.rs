@@ -82,7 +82,8 @@ fn run(start: Start, started: &mpsc::Sender<io::Result<Level>>) {
 async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result<Level>>) {
     let shard = Rc::new(Shard::new(start.index, start.seals, start.link));
     shard.counts().driver_level.set(level as u64);
-    let listeners = match accept::open(&shard, start.listeners, level == Level::Epoll) {
+    let is_epoll = level == Level::Epoll;
+    let listeners = match accept::open(&shard, start.listeners, is_epoll) {
         Ok(listeners) => listeners,
         Err(error) => return drop(started.send(Err(error))),
     };
@@ -93,7 +94,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
         monoio::time::sleep(SWEEP_INTERVAL).await;
         let is_draining = shard.is_draining();
         if is_draining && let Some(listeners) = listeners.take() {
-            accept::close(&shard, &listeners);
+            accept::close(&shard, &listeners, is_epoll);
         }
         let now = Instant::now();
         shard.watches.sweep(now, is_draining);

@@ -225,3 +225,22 @@ fn interim_responses_pass_to_clients_that_know_them() {
     let old = elbow.ask("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
     assert_eq!(old.status(), 200, "HTTP/1.0 knows no interim responses");
 }
+
+#[test]
+fn however_many_interim_responses_come_the_final_one_follows() {
+    let backend = Backend::with(|_, wire| {
+        let link = format!("</{}>", "x".repeat(10_000));
+        for _ in 0..20 {
+            wire.try_send(format!("HTTP/1.1 103 Early Hints\r\nLink: {link}\r\n\r\n"))?;
+        }
+        reply(wire, "one")
+    });
+    let elbow = Setup::sticky(&[backend.address], Some(60)).start(&[&backend]);
+    let mut wire = elbow.connect();
+    wire.send(get("/", &[]));
+    for _ in 0..20 {
+        let interim = wire.read_head().expect("no error").expect("a response");
+        assert_eq!(interim.status(), 103);
+    }
+    assert_eq!(wire.response_to("GET").body_text(), "one");
+}
