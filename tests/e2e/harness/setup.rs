@@ -121,9 +121,9 @@ name = "web"
 instances = {instances:?}
 [load_balancer.health_check]
 target = "HTTP:8080/health"
-interval = "200ms"
-timeout = "150ms"
-unhealthy_threshold = 2
+interval = "500ms"
+timeout = "450ms"
+unhealthy_threshold = 3
 healthy_threshold = 2
 [[load_balancer.lb_cookie_policy]]
 name = "by-duration"
