@@ -160,6 +160,10 @@ pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often each shard looks at deadlines. A deadline is met at most this much late.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long a drain leaves idle client connections open. A request that was on its way as the drain
+/// began is answered, and the answer says that the connection ends.
+pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
 /// How long a connection attempt to a backend may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

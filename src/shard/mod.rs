@@ -24,7 +24,7 @@ use std::thread::{self, JoinHandle};
 use arc_swap::{ArcSwap, Cache};
 
 use crate::config::Driver;
-use crate::limits::{RELAY_HEADROOM_BYTES, SWEEP_INTERVAL, TRIM_INTERVAL};
+use crate::limits::{DRAIN_GRACE, RELAY_HEADROOM_BYTES, SWEEP_INTERVAL, TRIM_INTERVAL};
 use crate::state::{Route, ShardLine, Snapshot};
 use crate::sticky::{Seals, Sessions};
 use crate::sys::{Blocks, Instant, Link, Phase, thread as system};
@@ -89,15 +89,18 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     };
     drop(started.send(Ok(level)));
     let mut listeners = Some(listeners);
+    let mut ends_idle_at = Instant::NEVER;
     let mut next_trim = Instant::now();
     loop {
         monoio::time::sleep(SWEEP_INTERVAL).await;
-        let is_draining = shard.is_draining();
-        if is_draining && let Some(listeners) = listeners.take() {
-            accept::close(&shard, &listeners, is_epoll);
-        }
         let now = Instant::now();
-        shard.watches.sweep(now, is_draining);
+        if shard.is_draining()
+            && let Some(listeners) = listeners.take()
+        {
+            accept::close(&shard, &listeners, is_epoll);
+            ends_idle_at = now.after(DRAIN_GRACE);
+        }
+        shard.watches.sweep(now, ends_idle_at <= now);
         if next_trim <= now {
             next_trim = now.after(TRIM_INTERVAL);
             shard.blocks.trim();

@@ -130,12 +130,12 @@ impl Watches {
         self.0.borrow().len()
     }
 
-    /// Acts on every deadline that `now` has reached; while draining, also on every connection
+    /// Acts on every deadline that `now` has reached, and if `ends_idle` also on every connection
     /// that waits for a request that has not begun.
-    pub(super) fn sweep(&self, now: Instant, is_draining: bool) {
+    pub(super) fn sweep(&self, now: Instant, ends_idle: bool) {
         for (_, watch) in self.0.borrow().iter() {
             let is_due = watch.deadline.get() <= now;
-            if is_due || (is_draining && watch.waiting.get() == Waiting::Idle) {
+            if is_due || (ends_idle && watch.waiting.get() == Waiting::Idle) {
                 watch.expire();
             }
         }

@@ -113,3 +113,25 @@ fn second_signal_ends_it_at_once() {
     assert!(held.try_response("GET").is_err(), "cut off");
     gate.open();
 }
+
+#[test]
+fn client_that_asks_once_more_is_answered_and_told() {
+    let (_backend, _gate, mut elbow) = start("30s");
+    let mut clients: Vec<Wire> = (0..8).map(|_| elbow.connect()).collect();
+    for wire in &mut clients {
+        assert_eq!(wire.ask(&get("/", &[])).status(), 200);
+    }
+    elbow.signal("TERM");
+    let address = elbow.address();
+    eventually("the drain has begun", || {
+        TcpStream::connect(address).is_err()
+    });
+    // Their next requests may have been on their way as the signal came.
+    for wire in &mut clients {
+        let response = wire.ask(&get("/", &[]));
+        assert_eq!(response.body_text(), "one");
+        assert_eq!(response.head.field("Connection"), Some("close"));
+        wire.expect_close();
+    }
+    assert_eq!(elbow.wait().code(), Some(0));
+}

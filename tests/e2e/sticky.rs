@@ -287,6 +287,47 @@ fn session_of_a_failed_backend_moves_once_with_a_new_cookie() {
 }
 
 #[test]
+fn parallel_requests_of_a_session_agree_on_its_next_home() {
+    const CLIENTS: usize = 8;
+    let mut lost = Backend::named("lost");
+    let rest: Vec<Backend> = ["a", "b", "c", "d"].map(Backend::named).into();
+    let mut addresses = vec![lost.address];
+    addresses.extend(rest.iter().map(|backend| backend.address));
+    let setup = Setup::sticky(&addresses, Some(60));
+    let mut all: Vec<&Backend> = rest.iter().collect();
+    all.push(&lost);
+    let elbow = Arc::new(setup.start(&all));
+    let request = with_cookie(&session_on("lost", &elbow));
+
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (elbow, request) = (Arc::clone(&elbow), request.clone());
+            thread::spawn(move || {
+                let mut homes = Vec::new();
+                let mut wire = elbow.connect();
+                // Before, while and long after the checks notice; the cookie stays the old one.
+                while homes.len() < 500 {
+                    let name = wire.ask(&request).body_text();
+                    if name != "lost" {
+                        homes.push(name);
+                    }
+                }
+                homes
+            })
+        })
+        .collect();
+    eventually("all clients are at it", || lost.count() > 10 * CLIENTS);
+    lost.stop();
+    let mut homes: Vec<String> = Vec::new();
+    for client in clients {
+        homes.extend(client.join().expect("no client saw an error"));
+    }
+    homes.sort_unstable();
+    homes.dedup();
+    assert_eq!(homes.len(), 1, "{homes:?}");
+}
+
+#[test]
 fn cookie_is_good_for_one_instance_port() {
     let (one, two) = pair();
     let on = |instance_port| Listener {
