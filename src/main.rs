@@ -113,8 +113,6 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
             .map_err(|_| "a shard ended before it began".to_owned())?;
         levels.push(level.map_err(|error| format!("a shard cannot start its driver: {error}"))?);
     }
-    announce(config, &opened, &cores, &levels);
-    say(&greeting);
 
     let control = Control {
         state,
@@ -128,7 +126,11 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
             verdicts: &Verdict::NAMES,
         },
     };
-    control::run(control).map_err(|error| format!("the control thread failed: {error}"))
+    let ready = || {
+        announce(config, &opened, &cores, &levels);
+        say(&greeting);
+    };
+    control::run(control, ready).map_err(|error| format!("the control thread failed: {error}"))
 }
 
 /// The core of each shard; `None`: not pinned.

@@ -55,16 +55,18 @@ pub struct Control {
 }
 
 /// Runs on the calling thread until a signal ended the process's work; the caller then exits.
+/// Calls `ready` once a signal leads to a drain and no longer to the end of the process.
 ///
 /// # Errors
 ///
 /// If the runtime or the signal handlers cannot be set up, or `admin` is no usable socket.
-pub fn run(control: Control) -> io::Result<Ending> {
+pub fn run(control: Control, ready: impl FnOnce()) -> io::Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let stops = signals::listen()?;
+        ready();
         serve(control, stops).await
     })
 }

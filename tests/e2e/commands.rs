@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use rustix::process::Signal;
+
 use crate::harness::{Backend, Directory, Elbow, Outcome, Setup, Wire, eventually, get};
 
 /// Runs `elbow COMMAND --config FILE` with that text in the file.
@@ -186,7 +188,7 @@ fn demo_balances_at_once_and_ends_on_a_signal() {
     for _ in 0..5 {
         assert_eq!(backend(elbow.ask(&request).body_text()), bound);
     }
-    elbow.signal("INT");
+    elbow.signal(Signal::INT);
     assert_eq!(elbow.wait().code(), Some(0));
 }
 

@@ -3,6 +3,8 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::harness::{Backend, Elbow, Gate, Setup, Wire, eventually, get, reply};
 
 /// A backend that holds `/hold` at a gate, and elbow before it.
@@ -31,7 +33,7 @@ fn hold(elbow: &Elbow, gate: &Gate) -> Wire {
 
 #[test]
 fn exchange_in_flight_finishes_and_the_process_ends_well() {
-    for signal in ["TERM", "INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let (_backend, gate, mut elbow) = start("30s");
         let mut idle = elbow.connect();
         assert_eq!(idle.ask(&get("/", &[])).status(), 200);
@@ -49,7 +51,7 @@ fn exchange_in_flight_finishes_and_the_process_ends_well() {
         let connection = response.head.field("Connection").map(str::to_lowercase);
         assert_eq!(connection.as_deref(), Some("close"), "the client is told");
         held.expect_close();
-        assert_eq!(elbow.wait().code(), Some(0), "after SIG{signal}");
+        assert_eq!(elbow.wait().code(), Some(0), "after {signal:?}");
     }
 }
 
@@ -57,7 +59,7 @@ fn exchange_in_flight_finishes_and_the_process_ends_well() {
 fn without_work_it_ends_at_once() {
     let (_backend, _gate, mut elbow) = start("30s");
     let start = Instant::now();
-    elbow.signal("TERM");
+    elbow.signal(Signal::TERM);
     assert_eq!(elbow.wait().code(), Some(0));
     assert!(
         start.elapsed() < Duration::from_secs(5),
@@ -67,12 +69,21 @@ fn without_work_it_ends_at_once() {
 }
 
 #[test]
+fn signal_right_after_ready_is_heard() {
+    for _ in 0..20 {
+        let mut elbow = Elbow::start(&Setup::new(&[]).to_toml());
+        elbow.signal(Signal::TERM);
+        assert_eq!(elbow.wait().code(), Some(0));
+    }
+}
+
+#[test]
 fn drain_is_seen_on_the_admin_address() {
     let (_backend, gate, elbow) = start("30s");
     let _held = hold(&elbow, &gate);
     let health = || Wire::connect(elbow.admin).ask(&get("/healthz", &["Connection: close"]));
     assert_eq!(health().status(), 200);
-    elbow.signal("TERM");
+    elbow.signal(Signal::TERM);
     eventually("unhealthy while draining", || health().status() == 503);
     gate.open();
 }
@@ -82,7 +93,7 @@ fn timeout_ends_what_does_not_end() {
     let (_backend, gate, mut elbow) = start("1s");
     let mut held = hold(&elbow, &gate);
     let start = Instant::now();
-    elbow.signal("TERM");
+    elbow.signal(Signal::TERM);
     elbow.wait();
     let took = start.elapsed();
     assert!(
@@ -97,13 +108,13 @@ fn timeout_ends_what_does_not_end() {
 fn second_signal_ends_it_at_once() {
     let (_backend, gate, mut elbow) = start("60s");
     let mut held = hold(&elbow, &gate);
-    elbow.signal("TERM");
+    elbow.signal(Signal::TERM);
     let address = elbow.address();
     eventually("the drain has begun", || {
         TcpStream::connect(address).is_err()
     });
     let start = Instant::now();
-    elbow.signal("TERM");
+    elbow.signal(Signal::TERM);
     elbow.wait();
     assert!(
         start.elapsed() < Duration::from_secs(5),
@@ -121,7 +132,7 @@ fn client_that_asks_once_more_is_answered_and_told() {
     for wire in &mut clients {
         assert_eq!(wire.ask(&get("/", &[])).status(), 200);
     }
-    elbow.signal("TERM");
+    elbow.signal(Signal::TERM);
     let address = elbow.address();
     eventually("the drain has begun", || {
         TcpStream::connect(address).is_err()

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::backend::Backend;
 use super::message::{Response, get};
 use super::wire::Wire;
@@ -141,14 +143,9 @@ impl Elbow {
             .sum()
     }
 
-    /// Sends a signal, by its name without SIG.
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(
-            status.expect("kill is a command").success(),
-            "no process to signal"
-        );
+    /// Sends a signal, at once.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the child is ours");
     }
 
     /// Waits until it ends.
