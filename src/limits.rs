@@ -25,10 +25,6 @@ pub const IDLE_CONNECTION_BYTES_MAX: usize = 6 * 1024;
 /// stay in the L2 cache.
 pub const RELAY_BLOCK_BYTES: usize = 64 * 1024;
 
-/// Bytes kept free in front of received bytes in an idle block, so that a rewritten head can grow
-/// in place: `X-Forwarded-*`, `Connection` and the difference to what was cut.
-pub const IDLE_HEADROOM_BYTES: usize = 256;
-
 /// Bytes kept free in front of received bytes in a relay block: two stickiness cookies of some 190
 /// bytes each, `Cache-control`, `Connection`, or the inserts of a request.
 pub const RELAY_HEADROOM_BYTES: usize = 1024;
@@ -47,10 +43,6 @@ pub const FIELDS_MAX: usize = 100;
 
 /// Longest request method. Beyond it: 405 (CLB.md §4.8).
 pub const METHOD_BYTES_MAX: usize = 127;
-
-/// Most byte ranges that a rewrite cuts out of one head. Beyond it: the head is refused, since a
-/// head with that many hop-by-hop fields is an attack and not a client.
-pub const CUTS_MAX: usize = 32;
 
 /// Most field names that one head's `Connection` fields may nominate. Beyond it: refused.
 pub const CONNECTION_OPTIONS_MAX: usize = 16;
@@ -177,7 +169,6 @@ pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 /// How long such a client has for that.
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
 
-const _: () = assert!(IDLE_HEADROOM_BYTES * 4 <= IDLE_BLOCK_BYTES);
 const _: () = assert!(
     IDLE_BLOCK_BYTES + CONNECTION_TASK_BYTES_MAX <= IDLE_CONNECTION_BYTES_MAX * 3 / 4,
     "the allocator rounds up"
