@@ -67,6 +67,10 @@ pub const CONNECTIONS_PER_SHARD: usize = 65_536;
 /// operations cost less than many small ones (a 1 MiB answer a third less than in relay blocks).
 pub const BULK_BLOCK_BYTES: usize = 512 * 1024;
 
+/// Bulk blocks in use at once in one shard. Beyond it bodies stay in relay blocks: clients that
+/// read slowly, or not at all, hold this much and no more.
+pub const BULK_BLOCKS_MAX: usize = 128;
+
 /// Relay blocks that one shard keeps for reuse; more are given back to the allocator. As many as
 /// exchanges that are often in flight at once: below that, each one beyond costs the kernel's
 /// zeroing of fresh pages (a fifth of a small request's time at 512 connections).
@@ -176,6 +180,7 @@ const _: () = assert!(
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RELAY_BLOCK_BYTES < BULK_BLOCK_BYTES);
+const _: () = assert!(FREE_BULK_BLOCKS <= BULK_BLOCKS_MAX);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < RELAY_BLOCK_BYTES - RELAY_HEADROOM_BYTES);
 const _: () = assert!(CHECK_BURST_SPACING.as_millis() <= CHECK_BURST_PAUSE.as_millis());

@@ -24,10 +24,12 @@ use std::thread::{self, JoinHandle};
 use arc_swap::{ArcSwap, Cache};
 
 use crate::config::Driver;
-use crate::limits::{DRAIN_GRACE, RELAY_HEADROOM_BYTES, SWEEP_INTERVAL, TRIM_INTERVAL};
+use crate::limits::{
+    BULK_BLOCK_BYTES, DRAIN_GRACE, RELAY_HEADROOM_BYTES, SWEEP_INTERVAL, TRIM_INTERVAL,
+};
 use crate::state::{Route, ShardLine, Snapshot};
 use crate::sticky::{Seals, Sessions};
-use crate::sys::{Blocks, Instant, Link, Phase, thread as system};
+use crate::sys::{Block, Blocks, Instant, Link, Phase, thread as system};
 
 pub use driver::{Level, Runtime};
 
@@ -176,6 +178,15 @@ impl Shard {
 
     fn counts(&self) -> &ShardLine {
         self.link.shards.line(self.index)
+    }
+
+    /// A block for a body that has much to come, see [`Blocks::larger`].
+    fn larger(&self, block: Block) -> Block {
+        let block = self.blocks.larger(block);
+        if block.capacity() < BULK_BLOCK_BYTES {
+            self.counts().bulk_blocks_short.add(1);
+        }
+        block
     }
 
     fn is_draining(&self) -> bool {

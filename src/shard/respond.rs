@@ -170,7 +170,7 @@ async fn relay(
 ) -> (bool, Block) {
     while !outbound.body.is_done() {
         if is_bulk(&wire, outbound.body) {
-            wire = this.shard.blocks.larger(wire);
+            wire = this.shard.larger(wire);
         }
         wire.clear(0);
         this.progress();
@@ -278,7 +278,7 @@ pub(super) async fn reply(
 
 /// Lets a client that is still sending read its answer: a close with unread bytes would reset the
 /// connection and take the answer with it (RFC 9112 §9.6).
-pub(super) async fn linger(client: &Client<'_>, mut inbox: Block) {
+pub(super) async fn linger(client: &Client<'_>, mut inbox: Block) -> Block {
     shut_down(client.stream.descriptor(), Way::Send);
     client
         .watch
@@ -290,7 +290,7 @@ pub(super) async fn linger(client: &Client<'_>, mut inbox: Block) {
         (received, inbox) = client.stream.receive(inbox, usize::MAX).await;
         match received {
             Ok(count) if count > 0 && count < left => left -= count,
-            _ => return,
+            _ => return inbox,
         }
     }
 }

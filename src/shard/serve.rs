@@ -80,7 +80,7 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
             Arrival::Refused(refusal) => {
                 counts.requests.add(1);
                 reply(shard, client, route, refusal.reply(), false).await;
-                linger(client, inbox).await;
+                inbox = linger(client, inbox).await;
                 break;
             }
         };
@@ -101,7 +101,7 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
             Err(refusal) => {
                 shard.blocks.put(wire);
                 reply(shard, client, route, refusal.reply(), false).await;
-                linger(client, inbox).await;
+                inbox = linger(client, inbox).await;
                 break;
             }
         };
@@ -120,7 +120,7 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
             After::Next => {}
             After::Close => break,
             After::Linger => {
-                linger(client, inbox).await;
+                inbox = linger(client, inbox).await;
                 break;
             }
             After::Reset => {
@@ -130,6 +130,7 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
         }
         inbox = shrink(shard, inbox);
     }
+    shard.blocks.put(inbox);
 }
 
 /// What came of waiting for a head.

@@ -103,7 +103,7 @@ async fn upload(
             break Upload::Whole;
         }
         if is_bulk(&wire, *body) {
-            wire = this.shard.blocks.larger(wire);
+            wire = this.shard.larger(wire);
         }
         wire.clear(0);
         let passed;

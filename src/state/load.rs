@@ -126,6 +126,8 @@ pub struct ShardLine {
     pub idle_upstream: Count,
     /// Idle upstream connections closed at the bound.
     pub idle_upstream_surplus: Count,
+    /// Times that a long body stayed in a small block as the large ones were all in use.
+    pub bulk_blocks_short: Count,
     /// Reports dropped since the control thread's mailbox was full.
     pub reports_dropped: Count,
     /// The driver level that runs; `shard::driver::Level as u64`.

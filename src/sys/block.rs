@@ -6,13 +6,13 @@
 //! A block is owned by whoever works with it and moves into an operation of the ring and back, so
 //! the kernel never writes to memory that someone else holds.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 
 use monoio::buf::{IoBuf, IoBufMut};
 
 use crate::limits::{
-    BULK_BLOCK_BYTES, FREE_BLOCKS_KEPT_BYTES, FREE_BULK_BLOCKS, FREE_IDLE_BLOCKS,
+    BULK_BLOCK_BYTES, BULK_BLOCKS_MAX, FREE_BLOCKS_KEPT_BYTES, FREE_BULK_BLOCKS, FREE_IDLE_BLOCKS,
     FREE_RELAY_BLOCKS, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES, RELAY_HEADROOM_BYTES,
 };
 
@@ -202,6 +202,7 @@ pub struct Blocks {
     idle: RefCell<Free>,
     relay: RefCell<Free>,
     bulk: RefCell<Free>,
+    bulk_in_use: Cell<usize>,
 }
 
 /// Free blocks of one kind.
@@ -229,6 +230,7 @@ impl Default for Blocks {
             idle: free(IDLE_BLOCK_BYTES, FREE_IDLE_BLOCKS),
             relay: free(RELAY_BLOCK_BYTES, FREE_RELAY_BLOCKS),
             bulk: free(BULK_BLOCK_BYTES, FREE_BULK_BLOCKS),
+            bulk_in_use: Cell::new(0),
         }
     }
 }
@@ -251,27 +253,40 @@ impl Blocks {
     /// # Panics
     /// If there are more than [`BULK_BLOCK_BYTES`].
     pub fn holding(&self, bytes: &[u8]) -> Block {
-        let mut block = self.kind(bytes.len()).borrow_mut().take();
+        let mut block = self.lend(bytes.len());
         block.append(bytes);
         block
     }
 
-    /// A block for a body that has much to come: the largest kind, or the same if it is that
-    /// already. What was in it is gone.
-    pub fn larger(&self, block: Block) -> Block {
-        if block.capacity() >= BULK_BLOCK_BYTES {
+    /// A block for a body that has much to come: one of the largest kind if fewer than
+    /// [`BULK_BLOCKS_MAX`] are in use, else the same. What was in it is gone.
+    pub fn larger(&self, mut block: Block) -> Block {
+        block.clear(0);
+        let is_bulk = block.capacity() >= BULK_BLOCK_BYTES;
+        if is_bulk || self.bulk_in_use.get() >= BULK_BLOCKS_MAX {
             return block;
         }
         self.put(block);
-        self.bulk.borrow_mut().take()
+        self.lend(BULK_BLOCK_BYTES)
     }
 
     /// Takes a block back; beyond the bounds it goes to the allocator.
     pub fn put(&self, block: Block) {
+        if block.capacity() >= BULK_BLOCK_BYTES {
+            self.bulk_in_use.set(self.bulk_in_use.get() - 1);
+        }
         let mut free = self.kind(block.capacity()).borrow_mut();
         if free.blocks.len() < free.bound {
             free.blocks.push(block);
         }
+    }
+
+    fn lend(&self, bytes: usize) -> Block {
+        let block = self.kind(bytes).borrow_mut().take();
+        if block.capacity() >= BULK_BLOCK_BYTES {
+            self.bulk_in_use.set(self.bulk_in_use.get() + 1);
+        }
+        block
     }
 
     /// Gives half of the blocks that were not needed since the last call back to the allocator,
@@ -387,6 +402,25 @@ mod tests {
         assert_eq!((bulk.capacity(), bulk.len()), (BULK_BLOCK_BYTES, 0));
         let memory = bulk.memory.as_ptr();
         assert_eq!(blocks.larger(bulk).memory.as_ptr(), memory);
+    }
+
+    #[test]
+    fn large_blocks_in_use_are_bounded() {
+        let blocks = Blocks::default();
+        let larger = || blocks.larger(blocks.relay());
+        let mut in_use: Vec<_> = (0..BULK_BLOCKS_MAX).map(|_| larger()).collect();
+        assert!(
+            in_use
+                .iter()
+                .all(|block| block.capacity() == BULK_BLOCK_BYTES)
+        );
+        assert_eq!(
+            larger().capacity(),
+            RELAY_BLOCK_BYTES,
+            "the same block comes back"
+        );
+        blocks.put(in_use.pop().unwrap());
+        assert_eq!(larger().capacity(), BULK_BLOCK_BYTES);
     }
 
     #[test]

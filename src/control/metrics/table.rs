@@ -80,6 +80,12 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         |l| &l.idle_upstream_surplus,
     ),
     (
+        "elbow_bulk_blocks_short",
+        "Times that a long body stayed in a small block as the large ones were all in use",
+        Counter,
+        |l| &l.bulk_blocks_short,
+    ),
+    (
         "elbow_reports_dropped",
         "Reports lost as the mailbox of the control thread was full",
         Counter,
