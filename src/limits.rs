@@ -60,6 +60,23 @@ pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// costs the next request of that session one decryption and changes no answer.
 pub const SESSIONS_PER_SHARD: usize = 65_536;
 
+/// Lives that are remembered of a backend. A cookie that is bound to an older one counts as bound
+/// to one that was over when the oldest of these began.
+pub const LIVES_KEPT: usize = 32;
+
+/// Changes of weight that are remembered of a backend. What it weighed before counts as the oldest
+/// of these.
+pub const WEIGHTS_KEPT: usize = 32;
+
+/// Backends of a load balancer of which chronicles are kept, those that were deregistered included.
+/// Beyond it the one of which nothing was heard for longest is forgotten: its old sessions are then
+/// placed among the backends that live.
+pub const CHRONICLES_KEPT: usize = 2 * BACKENDS_MAX;
+
+/// After all backends were out at once: how long after the first is back others may still come to
+/// share the sessions of before, in milliseconds.
+pub const OUTAGE_SETTLING_MS: u64 = 60_000;
+
 /// Client connections that one shard serves at once. Beyond it new ones are closed on accept.
 pub const CONNECTIONS_PER_SHARD: usize = 65_536;
 

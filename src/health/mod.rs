@@ -4,9 +4,15 @@
 //! every value is a function of the arguments alone, so shards and nodes that know the same things
 //! give the same answers.
 
+mod chronicle;
 mod hash;
 pub mod rank;
 mod rise_fall;
+mod stamp;
+mod view;
 
+pub use chronicle::{Chronicle, Life};
 pub use hash::{id_hash, mix};
 pub use rise_fall::{Failure, Outcome, Reason, RiseFall, Status, Thresholds, Transition};
+pub use stamp::{Clock, Stamp};
+pub use view::{Home, Move, View};

@@ -160,10 +160,12 @@ pub fn next_home(session: u64, backends: &[Backend], tried: &[usize]) -> Option<
         .iter()
         .enumerate()
         .filter(|(index, backend)| backend.is_in_service && !tried.contains(index));
-    health::rank::first(
-        session,
-        in_service.map(|(index, backend)| (index, backend.id_hash)),
-    )
+    let candidates = in_service.map(|(index, backend)| health::rank::Candidate {
+        index,
+        id_hash: backend.id_hash,
+        weight: 1,
+    });
+    health::rank::first(session, candidates).map(|first| first.index)
 }
 
 fn place_of(id_hash: u64, backends: &[Backend]) -> Option<usize> {
