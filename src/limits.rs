@@ -50,6 +50,16 @@ pub const CONNECTION_OPTIONS_MAX: usize = 16;
 /// Most stickiness cookies tried in one request; later ones are ignored.
 pub const COOKIE_CANDIDATES_MAX: usize = 8;
 
+/// Longest name of a cookie that a policy may ask for. Beyond it the configuration is refused; so
+/// it is for the two below, since every answer must have room for stickiness cookies.
+pub const COOKIE_NAME_BYTES_MAX: usize = 128;
+
+/// Longest path that a policy may give its cookie.
+pub const COOKIE_PATH_BYTES_MAX: usize = 128;
+
+/// Longest domain that a policy may give its cookie.
+pub const COOKIE_DOMAIN_BYTES_MAX: usize = 128;
+
 /// Longest chunk-size line including extensions. Beyond it: 400 or 502.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4096;
 

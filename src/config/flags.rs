@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::listener::EXPIRATION_SECONDS_MAX;
-use super::{Admin, Attributes, Backend, Config, Cores, Driver, HealthCheck, Host, Listener};
-use super::{LoadBalancer, Mistake, Protocol, Stickiness, Target};
+use super::{Admin, Attributes, Backend, Config, Cores, Driver, DurationPolicy, HealthCheck};
+use super::{Host, Listener, LoadBalancer, Mistake, Protocol, Stickiness, Target};
 use crate::limits::BACKENDS_MAX;
 
 /// What flags change in a configuration; `None` and `false` leave it as it is.
@@ -45,9 +45,8 @@ impl Config {
         if sticky > Some(EXPIRATION_SECONDS_MAX) {
             return Err(format!("--sticky must be 0 to {EXPIRATION_SECONDS_MAX}").into());
         }
-        let stickiness = sticky.map(|seconds| Stickiness::Duration {
-            policy: "sticky".to_owned(),
-            expiration_seconds: NonZeroU32::new(seconds),
+        let stickiness = sticky.map(|seconds| {
+            Stickiness::Duration(DurationPolicy::new("sticky", NonZeroU32::new(seconds)))
         });
         let instance_port = backends
             .first()
@@ -71,10 +70,7 @@ impl Config {
         backends: &[SocketAddr],
     ) -> Result<Self, Mistake> {
         let port = backends.first().ok_or("a demo needs a backend")?.port();
-        let stickiness = Stickiness::Duration {
-            policy: "browser-session".to_owned(),
-            expiration_seconds: None,
-        };
+        let stickiness = Stickiness::Duration(DurationPolicy::new("browser-session", None));
         let health_check = HealthCheck {
             target: Target {
                 protocol: Protocol::Http,
@@ -214,11 +210,7 @@ mod tests {
                 .clone()
         };
         assert_eq!(stickiness(None), None);
-        let policy = "sticky".to_owned();
-        let session = Stickiness::Duration {
-            policy,
-            expiration_seconds: None,
-        };
+        let session = Stickiness::Duration(DurationPolicy::new("sticky", None));
         assert_eq!(stickiness(Some(0)), Some(session));
     }
 

@@ -18,6 +18,12 @@ const SHUTDOWN_TIMEOUT: Lengths = Lengths {
     shortest: Duration::ZERO,
 };
 
+/// Below it shards would count more than they serve.
+const SESSION_WINDOW: Lengths = Lengths {
+    seconds: 1..=300,
+    shortest: Duration::from_millis(100),
+};
+
 impl Default for Host {
     fn default() -> Self {
         Self {
@@ -26,6 +32,7 @@ impl Default for Host {
             driver: Driver::Auto,
             state_dir: None,
             shutdown_timeout: Duration::from_secs(30),
+            session_window: Duration::from_secs(30),
         }
     }
 }
@@ -101,6 +108,9 @@ pub(super) fn host(document: &mut Section<'_>, report: &mut Report<'_>) -> Optio
     let shutdown_timeout = section.read_or("shutdown_timeout", default.shutdown_timeout, |field| {
         field.duration(&SHUTDOWN_TIMEOUT, report)
     });
+    let session_window = section.read_or("session_window", default.session_window, |field| {
+        field.duration(&SESSION_WINDOW, report)
+    });
     section.finish(report);
     let host = Host {
         cores: cores?,
@@ -108,6 +118,7 @@ pub(super) fn host(document: &mut Section<'_>, report: &mut Report<'_>) -> Optio
         driver: driver?,
         state_dir: state_dir?,
         shutdown_timeout: shutdown_timeout?,
+        session_window: session_window?,
     };
     Some((host, address?))
 }

@@ -11,6 +11,12 @@ use crate::limits::BACKENDS_MAX;
 /// Longest instance id. AWS's own have 19 characters; ids become labels of metrics.
 const ID_BYTES_MAX: usize = 64;
 
+/// The weight of a backend that names none.
+const DEFAULT_WEIGHT: u32 = 1;
+
+/// The largest weight.
+const WEIGHT_MAX: u32 = 256;
+
 /// The ids that the file defines; `None` for one whose entry is wrong in another way, so that its
 /// use elsewhere is not refused as well.
 pub(super) type Instances<'t> = HashMap<&'t str, Option<Backend>>;
@@ -25,6 +31,7 @@ impl Backend {
                 id: text.to_owned(),
                 address,
                 port: None,
+                weight: DEFAULT_WEIGHT,
             };
             return Some(check_address(address).map(|()| backend()));
         }
@@ -46,6 +53,7 @@ impl Backend {
             id: address.to_string(),
             address: address.ip(),
             port: Some(address.port()),
+            weight: DEFAULT_WEIGHT,
         })
     }
 }
@@ -66,6 +74,7 @@ pub(super) fn instances<'t>(document: &mut Section<'t>, report: &mut Report<'_>)
             .required("address", report)
             .and_then(|field| address(&field, report));
         let port = section.read_or("port", None, |field| field.port(report).map(Some));
+        let weight = section.read_or("weight", DEFAULT_WEIGHT, |field| weight(&field, report));
         section.finish(report);
         let Some(id_field) = id_field else { continue };
         let Some(id) = id_field.text(report) else {
@@ -78,6 +87,7 @@ pub(super) fn instances<'t>(document: &mut Section<'t>, report: &mut Report<'_>)
                 id: id.to_owned(),
                 address: address?,
                 port: port?,
+                weight: weight?,
             })
         };
         if instances.insert(id, backend()).is_some() {
@@ -95,6 +105,11 @@ fn address(field: &Field<'_>, report: &mut Report<'_>) -> Option<IpAddr> {
         check_address(address).map(|()| address)
     };
     field.parsed(parse, report)
+}
+
+fn weight(field: &Field<'_>, report: &mut Report<'_>) -> Option<u32> {
+    let weight = field.integer(0..=WEIGHT_MAX.into(), report)?;
+    Some(u32::try_from(weight).expect("the range ends within u32"))
 }
 
 fn check_id(id: &str) -> Result<(), Mistake> {

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use super::problem::nearest;
 use super::read::{Field, NOT_YET, Report, Section};
-use super::{Admin, Listener, Mistake, Protocol, Stickiness};
+use super::{Admin, DurationPolicy, Listener, Mistake, Protocol, Stickiness};
 
 /// Longest policy name; CLB publishes none (CLB.md §3.4).
 const POLICY_NAME_BYTES_MAX: usize = 128;
@@ -45,11 +45,8 @@ pub(super) fn policies<'t>(section: &mut Section<'t>, report: &mut Report<'_>) -
         let name_holds = name_field.parsed(check_policy_name, report);
         let stickiness = || {
             name_holds?;
-            let policy = name.to_owned();
-            Some(Stickiness::Duration {
-                policy,
-                expiration_seconds: expiration_seconds?,
-            })
+            let policy = DurationPolicy::new(name, expiration_seconds?);
+            Some(Stickiness::Duration(policy))
         };
         if policies.insert(name, stickiness()).is_some() {
             report.refuse(

@@ -6,8 +6,8 @@ use super::duration::{Lengths, SHORTEST, written};
 use super::instance::{Instances, backends};
 use super::listener::{Places, listener, policies};
 use super::read::{Field, Report, Section};
-use super::{Attributes, CorsCookieName, HealthCheck, Listener, LoadBalancer, Mistake};
-use super::{Protocol, Target};
+use super::{Affinity, Attributes, CorsCookieName, DrainMode, HealthCheck, Listener};
+use super::{LoadBalancer, Mistake, Protocol, Target};
 use crate::limits::LISTENERS_MAX;
 
 const NAME_BYTES_MAX: usize = 32;
@@ -50,6 +50,9 @@ impl Default for Attributes {
         Self {
             idle_timeout: Duration::from_secs(60),
             cors_cookie_name: CorsCookieName::AwsAlbCors,
+            connection_draining: None,
+            drain_mode: DrainMode::Connections,
+            affinity: Affinity::default(),
         }
     }
 }
@@ -206,6 +209,7 @@ fn attributes(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Attr
     Some(Attributes {
         idle_timeout: idle_timeout?,
         cors_cookie_name: cors_cookie_name?,
+        ..default
     })
 }
 

@@ -1,9 +1,12 @@
 //! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
 //!
-//! This file holds the types; how a file becomes one is read from `lower.rs` downwards, how flags
-//! do in `flags.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no
+//! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`) and of
+//! affinity (`affinity.rs`). How a file becomes one is read from `lower.rs` downwards, how flags do
+//! in `flags.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no
 //! other module checks a range or a reference again.
 
+mod affinity;
+mod cookie;
 mod cores;
 mod duration;
 mod flags;
@@ -12,6 +15,7 @@ mod instance;
 mod listener;
 mod load_balancer;
 mod lower;
+mod policy;
 mod problem;
 mod read;
 mod summary;
@@ -20,12 +24,15 @@ mod target;
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use affinity::{Affinity, Failover, Fallback, UnderscoreEncoding};
+pub use cookie::{CookieTemplate, SameSite};
 pub use flags::Overrides;
 pub use lower::parse;
+pub use policy::{ApplicationPolicy, DurationPolicy, Refresh, Stickiness};
 pub use problem::{Mistake, Problem, Problems};
 
 /// Everything in one configuration file, or made from the flags of `elbow run`.
@@ -52,6 +59,10 @@ pub struct Host {
     pub state_dir: Option<PathBuf>,
     /// How long exchanges in flight may run after SIGTERM. 0–3600 s, default 30 s.
     pub shutdown_timeout: Duration,
+    /// How finely the age of sessions is told. 100 ms – 5 min, default 30 s. A session counts as
+    /// alive for ten windows after its last request: in the sessions per backend, in the progress
+    /// of a drain.
+    pub session_window: Duration,
 }
 
 /// Which cores get a shard.
@@ -108,6 +119,8 @@ pub struct Backend {
     pub address: IpAddr,
     /// A port that replaces the instance port of listeners and of the health check.
     pub port: Option<u16>,
+    /// Its share of new sessions, as a ratio to the others'. 0–256, default 1; 0 takes none.
+    pub weight: u32,
 }
 
 /// `[load_balancer.health_check]`, ranges and defaults of CLB.md §4.4.
@@ -169,18 +182,6 @@ pub struct Listener {
     pub behind_tls: bool,
 }
 
-/// A stickiness policy as a listener uses it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stickiness {
-    /// Duration-based: elbow's own cookie.
-    Duration {
-        /// The policy's name.
-        policy: String,
-        /// `MAX-AGE` of the cookie in seconds; `None`: the browser session.
-        expiration_seconds: Option<NonZeroU32>,
-    },
-}
-
 /// `[load_balancer.attributes]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
@@ -188,6 +189,26 @@ pub struct Attributes {
     pub idle_timeout: Duration,
     /// The name of the second cookie where the front end is HTTPS. Default `AWSALBCORS`.
     pub cors_cookie_name: CorsCookieName,
+    /// How long exchanges in flight may run on a backend that leaves. 1–3600 s (as text from
+    /// 50 ms), 300 s if only switched on (CLB.md §4.5). `None`, the default of CLB's API: they are
+    /// cut off.
+    pub connection_draining: Option<Duration>,
+    /// What a backend that leaves still takes. Default: nothing new.
+    pub drain_mode: DrainMode,
+    /// How sessions are kept together and new ones spread.
+    pub affinity: Affinity,
+}
+
+/// What a backend that leaves still takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainMode {
+    /// No request, whether of a session or not (CLB.md §4.5).
+    Connections,
+    /// The requests of the sessions that it has, until they end or `deadline` is over.
+    Sessions {
+        /// From the order to leave. 1 s – 7 days (as text from 50 ms), default 1 h.
+        deadline: Duration,
+    },
 }
 
 /// The name of the second cookie (CLB.md §2.2). Either is accepted on input, whatever is set.

@@ -69,17 +69,27 @@ impl fmt::Display for Listener {
         }
         match &self.stickiness {
             None => write!(f, ", not sticky"),
-            Some(Stickiness::Duration {
-                policy,
-                expiration_seconds: None,
-            }) => {
-                write!(f, ", sticky for the browser session ({policy})")
+            Some(stickiness) => write!(f, ", {stickiness}"),
+        }
+    }
+}
+
+impl fmt::Display for Stickiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duration(policy) => {
+                match policy.expiration_seconds {
+                    None => write!(f, "sticky for the browser session")?,
+                    Some(seconds) => write!(f, "sticky for {seconds} s")?,
+                }
+                write!(f, " ({})", policy.name)
             }
-            Some(Stickiness::Duration {
-                policy,
-                expiration_seconds: Some(seconds),
-            }) => {
-                write!(f, ", sticky for {seconds} s ({policy})")
+            Self::Application(policy) => {
+                write!(
+                    f,
+                    "sticky by the cookie {} ({})",
+                    policy.cookie_name, policy.name
+                )
             }
         }
     }

@@ -21,6 +21,7 @@ driver = "epoll"
 address = "10.0.0.1"
 state_dir = "/var/lib/elbow"
 shutdown_timeout = "500ms"
+session_window = "100ms"
 
 [admin]
 listen = "127.0.0.1:9999"
@@ -99,6 +100,7 @@ fn every_key_of_this_version_arrives() {
         driver: Driver::Epoll,
         state_dir: Some(PathBuf::from("/var/lib/elbow")),
         shutdown_timeout: Duration::from_millis(500),
+        session_window: Duration::from_millis(100),
     };
     assert_eq!(config.host, host);
     assert_eq!(
@@ -132,6 +134,7 @@ fn every_key_of_this_version_arrives() {
     let attributes = Attributes {
         idle_timeout: Duration::from_secs(4000),
         cors_cookie_name: CorsCookieName::Both,
+        ..Attributes::default()
     };
     assert_eq!(balancer.attributes, attributes);
     let first = Listener {
@@ -139,19 +142,16 @@ fn every_key_of_this_version_arrives() {
         protocol: Protocol::Http,
         instance_protocol: Protocol::Http,
         instance_port: 8080,
-        stickiness: Some(Stickiness::Duration {
-            policy: "my-duration-cookie-policy".to_owned(),
-            expiration_seconds: NonZeroU32::new(60),
-        }),
+        stickiness: Some(Stickiness::Duration(DurationPolicy::new(
+            "my-duration-cookie-policy",
+            NonZeroU32::new(60),
+        ))),
         behind_tls: true,
     };
     let second = Listener {
         address: "[::1]:0".parse().expect("an address"),
         instance_port: 8081,
-        stickiness: Some(Stickiness::Duration {
-            policy: "browser".to_owned(),
-            expiration_seconds: None,
-        }),
+        stickiness: Some(Stickiness::Duration(DurationPolicy::new("browser", None))),
         behind_tls: false,
         ..first.clone()
     };

@@ -9,11 +9,8 @@ use crate::config;
 pub(crate) fn config(load_balancers: Vec<config::LoadBalancer>) -> config::Config {
     config::Config {
         host: config::Host {
-            cores: config::Cores::Allowed,
             pin: false,
-            driver: config::Driver::Auto,
-            state_dir: None,
-            shutdown_timeout: Duration::from_secs(30),
+            ..config::Host::default()
         },
         admin: config::Admin { listen: None },
         load_balancers,
@@ -40,10 +37,7 @@ pub(crate) fn load_balancer(
             healthy_threshold: 3,
         },
         listeners,
-        attributes: config::Attributes {
-            idle_timeout: Duration::from_secs(60),
-            cors_cookie_name: config::CorsCookieName::AwsAlbCors,
-        },
+        attributes: config::Attributes::default(),
     }
 }
 
@@ -62,10 +56,8 @@ pub(crate) fn listener(
 }
 
 pub(crate) fn sticky(seconds: u32) -> config::Stickiness {
-    config::Stickiness::Duration {
-        policy: "p".to_owned(),
-        expiration_seconds: NonZeroU32::new(seconds),
-    }
+    let policy = config::DurationPolicy::new("p", NonZeroU32::new(seconds));
+    config::Stickiness::Duration(policy)
 }
 
 pub(crate) fn backend(id: &str, address: impl Into<IpAddr>, port: Option<u16>) -> config::Backend {
@@ -73,5 +65,6 @@ pub(crate) fn backend(id: &str, address: impl Into<IpAddr>, port: Option<u16>) -
         id: id.to_owned(),
         address: address.into(),
         port,
+        weight: 1,
     }
 }

@@ -217,7 +217,7 @@ impl LoadBalancer {
             stickiness: listener
                 .stickiness
                 .as_ref()
-                .map(|policy| DurationPolicy::new(policy, cors_cookie_name)),
+                .and_then(|policy| DurationPolicy::of(policy, cors_cookie_name)),
             is_secure: listener.behind_tls || listener.protocol == config::Protocol::Https,
         };
         Self {
@@ -289,14 +289,14 @@ impl Member {
 }
 
 impl DurationPolicy {
-    fn new(policy: &config::Stickiness, cors_cookie_name: config::CorsCookieName) -> Self {
+    /// `None`: an application-controlled policy.
+    fn of(policy: &config::Stickiness, cors_cookie_name: config::CorsCookieName) -> Option<Self> {
         match policy {
-            config::Stickiness::Duration {
-                expiration_seconds, ..
-            } => Self {
-                max_age_seconds: expiration_seconds.map(std::num::NonZeroU32::get),
+            config::Stickiness::Duration(policy) => Some(Self {
+                max_age_seconds: policy.expiration_seconds.map(std::num::NonZeroU32::get),
                 cors_cookie_name,
-            },
+            }),
+            config::Stickiness::Application(_) => None,
         }
     }
 }
