@@ -7,7 +7,7 @@ use httparse::Header;
 
 use super::body::Framing;
 use super::field::{ConnectionOptions, FieldSet, Name};
-use super::head::{FieldSlots, Version, line_of, list};
+use super::head::{FieldSlots, Rewrite, Version, line_of, list, write_rewritten};
 use super::reply::Reply;
 use crate::limits::{METHOD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 
@@ -76,8 +76,8 @@ pub struct Request<'b, 'h> {
     pub expects_continue: bool,
 }
 
-/// What the backend is told about the client's connection.
-#[derive(Debug, Clone, Copy)]
+/// What the backend is told beside the client's own words.
+#[derive(Clone, Copy)]
 pub struct Forwarding<'a> {
     /// The client's address, appended to `X-Forwarded-For`.
     pub client: &'a str,
@@ -87,6 +87,8 @@ pub struct Forwarding<'a> {
     pub port: &'a str,
     /// The Host of an HTTP/1.0 request that has none: the listener's address (CLB.md §4.1).
     pub fallback_host: &'a str,
+    /// What becomes of the values of the client's `Cookie` fields, each in its place.
+    pub cookie: Option<Rewrite<'a>>,
 }
 
 impl<'b, 'h> Request<'b, 'h> {
@@ -187,7 +189,7 @@ impl<'b, 'h> Request<'b, 'h> {
                 | Name::XForwardedPort
                 | Name::XForwardedProto => self.cuts.insert(index),
                 Name::Cookie => self.cookies.insert(index),
-                Name::Trailer | Name::Other => {}
+                Name::SetCookie | Name::Trailer | Name::Other => {}
             }
         }
         self.cuts = self.cuts.union(self.options.nominated(self.fields));
@@ -244,7 +246,8 @@ impl<'b, 'h> Request<'b, 'h> {
     }
 
     /// Writes the head for the backend behind what is in `out`: hop-by-hop fields cut, HTTP/1.1,
-    /// `X-Forwarded-*` as CLB.md §4.6 says; every other byte as it came.
+    /// `X-Forwarded-*` as CLB.md §4.6 says, `Cookie` as `forwarding` says; every other byte as it
+    /// came.
     pub fn write(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
         let absolute = split_absolute(self.target);
         self.write_line(absolute.map(|(_, path)| path), out);
@@ -279,22 +282,30 @@ impl<'b, 'h> Request<'b, 'h> {
         out.extend_from_slice(b" HTTP/1.1\r\n");
     }
 
-    /// Copies the fields in runs, from one cut to the next.
+    /// Copies the fields in runs, from one that is edited to the next.
     fn write_fields(&self, cuts_host: bool, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
         let Some(first) = self.fields.first() else {
             return;
         };
-        let mut cuts = self.cuts;
+        let mut edits = self.cuts;
         if let Some(host) = self.host.filter(|_| cuts_host) {
-            cuts.insert(host);
+            edits.insert(host);
+        }
+        if forwarding.cookie.is_some() {
+            edits = edits.union(self.cookies);
         }
         let mut run = line_of(self.head, first).start;
-        for index in cuts.iter() {
-            let line = line_of(self.head, &self.fields[index]);
+        for index in edits.iter() {
+            let field = &self.fields[index];
+            let line = line_of(self.head, field);
             out.extend_from_slice(&self.head[run..line.start]);
             run = line.end;
             if self.forwarded_for.iter().next() == Some(index) {
-                self.write_forwarded_for(self.fields[index].name, forwarding.client, out);
+                self.write_forwarded_for(field.name, forwarding.client, out);
+            } else if let Some(rewrite) = forwarding.cookie
+                && self.cookies.contains(index)
+            {
+                write_rewritten(self.head, field, rewrite, out);
             }
         }
         out.extend_from_slice(&self.head[run..self.head.len() - 2]);
@@ -383,13 +394,18 @@ mod tests {
         protocol: "http",
         port: "80",
         fallback_host: "198.51.100.1",
+        cookie: None,
     };
 
     fn rewritten(head: &str) -> Result<String, Refusal> {
+        rewritten_for(head, &FORWARDING)
+    }
+
+    fn rewritten_for(head: &str, forwarding: &Forwarding<'_>) -> Result<String, Refusal> {
         let mut slots = field_slots();
         let request = Request::parse(head.as_bytes(), &mut slots)?;
         let mut out = Vec::new();
-        request.write(&FORWARDING, &mut out);
+        request.write(forwarding, &mut out);
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -406,6 +422,38 @@ mod tests {
              X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
              Connection: keep-alive\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn cookies_are_rewritten_in_their_places_and_cut_where_nothing_is_left() {
+        let head = "GET / HTTP/1.1\r\ncooKIE:  a=b \r\nHost: h\r\nCookie: cut\r\nX: y\r\n\
+                    X-Forwarded-For: 10.0.0.1\r\nCookie:\r\n\r\n";
+        let forwarding = Forwarding {
+            cookie: Some(&|value, out| {
+                if value != b"cut" {
+                    out.extend_from_slice(b"<");
+                    out.extend_from_slice(value);
+                    out.extend_from_slice(b">");
+                }
+            }),
+            ..FORWARDING
+        };
+        assert_eq!(
+            rewritten_for(head, &forwarding).unwrap(),
+            "GET / HTTP/1.1\r\ncooKIE:  <a=b> \r\nHost: h\r\nX: y\r\n\
+             X-Forwarded-For: 10.0.0.1, 192.0.2.7\r\nCookie:<>\r\n\
+             X-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\nConnection: keep-alive\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_rewrite_that_repeats_the_value_changes_no_byte() {
+        let head = "GET / HTTP/1.1\r\nHost: h\r\nCookie:a=b;\t\r\nA: b\r\ncookie: c\r\n\r\n";
+        let forwarding = Forwarding {
+            cookie: Some(&|value, out| out.extend_from_slice(value)),
+            ..FORWARDING
+        };
+        assert_eq!(rewritten_for(head, &forwarding), rewritten(head));
     }
 
     #[test]

@@ -103,6 +103,7 @@ fn write(
         },
         port: &texts.port,
         fallback_host,
+        cookie: None,
     };
     let mut scratch = shard.scratch.borrow_mut();
     scratch.clear();
