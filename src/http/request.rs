@@ -89,6 +89,8 @@ pub struct Forwarding<'a> {
     pub fallback_host: &'a str,
     /// What becomes of the values of the client's `Cookie` fields, each in its place.
     pub cookie: Option<Rewrite<'a>>,
+    /// Whole field lines that go behind the client's.
+    pub extra_lines: &'a [u8],
 }
 
 impl<'b, 'h> Request<'b, 'h> {
@@ -186,6 +188,8 @@ impl<'b, 'h> Request<'b, 'h> {
                 | Name::ProxyConnection
                 | Name::Te
                 | Name::Upgrade
+                // What the backend reads there, it takes from elbow alone.
+                | Name::XElbowStandby
                 | Name::XForwardedPort
                 | Name::XForwardedProto => self.cuts.insert(index),
                 Name::Cookie => self.cookies.insert(index),
@@ -245,6 +249,14 @@ impl<'b, 'h> Request<'b, 'h> {
         self.cookies.iter().map(|index| self.fields[index].value)
     }
 
+    /// The value of the first field of that name, in any case; hop-by-hop fields are found too.
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        self.fields
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value)
+    }
+
     /// Writes the head for the backend behind what is in `out`: hop-by-hop fields cut, HTTP/1.1,
     /// `X-Forwarded-*` as CLB.md §4.6 says, `Cookie` as `forwarding` says; every other byte as it
     /// came.
@@ -258,6 +270,7 @@ impl<'b, 'h> Request<'b, 'h> {
             write_field(out, "Host", forwarding.fallback_host);
         }
         self.write_fields(absolute.is_some(), forwarding, out);
+        out.extend_from_slice(forwarding.extra_lines);
         if self.forwarded_for.is_empty() {
             write_field(out, "X-Forwarded-For", forwarding.client);
         }
@@ -395,6 +408,7 @@ mod tests {
         port: "80",
         fallback_host: "198.51.100.1",
         cookie: None,
+        extra_lines: b"",
     };
 
     fn rewritten(head: &str) -> Result<String, Refusal> {
@@ -454,6 +468,35 @@ mod tests {
             ..FORWARDING
         };
         assert_eq!(rewritten_for(head, &forwarding), rewritten(head));
+    }
+
+    #[test]
+    fn only_elbow_names_the_standby() {
+        let head = "GET / HTTP/1.1\r\nHost: h\r\nx-elbow-STANDBY: mine\r\nX-Elbow-Other: a\r\n\
+                    Connection: X-Elbow-Standby\r\n\r\n";
+        let forwarding = Forwarding {
+            extra_lines: b"X-Elbow-Standby: b7\r\n",
+            ..FORWARDING
+        };
+        assert_eq!(
+            rewritten_for(head, &forwarding).unwrap(),
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Elbow-Other: a\r\nX-Elbow-Standby: b7\r\n\
+             X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
+             Connection: keep-alive\r\n\r\n"
+        );
+        let bare = "GET / HTTP/1.0\r\n\r\n";
+        let lines = rewritten_for(bare, &forwarding).unwrap();
+        assert!(lines.contains("\r\nX-Elbow-Standby: b7\r\n"), "{lines}");
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_name_in_any_case() {
+        let head = "GET / HTTP/1.1\r\nHost: h\r\nX-User: a\u{e9}\r\nx-user: b\r\nEmpty:\r\n\r\n";
+        let mut slots = field_slots();
+        let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
+        assert_eq!(request.field("x-USER"), Some("a\u{e9}".as_bytes()));
+        assert_eq!(request.field("empty"), Some(&b""[..]));
+        assert_eq!(request.field("x-use"), None);
     }
 
     #[test]

@@ -106,6 +106,7 @@ impl<'b, 'h> Response<'b, 'h> {
                 | Name::Expect
                 | Name::Host
                 | Name::Te
+                | Name::XElbowStandby
                 | Name::XForwardedFor
                 | Name::XForwardedPort
                 | Name::XForwardedProto
