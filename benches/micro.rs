@@ -84,10 +84,13 @@ fn heads(criterion: &mut Criterion) {
         protocol: "http",
         port: "80",
         fallback_host: "198.51.100.1",
+        cookie: None,
+        extra_lines: b"",
     };
     let downstream = Downstream {
         keep_alive: true,
         unchunks: false,
+        set_cookie: None,
         extra_lines: b"",
     };
     let mut out = Vec::with_capacity(4096);

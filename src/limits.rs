@@ -59,6 +59,9 @@ pub const COOKIE_PATH_BYTES_MAX: usize = 128;
 
 /// Longest domain that a policy may give its cookie.
 pub const COOKIE_DOMAIN_BYTES_MAX: usize = 128;
+/// Most `Set-Cookie` lines of the app's cookie that one answer may bind with; later ones are passed
+/// on, and no stickiness cookie goes with them.
+pub const APP_COOKIES_MAX: usize = 8;
 
 /// Longest chunk-size line including extensions. Beyond it: 400 or 502.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4096;
@@ -207,6 +210,13 @@ const _: () = assert!(
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RELAY_BLOCK_BYTES < BULK_BLOCK_BYTES);
+const _: () = assert!(
+    // The app's lines and three stickiness cookies after each, every byte of them an underscore
+    // that is encoded; names and values of those cookies; the body that came with the head.
+    (1 + 3) * 3 * RESPONSE_HEAD_BYTES_MAX + APP_COOKIES_MAX * 3 * 256 + RELAY_BLOCK_BYTES
+        <= BULK_BLOCK_BYTES,
+    "a head of any answer, written anew, fits the largest block"
+);
 const _: () = assert!(FREE_BULK_BLOCKS <= BULK_BLOCKS_MAX);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < RELAY_BLOCK_BYTES - RELAY_HEADROOM_BYTES);

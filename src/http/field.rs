@@ -10,10 +10,12 @@ pub(super) enum Name {
     Host,
     KeepAlive,
     ProxyConnection,
+    SetCookie,
     Te,
     Trailer,
     TransferEncoding,
     Upgrade,
+    XElbowStandby,
     XForwardedFor,
     XForwardedPort,
     XForwardedProto,
@@ -33,8 +35,10 @@ impl Name {
             7 if is(b"trailer") => Self::Trailer,
             10 if is(b"connection") => Self::Connection,
             10 if is(b"keep-alive") => Self::KeepAlive,
+            10 if is(b"set-cookie") => Self::SetCookie,
             14 if is(b"content-length") => Self::ContentLength,
             15 if is(b"x-forwarded-for") => Self::XForwardedFor,
+            15 if is(b"x-elbow-standby") => Self::XElbowStandby,
             16 if is(b"proxy-connection") => Self::ProxyConnection,
             16 if is(b"x-forwarded-port") => Self::XForwardedPort,
             17 if is(b"transfer-encoding") => Self::TransferEncoding,
@@ -58,6 +62,10 @@ impl FieldSet {
 
     pub(super) fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    pub(super) fn contains(self, index: usize) -> bool {
+        self.0 & (1 << index) != 0
     }
 
     pub(super) fn is_empty(self) -> bool {
@@ -159,6 +167,7 @@ mod tests {
             set.insert(index);
         }
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, 3, 64, 127]);
+        assert!(set.contains(127) && !set.contains(126));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What request and response heads have in common: where they end, their version, their fields.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use memchr::memchr_iter;
 
@@ -70,13 +71,9 @@ pub fn leading_blank(bytes: &[u8]) -> usize {
 }
 
 /// The whole line of a field, its CRLF included, as a range of the head that it was parsed from.
-pub(super) fn line_of(head: &[u8], field: &httparse::Header<'_>) -> std::ops::Range<usize> {
-    let start = field.name.as_ptr().addr() - head.as_ptr().addr();
-    let value_end = if field.value.is_empty() {
-        start + field.name.len() + 1
-    } else {
-        field.value.as_ptr().addr() - head.as_ptr().addr() + field.value.len()
-    };
+pub(super) fn line_of(head: &[u8], field: &httparse::Header<'_>) -> Range<usize> {
+    let start = offset_in(head, field.name.as_bytes());
+    let value_end = value_of(head, field).end;
     // Behind the value there are only spaces and tabs, then CRLF.
     let rest = &head[value_end..];
     let blank = rest
@@ -84,6 +81,44 @@ pub(super) fn line_of(head: &[u8], field: &httparse::Header<'_>) -> std::ops::Ra
         .take_while(|&&byte| byte == b' ' || byte == b'\t')
         .count();
     start..value_end + blank + 2
+}
+
+/// A field's value as a range of the head; one that is empty lies right behind the colon.
+fn value_of(head: &[u8], field: &httparse::Header<'_>) -> Range<usize> {
+    let start = if field.value.is_empty() {
+        offset_in(head, field.name.as_bytes()) + field.name.len() + 1
+    } else {
+        offset_in(head, field.value)
+    };
+    start..start + field.value.len()
+}
+
+fn offset_in(head: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr() - head.as_ptr().addr()
+}
+
+/// Writes a field's new value behind what is in the vector, from the value that came. A field for
+/// which it writes nothing is cut. What it writes goes out as it is: it may hold no CR and no LF.
+pub type Rewrite<'a> = &'a dyn Fn(&[u8], &mut Vec<u8>);
+
+/// Writes a field's line with the value that `rewrite` makes of it, name and blanks as they came.
+pub(super) fn write_rewritten(
+    head: &[u8],
+    field: &httparse::Header<'_>,
+    rewrite: Rewrite<'_>,
+    out: &mut Vec<u8>,
+) {
+    let line = line_of(head, field);
+    let value = value_of(head, field);
+    let line_start = out.len();
+    out.extend_from_slice(&head[line.start..value.start]);
+    let value_start = out.len();
+    rewrite(field.value, out);
+    if out.len() == value_start {
+        out.truncate(line_start);
+    } else {
+        out.extend_from_slice(&head[value.end..line.end]);
+    }
 }
 
 /// The elements of a comma-separated value (RFC 9110 §5.6.1), trimmed, empty ones left out.

@@ -11,7 +11,7 @@ mod request;
 mod response;
 
 pub use body::{Body, BrokenBody, Framing};
-pub use head::{FieldSlots, HeadEnd, Version, field_slots, find_end, leading_blank};
+pub use head::{FieldSlots, HeadEnd, Rewrite, Version, field_slots, find_end, leading_blank};
 pub use reply::{CONTINUE, Reply};
 pub use request::{Forwarding, Refusal, Request};
 pub use response::{BadResponse, Downstream, Response};

@@ -7,7 +7,7 @@ use httparse::Header;
 
 use super::body::Framing;
 use super::field::{ConnectionOptions, FieldSet, Name};
-use super::head::{FieldSlots, Version, line_of, list};
+use super::head::{FieldSlots, Rewrite, Version, line_of, list, write_rewritten};
 use super::reply::Reply;
 use crate::limits::{METHOD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 
@@ -76,8 +76,8 @@ pub struct Request<'b, 'h> {
     pub expects_continue: bool,
 }
 
-/// What the backend is told about the client's connection.
-#[derive(Debug, Clone, Copy)]
+/// What the backend is told beside the client's own words.
+#[derive(Clone, Copy)]
 pub struct Forwarding<'a> {
     /// The client's address, appended to `X-Forwarded-For`.
     pub client: &'a str,
@@ -87,6 +87,10 @@ pub struct Forwarding<'a> {
     pub port: &'a str,
     /// The Host of an HTTP/1.0 request that has none: the listener's address (CLB.md §4.1).
     pub fallback_host: &'a str,
+    /// What becomes of the values of the client's `Cookie` fields, each in its place.
+    pub cookie: Option<Rewrite<'a>>,
+    /// Whole field lines that go behind the client's.
+    pub extra_lines: &'a [u8],
 }
 
 impl<'b, 'h> Request<'b, 'h> {
@@ -184,10 +188,12 @@ impl<'b, 'h> Request<'b, 'h> {
                 | Name::ProxyConnection
                 | Name::Te
                 | Name::Upgrade
+                // What the backend reads there, it takes from elbow alone.
+                | Name::XElbowStandby
                 | Name::XForwardedPort
                 | Name::XForwardedProto => self.cuts.insert(index),
                 Name::Cookie => self.cookies.insert(index),
-                Name::Trailer | Name::Other => {}
+                Name::SetCookie | Name::Trailer | Name::Other => {}
             }
         }
         self.cuts = self.cuts.union(self.options.nominated(self.fields));
@@ -243,8 +249,17 @@ impl<'b, 'h> Request<'b, 'h> {
         self.cookies.iter().map(|index| self.fields[index].value)
     }
 
+    /// The value of the first field of that name, in any case; hop-by-hop fields are found too.
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        self.fields
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value)
+    }
+
     /// Writes the head for the backend behind what is in `out`: hop-by-hop fields cut, HTTP/1.1,
-    /// `X-Forwarded-*` as CLB.md §4.6 says; every other byte as it came.
+    /// `X-Forwarded-*` as CLB.md §4.6 says, `Cookie` as `forwarding` says; every other byte as it
+    /// came.
     pub fn write(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
         let absolute = split_absolute(self.target);
         self.write_line(absolute.map(|(_, path)| path), out);
@@ -255,6 +270,7 @@ impl<'b, 'h> Request<'b, 'h> {
             write_field(out, "Host", forwarding.fallback_host);
         }
         self.write_fields(absolute.is_some(), forwarding, out);
+        out.extend_from_slice(forwarding.extra_lines);
         if self.forwarded_for.is_empty() {
             write_field(out, "X-Forwarded-For", forwarding.client);
         }
@@ -279,22 +295,30 @@ impl<'b, 'h> Request<'b, 'h> {
         out.extend_from_slice(b" HTTP/1.1\r\n");
     }
 
-    /// Copies the fields in runs, from one cut to the next.
+    /// Copies the fields in runs, from one that is edited to the next.
     fn write_fields(&self, cuts_host: bool, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
         let Some(first) = self.fields.first() else {
             return;
         };
-        let mut cuts = self.cuts;
+        let mut edits = self.cuts;
         if let Some(host) = self.host.filter(|_| cuts_host) {
-            cuts.insert(host);
+            edits.insert(host);
+        }
+        if forwarding.cookie.is_some() {
+            edits = edits.union(self.cookies);
         }
         let mut run = line_of(self.head, first).start;
-        for index in cuts.iter() {
-            let line = line_of(self.head, &self.fields[index]);
+        for index in edits.iter() {
+            let field = &self.fields[index];
+            let line = line_of(self.head, field);
             out.extend_from_slice(&self.head[run..line.start]);
             run = line.end;
             if self.forwarded_for.iter().next() == Some(index) {
-                self.write_forwarded_for(self.fields[index].name, forwarding.client, out);
+                self.write_forwarded_for(field.name, forwarding.client, out);
+            } else if let Some(rewrite) = forwarding.cookie
+                && self.cookies.contains(index)
+            {
+                write_rewritten(self.head, field, rewrite, out);
             }
         }
         out.extend_from_slice(&self.head[run..self.head.len() - 2]);
@@ -374,198 +398,4 @@ fn refuse_coding(codings: &[u8]) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::head::field_slots;
-    use super::*;
-
-    const FORWARDING: Forwarding<'_> = Forwarding {
-        client: "192.0.2.7",
-        protocol: "http",
-        port: "80",
-        fallback_host: "198.51.100.1",
-    };
-
-    fn rewritten(head: &str) -> Result<String, Refusal> {
-        let mut slots = field_slots();
-        let request = Request::parse(head.as_bytes(), &mut slots)?;
-        let mut out = Vec::new();
-        request.write(&FORWARDING, &mut out);
-        Ok(String::from_utf8(out).unwrap())
-    }
-
-    fn refusal(head: &str) -> Refusal {
-        rewritten(head).unwrap_err()
-    }
-
-    #[test]
-    fn a_plain_request_gains_the_forwarded_fields_and_loses_nothing() {
-        assert_eq!(
-            rewritten("GET /a?b HTTP/1.1\r\nhOsT: h:81\r\nCookie: a=b\r\nX-Y:  z \r\n\r\n")
-                .unwrap(),
-            "GET /a?b HTTP/1.1\r\nhOsT: h:81\r\nCookie: a=b\r\nX-Y:  z \r\n\
-             X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
-             Connection: keep-alive\r\n\r\n"
-        );
-    }
-
-    #[test]
-    fn hop_by_hop_and_nominated_fields_are_cut() {
-        let head = "GET / HTTP/1.1\r\nConnection: close, X-Hop\r\nHost: h\r\nX-Hop: 1\r\n\
-                    Keep-Alive: 5\r\nTE: trailers\r\nUpgrade: x\r\nProxy-Connection: close\r\n\r\n";
-        let expected = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.7\r\n\
-                        X-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
-                        Connection: keep-alive\r\n\r\n";
-        assert_eq!(rewritten(head).unwrap(), expected);
-    }
-
-    #[test]
-    fn forwarded_for_is_appended_and_protocol_and_port_are_replaced() {
-        let head = "GET / HTTP/1.1\r\nHost: h\r\nx-forwarded-for: 10.0.0.1\r\nA: b\r\n\
-                    X-Forwarded-Proto: https\r\nX-Forwarded-For: 10.0.0.2\r\n\
-                    X-Forwarded-Port: 9\r\n\r\n";
-        let expected = "GET / HTTP/1.1\r\nHost: h\r\nx-forwarded-for: 10.0.0.1, 10.0.0.2, \
-                        192.0.2.7\r\nA: b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
-                        Connection: keep-alive\r\n\r\n";
-        assert_eq!(rewritten(head).unwrap(), expected);
-    }
-
-    #[test]
-    fn http_1_0_is_spoken_as_1_1_with_a_host() {
-        let out = rewritten("GET / HTTP/1.0\r\n\r\n").unwrap();
-        assert!(out.starts_with("GET / HTTP/1.1\r\nHost: 198.51.100.1\r\nX-Forwarded-For"));
-    }
-
-    #[test]
-    fn an_absolute_target_becomes_a_path_and_its_host_wins() {
-        let out = rewritten("GET http://real/p?q HTTP/1.1\r\nHost: other\r\nA: b\r\n\r\n").unwrap();
-        assert!(
-            out.starts_with("GET /p?q HTTP/1.1\r\nHost: real\r\nA: b\r\nX-For"),
-            "{out}"
-        );
-        let out = rewritten("GET HTTP://real?q HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        assert!(
-            out.starts_with("GET /?q HTTP/1.1\r\nHost: real\r\n"),
-            "{out}"
-        );
-        let out = rewritten("OPTIONS http://real HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        assert!(
-            out.starts_with("OPTIONS * HTTP/1.1\r\nHost: real\r\n"),
-            "{out}"
-        );
-    }
-
-    #[test]
-    fn two_readings_of_the_framing_are_refused() {
-        for fields in [
-            "Content-Length: 1\r\nTransfer-Encoding: chunked",
-            "Content-Length: 1\r\nContent-Length: 2",
-            "Content-Length: 1\r\nContent-Length: 1",
-            "Content-Length: 1, 1",
-            "Content-Length: +1",
-            "Content-Length: 0x1",
-            "Content-Length:",
-            "Content-Length: 18446744073709551616",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-            "Transfer-Encoding: chunked, identity",
-            "Transfer-Encoding: chunked, chunked",
-            "Transfer-Encoding: \x0bchunked",
-            "Transfer-Encoding:",
-        ] {
-            let head = format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n");
-            let refusal = refusal(&head);
-            assert_eq!(
-                refusal.reply(),
-                Reply::BadRequest,
-                "{fields:?}: {refusal:?}"
-            );
-        }
-        let head = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(refusal(head), Refusal::Framing);
-    }
-
-    #[test]
-    fn malformed_heads_are_refused() {
-        for head in [
-            "GET / HTTP/1.1\r\nHost : h\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: h\r\nA: b\0c\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: h\r\nA: b\rc\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: h\r\nA\r: b\r\n\r\n",
-            "GET / HTTP/1.1\rHost: h\r\n\r\n",
-            "GET /\r HTTP/1.1\r\nHost: h\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
-            "GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
-            "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",
-            "GET / HTTP/2.0\r\nHost: h\r\n\r\n",
-            "GET /\r\n\r\n",
-            "\r\n\r\n",
-        ] {
-            assert_eq!(refusal(head), Refusal::Malformed, "{head:?}");
-        }
-    }
-
-    #[test]
-    fn other_refusals_have_their_own_reasons() {
-        let long = "A".repeat(METHOD_BYTES_MAX + 1);
-        let path = "a".repeat(REQUEST_LINE_BYTES_MAX);
-        for (line, expected) in [
-            (format!("{long} / HTTP/1.1\r\nHost: h"), Refusal::LongMethod),
-            (format!("GET /{path} HTTP/1.1\r\nHost: h"), Refusal::TooLong),
-            ("CONNECT h:443 HTTP/1.1\r\nHost: h".into(), Refusal::Connect),
-            ("GET a HTTP/1.1\r\nHost: h".into(), Refusal::Target),
-            ("GET * HTTP/1.1\r\nHost: h".into(), Refusal::Target),
-            (
-                "GET http://u@h/ HTTP/1.1\r\nHost: h".into(),
-                Refusal::Target,
-            ),
-            ("GET / HTTP/1.1\r\nA: b".into(), Refusal::Host),
-            ("GET / HTTP/1.1\r\nHost: h\r\nHost: h".into(), Refusal::Host),
-            ("GET / HTTP/1.1\r\nHost: h, i".into(), Refusal::Host),
-            (
-                "GET / HTTP/1.1\r\nHost: h\r\nExpect: tea".into(),
-                Refusal::Expectation,
-            ),
-            (
-                "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked".into(),
-                Refusal::TransferCoding,
-            ),
-        ] {
-            assert_eq!(refusal(&format!("{line}\r\n\r\n")), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn keep_alive_follows_version_and_options() {
-        for (head, expected) in [
-            ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", true),
-            (
-                "GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n",
-                false,
-            ),
-            ("GET / HTTP/1.0\r\n\r\n", false),
-            ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true),
-            (
-                "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n",
-                false,
-            ),
-        ] {
-            let mut slots = field_slots();
-            let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
-            assert_eq!(request.wants_keep_alive(), expected, "{head}");
-        }
-    }
-
-    #[test]
-    fn an_expectation_without_a_body_or_in_1_0_is_not_answered() {
-        for (head, expected) in [
-            ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1", true),
-            ("POST / HTTP/1.1\r\nHost: h", false),
-            ("POST / HTTP/1.0\r\nContent-Length: 1", false),
-        ] {
-            let head = format!("{head}\r\nExpect: 100-Continue\r\n\r\n");
-            let mut slots = field_slots();
-            let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
-            assert_eq!(request.expects_continue, expected, "{head}");
-        }
-    }
-}
+mod tests;

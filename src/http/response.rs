@@ -4,7 +4,7 @@ use httparse::Header;
 
 use super::body::Framing;
 use super::field::{ConnectionOptions, FieldSet, Name};
-use super::head::{FieldSlots, Version, line_of};
+use super::head::{FieldSlots, Rewrite, Version, line_of, write_rewritten};
 use super::request::parse_length;
 
 /// The backend's answer is not HTTP/1, or its end has two readings.
@@ -21,6 +21,7 @@ pub struct Response<'b, 'h> {
     cuts: FieldSet,
     /// Fields that speak of chunks.
     codings: FieldSet,
+    set_cookies: FieldSet,
     version: Version,
     /// 100 to 999.
     pub status: u16,
@@ -29,12 +30,14 @@ pub struct Response<'b, 'h> {
 }
 
 /// What the client's connection needs of a response head.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Downstream<'a> {
     /// The connection stays open after this response.
     pub keep_alive: bool,
     /// The body loses its chunks, since the client speaks HTTP/1.0.
     pub unchunks: bool,
+    /// What becomes of the values of the backend's `Set-Cookie` fields, each in its place.
+    pub set_cookie: Option<Rewrite<'a>>,
     /// Whole field lines that go behind the backend's.
     pub extra_lines: &'a [u8],
 }
@@ -64,6 +67,7 @@ impl<'b, 'h> Response<'b, 'h> {
             options: ConnectionOptions::default(),
             cuts: FieldSet::default(),
             codings: FieldSet::default(),
+            set_cookies: FieldSet::default(),
             version: Version::from_minor(parsed.version),
             status: parsed.code.filter(|&code| code >= 100).ok_or(BadResponse)?,
             framing: Framing::None,
@@ -97,10 +101,12 @@ impl<'b, 'h> Response<'b, 'h> {
                 }
                 Name::KeepAlive | Name::ProxyConnection | Name::Upgrade => self.cuts.insert(index),
                 Name::Trailer => self.codings.insert(index),
+                Name::SetCookie => self.set_cookies.insert(index),
                 Name::Cookie
                 | Name::Expect
                 | Name::Host
                 | Name::Te
+                | Name::XElbowStandby
                 | Name::XForwardedFor
                 | Name::XForwardedPort
                 | Name::XForwardedProto
@@ -137,20 +143,36 @@ impl<'b, 'h> Response<'b, 'h> {
         by_default && !self.options.has_close && self.framing != Framing::UntilClose
     }
 
-    /// Writes the head for the client behind what is in `out`: HTTP/1.1, hop-by-hop fields cut;
-    /// every other byte as it came.
+    /// The values of the `Set-Cookie` fields, in order.
+    pub fn set_cookies(&self) -> impl Iterator<Item = &'b [u8]> {
+        self.set_cookies
+            .iter()
+            .map(|index| self.fields[index].value)
+    }
+
+    /// Writes the head for the client behind what is in `out`: HTTP/1.1, hop-by-hop fields cut,
+    /// `Set-Cookie` as `downstream` says; every other byte as it came.
     pub fn write(&self, downstream: &Downstream<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1");
         let mut run = b"HTTP/1.1".len();
-        let mut cuts = self.cuts;
+        let mut edits = self.cuts;
         // RFC 9112 §6.1 forbids codings on 1xx and 204; on 304 they say nothing to the client.
         if downstream.unchunks || self.has_no_body() {
-            cuts = cuts.union(self.codings);
+            edits = edits.union(self.codings);
         }
-        for index in cuts.iter() {
-            let line = line_of(self.head, &self.fields[index]);
+        if downstream.set_cookie.is_some() {
+            edits = edits.union(self.set_cookies);
+        }
+        for index in edits.iter() {
+            let field = &self.fields[index];
+            let line = line_of(self.head, field);
             out.extend_from_slice(&self.head[run..line.start]);
             run = line.end;
+            if let Some(rewrite) = downstream.set_cookie
+                && self.set_cookies.contains(index)
+            {
+                write_rewritten(self.head, field, rewrite, out);
+            }
         }
         out.extend_from_slice(&self.head[run..self.head.len() - 2]);
         out.extend_from_slice(downstream.extra_lines);
@@ -172,6 +194,7 @@ mod tests {
     const KEEP: Downstream<'_> = Downstream {
         keep_alive: true,
         unchunks: false,
+        set_cookie: None,
         extra_lines: b"",
     };
 
@@ -242,12 +265,46 @@ mod tests {
         let downstream = Downstream {
             keep_alive: false,
             unchunks: false,
+            set_cookie: None,
             extra_lines: b"Set-Cookie: c=d\r\n",
         };
         assert_eq!(
             rewritten(head, &downstream),
             "HTTP/1.1 404 Not  Found\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\
              Set-Cookie: c=d\r\nConnection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn the_values_of_set_cookie_are_given_in_order() {
+        let head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b;\r\nSet-Cookie2: no\r\nA: b\r\n\
+                     SET-COOKIE:\r\nset-cookie:  c=\xe9 \r\nConnection: Set-Cookie\r\n\r\n";
+        let mut slots = field_slots();
+        let response = Response::parse(head, false, &mut slots).unwrap();
+        let values: Vec<_> = response.set_cookies().collect();
+        assert_eq!(values, [&b"a=b;"[..], b"", b"c=\xe9"]);
+    }
+
+    #[test]
+    fn set_cookie_is_rewritten_in_its_place_and_cut_where_nothing_is_left() {
+        let head = "HTTP/1.1 200 OK\r\nset-cookie:  a=1 \r\nConnection: close\r\n\
+                    Set-Cookie: cut\r\nContent-Length: 0\r\nSet-Cookie: b=2\r\n\
+                    X-Elbow-Reason: own\r\n\r\n";
+        let downstream = Downstream {
+            set_cookie: Some(&|value, out| {
+                if value != b"cut" {
+                    out.extend_from_slice(value);
+                    out.extend_from_slice(b";PATH=/");
+                }
+            }),
+            extra_lines: b"Set-Cookie: c=3\r\n",
+            ..KEEP
+        };
+        assert_eq!(
+            rewritten(head, &downstream),
+            "HTTP/1.1 200 OK\r\nset-cookie:  a=1;PATH=/ \r\nContent-Length: 0\r\n\
+             Set-Cookie: b=2;PATH=/\r\nX-Elbow-Reason: own\r\nSet-Cookie: c=3\r\n\
+             Connection: keep-alive\r\n\r\n"
         );
     }
 
@@ -265,6 +322,7 @@ mod tests {
         let downstream = Downstream {
             keep_alive: false,
             unchunks: true,
+            set_cookie: None,
             extra_lines: b"",
         };
         assert_eq!(

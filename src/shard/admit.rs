@@ -103,6 +103,8 @@ fn write(
         },
         port: &texts.port,
         fallback_host,
+        cookie: None,
+        extra_lines: b"",
     };
     let mut scratch = shard.scratch.borrow_mut();
     scratch.clear();

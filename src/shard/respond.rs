@@ -101,6 +101,7 @@ fn settle(
         &Downstream {
             keep_alive,
             unchunks,
+            set_cookie: None,
             extra_lines: &lines,
         },
         &mut head,
@@ -233,6 +234,7 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
         let downstream = Downstream {
             keep_alive: true,
             unchunks: false,
+            set_cookie: None,
             extra_lines: b"",
         };
         response.write(&downstream, &mut scratch);

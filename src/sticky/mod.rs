@@ -4,10 +4,15 @@
 //! (`balance`). Invariant: the table is a cache of what cookies say; losing it changes no answer.
 
 mod cookie;
+mod follow;
 mod seal;
 mod sessions;
 mod table;
 
 pub use cookie::write_lines;
+pub use follow::{
+    AppCookie, Copying, Followed, encode_dollar_path, encode_path, followed, has_cookie,
+    strip_cookies,
+};
 pub use seal::{Binding, Key, NONCE_BYTES, Seals, VALUE_BYTES, Value};
 pub use sessions::{Sessions, Stick, Tally, Verdict, next_home};

@@ -7,7 +7,7 @@
 //! the kernel never writes to memory that someone else holds.
 
 use std::cell::{Cell, RefCell};
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 
 use monoio::buf::{IoBuf, IoBufMut};
 
@@ -135,17 +135,24 @@ impl Block {
         self.end += more.len();
     }
 
-    /// Replaces the first `old_bytes` bytes by `head`, growing into the room in front. What
-    /// follows them stays where it is. False, with nothing changed, if there is no such room.
+    /// Replaces the first `old_bytes` bytes by `head`, growing into the room in front; what follows
+    /// them stays where it is, or moves into the room behind if that in front is not enough. False,
+    /// with nothing changed, if both together are not: see [`Blocks::replace_front`].
     #[must_use]
     pub fn replace_front(&mut self, old_bytes: usize, head: &[u8]) -> bool {
         assert!(old_bytes <= self.len(), "replaced more than there is");
-        let seam = self.start + old_bytes;
-        let Some(start) = seam.checked_sub(head.len()) else {
-            return false;
-        };
-        self.memory[start..seam].write_copy_of_slice(head);
-        self.start = start;
+        let mut seam = self.start + old_bytes;
+        if seam < head.len() {
+            let end = head.len() + (self.end - seam);
+            if end > self.memory.len() {
+                return false;
+            }
+            self.memory.copy_within(seam..self.end, head.len());
+            seam = head.len();
+            self.end = end;
+        }
+        self.start = seam - head.len();
+        self.memory[self.start..seam].write_copy_of_slice(head);
         true
     }
 }
@@ -263,11 +270,31 @@ impl Blocks {
     pub fn larger(&self, mut block: Block) -> Block {
         block.clear(0);
         let is_bulk = block.capacity() >= BULK_BLOCK_BYTES;
-        if is_bulk || self.bulk_in_use.get() >= BULK_BLOCKS_MAX {
+        if is_bulk || !self.may_lend(BULK_BLOCK_BYTES) {
             return block;
         }
         self.put(block);
         self.lend(BULK_BLOCK_BYTES)
+    }
+
+    /// [`Block::replace_front`]; if the block is too small, its bytes move to one that is not.
+    /// False, with nothing changed, if none can be had: the bytes are more than
+    /// [`BULK_BLOCK_BYTES`], or [`BULK_BLOCKS_MAX`] are in use.
+    #[must_use]
+    pub fn replace_front(&self, block: &mut Block, old_bytes: usize, head: &[u8]) -> bool {
+        if block.replace_front(old_bytes, head) {
+            return true;
+        }
+        let rest = &block.bytes()[old_bytes..];
+        let length = head.len() + rest.len();
+        if !self.may_lend(length) {
+            return false;
+        }
+        let mut larger = self.lend(length);
+        larger.append(head);
+        larger.append(rest);
+        self.put(mem::replace(block, larger));
+        true
     }
 
     /// Takes a block back; beyond the bounds it goes to the allocator.
@@ -279,6 +306,12 @@ impl Blocks {
         if free.blocks.len() < free.bound {
             free.blocks.push(block);
         }
+    }
+
+    /// Whether there is a block for so many bytes within the bounds.
+    fn may_lend(&self, bytes: usize) -> bool {
+        bytes <= RELAY_BLOCK_BYTES
+            || (bytes <= BULK_BLOCK_BYTES && self.bulk_in_use.get() < BULK_BLOCKS_MAX)
     }
 
     fn lend(&self, bytes: usize) -> Block {
@@ -353,10 +386,51 @@ mod tests {
     }
 
     #[test]
-    fn a_head_beyond_the_headroom_changes_nothing() {
-        let mut block = block(64, 2, b"head|body");
-        assert!(!block.replace_front(4, b"0123456"));
+    fn a_head_beyond_the_headroom_moves_the_body_back() {
+        let mut block = block(16, 2, b"head|body");
+        assert!(block.replace_front(4, b"0123456"));
+        assert_eq!(block.bytes(), b"0123456|body");
+        assert_eq!(block.room(), 4);
+        assert!(block.replace_front(7, b"01234567890"));
+        assert_eq!(block.bytes(), b"01234567890|body");
+        assert_eq!(block.room(), 0);
+    }
+
+    #[test]
+    fn a_head_that_the_block_cannot_hold_changes_nothing() {
+        let mut block = block(16, 2, b"head|body");
+        assert!(!block.replace_front(4, b"012345678901"));
         assert_eq!(block.bytes(), b"head|body");
+        assert_eq!(block.room(), 5);
+    }
+
+    #[test]
+    fn a_head_that_the_block_cannot_hold_moves_the_bytes_to_a_larger_one() {
+        let blocks = Blocks::default();
+        let body = vec![b'x'; RELAY_BLOCK_BYTES - RELAY_HEADROOM_BYTES - 4];
+        let mut block = blocks.relay();
+        block.append(b"head");
+        block.append(&body);
+        let head = vec![b'h'; RELAY_HEADROOM_BYTES + 5];
+        assert!(blocks.replace_front(&mut block, 4, &head));
+        assert_eq!(block.capacity(), BULK_BLOCK_BYTES);
+        assert_eq!(block.bytes(), [head, body].concat());
+        assert_eq!(blocks.relay.borrow().blocks.len(), 1, "the other came back");
+    }
+
+    #[test]
+    fn a_head_that_no_block_can_hold_changes_nothing() {
+        let blocks = Blocks::default();
+        let mut block = blocks.relay();
+        block.append(b"head|body");
+        let too_long = vec![b'h'; BULK_BLOCK_BYTES - 4];
+        assert!(!blocks.replace_front(&mut block, 4, &too_long));
+        blocks.bulk_in_use.set(BULK_BLOCKS_MAX);
+        assert!(!blocks.replace_front(&mut block, 4, &too_long[1..]));
+        assert_eq!(block.bytes(), b"head|body");
+        blocks.bulk_in_use.set(BULK_BLOCKS_MAX - 1);
+        assert!(blocks.replace_front(&mut block, 4, &too_long[1..]));
+        assert_eq!(block.len(), BULK_BLOCK_BYTES);
     }
 
     #[test]
