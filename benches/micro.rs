@@ -1,8 +1,8 @@
 //! `cargo bench --bench micro`: what each pure stage of the data path costs, alone.
 //!
-//! The order is that of an exchange: head, cookie, choice, answer. Nothing here waits or does I/O;
-//! what elbow costs as a whole is measured by `proxy`. Invariant: inputs look like a browser's and
-//! a backend's, and each stage is called as `shard` calls it.
+//! The order is that of an exchange: head, cookie, choice, answer; then what is counted. Nothing
+//! here waits or does I/O; what elbow costs as a whole is measured by `proxy`. Invariant: inputs
+//! look like a browser's and a backend's, and each stage is called as `shard` calls it.
 
 use std::array;
 use std::hint::black_box;
@@ -20,7 +20,8 @@ use elbow::http::{
 use elbow::limits::SESSIONS_PER_SHARD;
 use elbow::state::{Backend, BackendLine, Count, DurationPolicy, PerShard, Route};
 use elbow::sticky::{
-    Binding, Key, NONCE_BYTES, Seals, Sessions, Tally, Value, next_home, write_lines,
+    Binding, Census, Key, NONCE_BYTES, Seals, Sessions, Sketch, Tally, Value, next_home,
+    write_lines,
 };
 
 /// Shards whose counts are summed for a choice.
@@ -75,6 +76,7 @@ fn main() {
     cookies(&mut criterion);
     choices(&mut criterion);
     bodies(&mut criterion);
+    census(&mut criterion);
     criterion.final_summary();
 }
 
@@ -216,6 +218,30 @@ fn bodies(criterion: &mut Criterion) {
         });
     });
     group.finish();
+}
+
+fn census(criterion: &mut Criterion) {
+    // As many sessions as fill the sketches' registers, in a pool of many backends.
+    const BACKENDS: u64 = 30;
+    const SESSIONS: u64 = 10_000 * BACKENDS;
+    let mut census = Census::default();
+    let mut note = |session: u64| census.note((session % BACKENDS) as u32, session);
+    (0..SESSIONS).for_each(&mut note);
+    let mut sessions = (0..SESSIONS).cycle();
+    criterion.bench_function("census/note", |bencher| {
+        bencher.iter(|| note(black_box(sessions.next().expect("a cycle has no end"))));
+    });
+
+    // What the control thread does for each of a report's sketches.
+    let sketch = |sessions: std::ops::Range<u64>| {
+        let mut sketch = Sketch::default();
+        sessions.for_each(|session| sketch.insert(session));
+        sketch
+    };
+    let (mut all, reported) = (sketch(0..10_000), sketch(5_000..15_000));
+    criterion.bench_function("census/merge", |bencher| {
+        bencher.iter(|| all.merge(black_box(&reported)));
+    });
 }
 
 /// A session table with its counts: hits, misses, evictions, sessions.

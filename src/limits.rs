@@ -89,6 +89,21 @@ pub const CHRONICLES_KEPT: usize = 2 * BACKENDS_MAX;
 /// After all backends were out at once: how long after the first is back others may still come to
 /// share the sessions of before, in milliseconds.
 pub const OUTAGE_SETTLING_MS: u64 = 60_000;
+/// Numbers for backends in one process, so that a shard counts sessions in an array of eight bytes
+/// per number. The sessions of a backend whose number is beyond it are served and not counted.
+pub const SLOTS_MAX: usize = 64 * 1024;
+
+/// Windows of time in which a session must have been seen to count as alive, the current one
+/// included. The oldest window is forgotten as a new one begins.
+pub const SESSION_WINDOWS: usize = 10;
+
+/// Bytes of the sketch that counts the sessions of one backend in one window: reached beyond 128
+/// sessions, and never exceeded.
+pub const SESSION_SKETCH_BYTES_MAX: usize = 3100;
+
+/// Observations of a session drain that are kept: half an hour of windows. The oldest is forgotten,
+/// so that the half-life is that of late and not of the whole drain.
+pub const DRAIN_OBSERVATIONS: usize = 60;
 
 /// Client connections that one shard serves at once. Beyond it new ones are closed on accept.
 pub const CONNECTIONS_PER_SHARD: usize = 65_536;

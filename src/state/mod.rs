@@ -6,6 +6,8 @@
 
 mod command;
 mod load;
+mod population;
+mod progress;
 mod snapshot;
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +19,8 @@ use crate::health::{self, Outcome, RiseFall, Status, Thresholds};
 
 pub use command::{Command, Effects, StatusChange};
 pub use load::{BackendLine, ControlLine, Count, LoadBalancerLine, PerShard, ShardLine};
+pub use population::Population;
+pub use progress::{DrainEnd, Progress};
 pub use snapshot::{Backend, DurationPolicy, Report, Route, Snapshot};
 
 /// The load balancers of the process with their backends' health.

@@ -1,14 +1,17 @@
-//! Stickiness: cookie text, the seal, the shard's table, verdicts, what Set-Cookie to send.
+//! Stickiness: cookie text, the seal, the shard's table, verdicts, what Set-Cookie to send, and how
+//! many sessions each backend has.
 //!
 //! Not here: HTTP heads (bytes come in, bytes go out) and the choice for clients without a cookie
 //! (`balance`). Invariant: the table is a cache of what cookies say; losing it changes no answer.
 
+mod census;
 mod cookie;
 mod follow;
 mod seal;
 mod sessions;
 mod table;
 
+pub use census::{Census, Sketch};
 pub use cookie::write_lines;
 pub use follow::{
     AppCookie, Copying, Followed, encode_dollar_path, encode_path, followed, has_cookie,
