@@ -6,21 +6,22 @@
 
 use std::array;
 use std::hint::black_box;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 
-use elbow::balance::least_outstanding;
-use elbow::config::CorsCookieName;
-use elbow::health::id_hash;
+use elbow::balance::{Moment, least_outstanding};
+use elbow::config::{ApplicationPolicy, Attributes, CorsCookieName, DurationPolicy, Stickiness};
+use elbow::health::{Stamp, View, id_hash};
 use elbow::http::{
     Body, Downstream, Forwarding, Framing, Request, Response, field_slots, find_end,
 };
 use elbow::limits::SESSIONS_PER_SHARD;
-use elbow::state::{Backend, BackendLine, Count, DurationPolicy, PerShard, Route};
+use elbow::state::{Admits, Backend, BackendLine, Count, PerShard, Route};
 use elbow::sticky::{
-    Binding, Census, Key, NONCE_BYTES, Seals, Sessions, Sketch, Tally, Value, next_home,
+    Binding, Census, Key, NONCE_BYTES, Seals, Sessions, Sketch, Tally, Value, Visit, next_home,
     write_lines,
 };
 
@@ -30,13 +31,18 @@ const SHARDS: usize = 4;
 /// Backends of a load balancer: a few, many, and more than most have.
 const POOLS: [usize; 3] = [3, 30, 300];
 
+const STEADY: Moment = Moment {
+    now_ms: 0,
+    slow_start: Duration::ZERO,
+};
+
 const SCOPE: u64 = 7;
 const EPOCH: u64 = 1;
+const NOW: u64 = 1_700_000_000;
 
-const POLICY: DurationPolicy = DurationPolicy {
-    max_age_seconds: Some(3600),
-    cors_cookie_name: CorsCookieName::AwsAlbCors,
-};
+fn policy() -> DurationPolicy {
+    DurationPolicy::new("an-hour", NonZeroU32::new(3600))
+}
 
 /// What a browser sends on a second page, elbow's cookie left out.
 const REQUEST: &[u8] = b"GET /assets/page?id=42 HTTP/1.1\r\n\
@@ -128,8 +134,9 @@ fn cookies(criterion: &mut Criterion) {
         scope: SCOPE,
         backend: route.backends[1].id_hash,
         life: 1,
-        issued: 1_700_000_000,
+        issued: NOW,
         session,
+        began: 1_700_000_000,
     };
     let mut nonces = nonces();
     let seals = seals();
@@ -140,9 +147,32 @@ fn cookies(criterion: &mut Criterion) {
     let mut known = Lookups::new();
     let field = cookie_field(&value);
     group.bench_function("hit", |bencher| {
-        bencher.iter(|| known.look_up(&route, black_box(&field)));
+        bencher.iter(|| known.look_up(&route, EPOCH, black_box(&field)));
     });
     assert!(known.misses() <= 1, "a session is opened once");
+
+    // The same when the world has changed since: the session is resolved anew.
+    let mut epoch = EPOCH;
+    group.bench_function("hit-new-epoch", |bencher| {
+        bencher.iter(|| {
+            epoch += 1;
+            known.look_up(&route, epoch, black_box(&field))
+        });
+    });
+
+    // And under an application policy: its backend has died, the view says where it moved.
+    let moved = moved_route();
+    let app_field = [&b"JSESSIONID=1; "[..], &field].concat();
+    let mut following = Lookups::new();
+    group.bench_function("hit-app", |bencher| {
+        bencher.iter(|| following.look_up(&moved, EPOCH, black_box(&app_field)));
+    });
+    group.bench_function("hit-app-new-epoch", |bencher| {
+        bencher.iter(|| {
+            epoch += 1;
+            following.look_up(&moved, epoch, black_box(&app_field))
+        });
+    });
 
     // As many values as the table holds and one more, in turn: none is there when it comes again.
     let fields: Vec<_> = (0..=SESSIONS_PER_SHARD as u64)
@@ -151,7 +181,7 @@ fn cookies(criterion: &mut Criterion) {
     let mut next = fields.iter().cycle();
     let mut forgetful = Lookups::new();
     group.bench_function("miss", |bencher| {
-        bencher.iter(|| forgetful.look_up(&route, next.next().expect("a cycle has no end")));
+        bencher.iter(|| forgetful.look_up(&route, EPOCH, next.next().expect("a cycle has no end")));
     });
     assert_eq!(forgetful.hits(), 0, "no session is remembered");
 
@@ -163,11 +193,17 @@ fn cookies(criterion: &mut Criterion) {
     });
     // All that a new session adds to its first response, but for the randomness.
     group.bench_function("seal-and-lines", |bencher| {
-        let mut lines = Vec::with_capacity(1024);
+        let (policy, mut lines) = (policy(), Vec::with_capacity(1024));
         bencher.iter(|| {
             lines.clear();
             let value = seals.seal(black_box(&binding(1)), nonces());
-            write_lines(&POLICY, false, &value, &mut lines);
+            write_lines(
+                &policy,
+                CorsCookieName::AwsAlbCors,
+                false,
+                &value,
+                &mut lines,
+            );
             black_box(&lines).len()
         });
     });
@@ -182,7 +218,7 @@ fn choices(criterion: &mut Criterion) {
             BenchmarkId::new("choose", count),
             &backends,
             |bencher, backends| {
-                bencher.iter(|| least_outstanding(black_box(backends), &[], &mut turn));
+                bencher.iter(|| least_outstanding(black_box(backends), &[], &mut turn, STEADY));
             },
         );
         let mut session = 0;
@@ -258,7 +294,7 @@ impl Lookups {
         }
     }
 
-    fn look_up(&mut self, route: &Route, field: &[u8]) -> Option<usize> {
+    fn look_up(&mut self, route: &Route, epoch: u64, field: &[u8]) -> usize {
         let [hits, misses, evictions, sessions] = &self.counts;
         let tally = Tally {
             hits,
@@ -266,8 +302,15 @@ impl Lookups {
             evictions,
             sessions,
         };
+        let visit = Visit {
+            route,
+            epoch,
+            now: NOW,
+            fallback: None,
+        };
         let fields = std::iter::once(field);
-        self.sessions.look_up(route, EPOCH, fields, &tally).backend
+        let stick = self.sessions.look_up(&visit, fields, &tally);
+        stick.home.expect("a backend is in service")
     }
 
     fn hits(&self) -> u64 {
@@ -320,10 +363,33 @@ fn backend(index: usize) -> Backend {
         id_hash: id_hash(&id),
         id: id.into(),
         address: "192.0.2.1:8080".parse().expect("an address"),
-        is_in_service: true,
+        slot: 0,
+        admits: Admits::All,
         life: 1,
+        weight: 1,
+        born_ms: 0,
+        is_over_bound: false,
         counts: Arc::new(counts),
     }
+}
+
+/// A route of an application policy, whose second backend has died and come back.
+fn moved_route() -> Route {
+    let mut route = route(pool(3));
+    let policy = ApplicationPolicy::new("app", "JSESSIONID");
+    route.stickiness = Some(Arc::new(Stickiness::Application(policy)));
+    let at = |wall_ms| Stamp {
+        wall_ms,
+        ..Stamp::default()
+    };
+    let mut view = View::default();
+    for backend in &route.backends {
+        view.chronicle_mut(backend.id_hash).begin(at(1));
+    }
+    view.chronicle_mut(route.backends[1].id_hash).end(at(2));
+    view.chronicle_mut(route.backends[1].id_hash).begin(at(3));
+    route.view = Arc::new(view);
+    route
 }
 
 fn route(backends: Vec<Backend>) -> Route {
@@ -332,9 +398,10 @@ fn route(backends: Vec<Backend>) -> Route {
         counts: Arc::new(PerShard::new(SHARDS)),
         address: "198.51.100.1:80".parse().expect("an address"),
         scope: SCOPE,
-        stickiness: Some(POLICY),
+        stickiness: Some(Arc::new(Stickiness::Duration(policy()))),
+        attributes: Arc::new(Attributes::default()),
         is_secure: false,
-        idle_timeout: Duration::from_secs(60),
         backends,
+        view: Arc::new(View::default()),
     }
 }

@@ -105,6 +105,17 @@ pub const SESSION_SKETCH_BYTES_MAX: usize = 3100;
 /// so that the half-life is that of late and not of the whole drain.
 pub const DRAIN_OBSERVATIONS: usize = 60;
 
+/// How often within an idle limit the cookie of a busy session is renewed at most: what a cookie
+/// says of the last request is late by at most this part of the limit.
+pub const IDLE_RENEWALS: u64 = 16;
+
+/// Drains that ended and are still told of, per load balancer; older ones are forgotten.
+pub const DRAINS_REMEMBERED: usize = 64;
+
+/// How long the order to end what runs on a backend stands in snapshots. Shards look at each new
+/// snapshot once per [`SWEEP_INTERVAL`].
+pub const CUTS_KEPT_MS: u64 = 10_000;
+
 /// Client connections that one shard serves at once. Beyond it new ones are closed on accept.
 pub const CONNECTIONS_PER_SHARD: usize = 65_536;
 
@@ -188,6 +199,9 @@ pub const CHECK_BURST_PAUSE: Duration = Duration::from_millis(250);
 /// Commands that may wait for the control thread's loop. Beyond it whoever sends one waits.
 pub const COMMANDS_WAITING: usize = 256;
 
+/// How often the control thread looks at what time alone changes: drains, windows of sessions.
+pub const TICK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Admin connections at once. Beyond it new ones are closed on accept and counted.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
@@ -226,13 +240,14 @@ const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLO
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RELAY_BLOCK_BYTES < BULK_BLOCK_BYTES);
 const _: () = assert!(
-    // The app's lines and three stickiness cookies after each, every byte of them an underscore
-    // that is encoded; names and values of those cookies; the body that came with the head.
-    (1 + 3) * 3 * RESPONSE_HEAD_BYTES_MAX + APP_COOKIES_MAX * 3 * 256 + RELAY_BLOCK_BYTES
+    // The app's lines and a stickiness cookie after each, every byte of them an underscore that is
+    // encoded; names and values of those cookies; the body that came with the head.
+    (1 + 1) * 3 * RESPONSE_HEAD_BYTES_MAX + APP_COOKIES_MAX * 3 * 256 + RELAY_BLOCK_BYTES
         <= BULK_BLOCK_BYTES,
     "a head of any answer, written anew, fits the largest block"
 );
 const _: () = assert!(FREE_BULK_BLOCKS <= BULK_BLOCKS_MAX);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < RELAY_BLOCK_BYTES - RELAY_HEADROOM_BYTES);
+const _: () = assert!(CUTS_KEPT_MS as u128 >= 10 * SWEEP_INTERVAL.as_millis());
 const _: () = assert!(CHECK_BURST_SPACING.as_millis() <= CHECK_BURST_PAUSE.as_millis());

@@ -12,9 +12,9 @@ use elbow::demo;
 use elbow::http::Reply;
 use elbow::limits::SHARDS_MAX;
 use elbow::shard::{self, Level, Start};
-use elbow::state::State;
+use elbow::state::{Remembered, State};
 use elbow::sticky::{Seals, Verdict};
-use elbow::sys::{Link, socket, thread};
+use elbow::sys::{Link, socket, thread, unix_millis};
 use tracing::level_filters::LevelFilter;
 
 #[global_allocator]
@@ -91,7 +91,13 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
     let mut opened = open(config, cores.len())?;
     let greeting = greeting(&opened);
 
-    let state = State::new(config, &opened.addresses, cores.len());
+    let state = State::new(
+        config,
+        &opened.addresses,
+        cores.len(),
+        Remembered::new(),
+        unix_millis(),
+    );
     let (link, reports) = Link::new(state.snapshot(), cores.len());
     let mut levels = Vec::with_capacity(cores.len());
     let (started, starting) = mpsc::channel();
@@ -102,6 +108,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
             driver: config.host.driver,
             listeners: std::mem::take(&mut opened.shards[index]),
             seals: Seals::new(&keys),
+            session_window: config.host.session_window,
             link: Arc::clone(&link),
         };
         shard::spawn(start, started.clone())

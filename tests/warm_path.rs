@@ -13,14 +13,15 @@ use std::alloc::System;
 use std::env;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use elbow::config::{CorsCookieName, Driver};
-use elbow::health::id_hash;
+use elbow::config::{Attributes, Driver, DurationPolicy, Stickiness};
+use elbow::health::{View, id_hash};
 use elbow::shard::{self, Start};
-use elbow::state::{Backend, DurationPolicy, PerShard, Route, Snapshot};
+use elbow::state::{Admits, Backend, PerShard, Route, Snapshot};
 use elbow::sticky::{Key, Seals};
 use elbow::sys::{Link, socket};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -122,22 +123,25 @@ fn cases(cookie: &str) -> [Case; 5] {
 fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
     let listener = socket::listen(([127, 0, 0, 1], 0).into()).expect("a port is free");
     let address = listener.local_addr().expect("the listener is bound");
+    let policy = DurationPolicy::new("a-minute", NonZeroU32::new(60));
     let route = Route {
         load_balancer: "web".into(),
         counts: Arc::new(PerShard::new(1)),
         address,
         scope: 1,
-        stickiness: Some(DurationPolicy {
-            max_age_seconds: Some(60),
-            cors_cookie_name: CorsCookieName::AwsAlbCors,
+        stickiness: Some(Arc::new(Stickiness::Duration(policy))),
+        attributes: Arc::new(Attributes {
+            idle_timeout: PATIENCE,
+            ..Attributes::default()
         }),
         is_secure: false,
-        idle_timeout: PATIENCE,
         backends: backends.iter().copied().map(in_service).collect(),
+        view: Arc::new(View::default()),
     };
     let snapshot = Snapshot {
         epoch: 1,
         routes: vec![route],
+        cuts: Vec::new(),
     };
     // Nobody reads the reports; a shard that has something to report is one with failures.
     let (link, _) = Link::new(snapshot, 1);
@@ -151,6 +155,7 @@ fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
         driver: driver(),
         listeners: vec![listener],
         seals: Seals::new(&[key]),
+        session_window: PATIENCE,
         link,
     };
     let (started, starting) = mpsc::channel();
@@ -168,8 +173,12 @@ fn in_service(address: SocketAddr) -> Backend {
         id_hash: id_hash(&id),
         id: id.into(),
         address,
-        is_in_service: true,
+        slot: 0,
+        admits: Admits::All,
         life: 1,
+        weight: 1,
+        born_ms: 0,
+        is_over_bound: false,
         counts: Arc::new(PerShard::new(1)),
     }
 }

@@ -1,19 +1,115 @@
-//! Choosing a backend for a request that belongs to none: least outstanding requests.
+//! Choosing a backend for a request that belongs to none: least outstanding requests, in
+//! proportion to weights.
 //!
 //! Not stickiness, not health: it is given the backends and sees who is in service. Invariant: a
 //! backend is chosen if and only if one that may be is there.
 
-use crate::state::Backend;
+use std::time::Duration;
 
-/// The backend in service with the fewest outstanding requests over all shards, leaving out those
-/// already tried. Ties go round: `turn` is the chooser's own counter and moves on each call.
-pub fn least_outstanding(backends: &[Backend], tried: &[usize], turn: &mut usize) -> Option<usize> {
+use crate::health::mix;
+use crate::health::rank::{self, Candidate};
+use crate::state::{Admits, Backend};
+
+/// The share of its weight that a backend begins with in its slow start, in thousandths.
+const FIRST_SHARE: u64 = 50;
+
+/// What a chooser knows beside the backends.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+    /// How long a backend that came into service works up to its share; zero: not at all.
+    pub slow_start: Duration,
+}
+
+/// The backend in service with the fewest outstanding requests over all shards for its weight,
+/// leaving out those already tried. Ties go round, in proportion to weights: `turn` is the
+/// chooser's own counter and moves on each call.
+///
+/// Backends that leave, weigh nothing or have too many sessions are chosen only where there is no
+/// other: a request that can be served is.
+pub fn least_outstanding(
+    backends: &[Backend],
+    tried: &[usize],
+    turn: &mut usize,
+    moment: Moment,
+) -> Option<usize> {
     *turn = turn.wrapping_add(1);
     let start = *turn % backends.len().max(1);
     let in_turn = (start..backends.len()).chain(0..start);
-    in_turn
-        .filter(|index| backends[*index].is_in_service && !tried.contains(index))
-        .min_by_key(|index| backends[*index].counts.sum(|line| &line.outstanding))
+    let mut best: Option<Bid> = None;
+    let mut is_weighted_tie = false;
+    for index in in_turn.filter(|index| !tried.contains(index)) {
+        let Some(bid) = Bid::of(index, &backends[index], moment) else {
+            continue;
+        };
+        match best {
+            Some(best) if best.key() < bid.key() => {}
+            Some(best) if best.key() == bid.key() => is_weighted_tie |= best.share != bid.share,
+            Some(_) | None => {
+                best = Some(bid);
+                is_weighted_tie = false;
+            }
+        }
+    }
+    let best = best?;
+    if !is_weighted_tie {
+        return Some(best.index);
+    }
+    let left = (0..backends.len()).filter(|index| !tried.contains(index));
+    let tied = left
+        .filter_map(|index| Bid::of(index, &backends[index], moment))
+        .filter(|bid| bid.key() == best.key());
+    let candidates = tied.map(|bid| Candidate {
+        index: bid.index,
+        id_hash: backends[bid.index].id_hash,
+        weight: bid.share,
+    });
+    rank::first(mix(*turn as u64, 0), candidates).map(|first| first.index)
+}
+
+/// How well a backend could take a request.
+#[derive(Debug, Clone, Copy)]
+struct Bid {
+    index: usize,
+    is_last_resort: bool,
+    /// Outstanding requests in relation to the share, in millionths.
+    load: u64,
+    /// Weight in thousandths, less during a slow start.
+    share: u32,
+}
+
+impl Bid {
+    fn of(index: usize, backend: &Backend, moment: Moment) -> Option<Self> {
+        if backend.admits == Admits::Nothing {
+            return None;
+        }
+        let weight = backend.weight_for_others();
+        let share = weight.max(1) * ramp(backend, moment);
+        let outstanding = backend.counts.sum(|line| &line.outstanding);
+        Some(Self {
+            index,
+            is_last_resort: weight == 0 || backend.is_over_bound,
+            load: outstanding.saturating_mul(1_000_000) / u64::from(share),
+            share,
+        })
+    }
+
+    /// The least is chosen.
+    fn key(&self) -> (bool, u64) {
+        (self.is_last_resort, self.load)
+    }
+}
+
+/// How much of its weight a backend has by now, in thousandths.
+fn ramp(backend: &Backend, moment: Moment) -> u32 {
+    let whole = u64::try_from(moment.slow_start.as_millis()).unwrap_or(u64::MAX);
+    if whole == 0 {
+        return 1000;
+    }
+    let age = moment.now_ms.saturating_sub(backend.born_ms);
+    let share = (age.saturating_mul(1000) / whole).clamp(FIRST_SHARE, 1000);
+    u32::try_from(share).expect("at most a thousand")
 }
 
 #[cfg(test)]
@@ -25,6 +121,15 @@ mod tests {
     use super::*;
     use crate::state::{BackendLine, PerShard};
 
+    const STEADY: Moment = Moment {
+        now_ms: 0,
+        slow_start: Duration::ZERO,
+    };
+
+    fn least_outstanding(backends: &[Backend], tried: &[usize], turn: &mut usize) -> Option<usize> {
+        super::least_outstanding(backends, tried, turn, STEADY)
+    }
+
     fn backend(is_in_service: bool, outstanding: &[u64]) -> Backend {
         let counts: PerShard<BackendLine> = PerShard::new(outstanding.len());
         for (shard, &n) in outstanding.iter().enumerate() {
@@ -33,11 +138,83 @@ mod tests {
         Backend {
             id: "b".into(),
             id_hash: 0,
+            slot: 0,
             address: "127.0.0.1:1".parse().unwrap(),
-            is_in_service,
+            admits: if is_in_service {
+                Admits::All
+            } else {
+                Admits::Nothing
+            },
             life: 1,
+            weight: 1,
+            born_ms: 0,
+            is_over_bound: false,
             counts: Arc::new(counts),
         }
+    }
+
+    fn weighing(id_hash: u64, weight: u32) -> Backend {
+        Backend {
+            id_hash,
+            weight,
+            ..backend(true, &[0])
+        }
+    }
+
+    /// How often each is chosen of 10,000 times, none of them ever busy.
+    fn shares(backends: &[Backend], moment: Moment) -> Vec<u32> {
+        let mut shares = vec![0; backends.len()];
+        let mut turn = 0;
+        for _ in 0..10_000 {
+            let chosen = super::least_outstanding(backends, &[], &mut turn, moment);
+            shares[chosen.expect("all are in service")] += 1;
+        }
+        shares
+    }
+
+    #[test]
+    fn idle_backends_are_chosen_in_proportion_to_their_weights() {
+        let shares = shares(&[weighing(1, 1), weighing(2, 3), weighing(3, 0)], STEADY);
+        assert!(
+            shares[0].abs_diff(2500) < 250 && shares[2] == 0,
+            "{shares:?}"
+        );
+    }
+
+    #[test]
+    fn a_heavier_backend_has_more_requests_before_it_counts_as_busier() {
+        let mut heavy = backend(true, &[5]);
+        heavy.weight = 3;
+        assert_eq!(
+            least_outstanding(&[heavy, backend(true, &[2])], &[], &mut 0),
+            Some(0)
+        );
+    }
+
+    #[test]
+    fn a_backend_works_up_to_its_share_in_its_slow_start() {
+        let mut young = weighing(1, 1);
+        young.born_ms = 1000;
+        let pool = [young, weighing(2, 1)];
+        let at = |now_ms| Moment {
+            now_ms,
+            slow_start: Duration::from_secs(1),
+        };
+        assert!(shares(&pool, at(1000))[0] < 1000);
+        assert!(shares(&pool, at(1500))[0].abs_diff(3333) < 350);
+        assert_eq!(shares(&pool, at(2000)), [5000, 5000]);
+    }
+
+    #[test]
+    fn who_leaves_or_has_too_many_sessions_is_chosen_only_alone() {
+        let mut leaving = backend(true, &[0]);
+        leaving.admits = Admits::Sessions;
+        let mut crowded = backend(true, &[0]);
+        crowded.is_over_bound = true;
+        let busy = backend(true, &[9]);
+        let pool = [leaving, crowded, busy];
+        assert_eq!(least_outstanding(&pool, &[], &mut 0), Some(2));
+        assert!(least_outstanding(&pool, &[2], &mut 0).is_some());
     }
 
     #[test]

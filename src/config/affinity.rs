@@ -7,6 +7,10 @@ use std::time::Duration;
 
 /// The affinity switches of one load balancer. Their defaults change nothing that CLB does.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that do not exclude each other"
+)]
 pub struct Affinity {
     /// Where `_` becomes `%5F` in a path.
     pub underscore_encoding: UnderscoreEncoding,
@@ -28,6 +32,18 @@ pub struct Affinity {
     pub sends_reason: bool,
     /// Where a session goes whose backend is out of service.
     pub failover: Failover,
+}
+
+impl UnderscoreEncoding {
+    /// Whether the application's `Set-Cookie` fields are changed.
+    pub fn is_of_set_cookies(self) -> bool {
+        self == Self::AllSetCookies
+    }
+
+    /// Whether `Cookie` fields of requests are changed.
+    pub fn is_of_requests(self) -> bool {
+        self == Self::RequestDollarPath
+    }
 }
 
 impl Default for Affinity {

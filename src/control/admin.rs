@@ -15,9 +15,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::metrics::{self, About, Metrics};
+use super::{Published, Wish};
 use crate::limits;
 use crate::state::{ControlLine, HealthRow};
 use crate::sys::{Link, Phase};
@@ -25,7 +26,8 @@ use crate::sys::{Link, Phase};
 /// What the handlers read.
 pub(super) struct Admin {
     link: Arc<Link>,
-    health: watch::Receiver<Arc<[HealthRow]>>,
+    published: watch::Receiver<Published>,
+    wishes: mpsc::Sender<Wish>,
     counts: Arc<ControlLine>,
     metrics: Metrics,
 }
@@ -52,14 +54,16 @@ const NOT_FOUND: &str = "404: not here. What is:\n\
 impl Admin {
     pub(super) fn new(
         link: Arc<Link>,
-        health: watch::Receiver<Arc<[HealthRow]>>,
+        published: watch::Receiver<Published>,
+        wishes: mpsc::Sender<Wish>,
         counts: Arc<ControlLine>,
         about: About,
     ) -> Self {
         let metrics = Metrics::new(Arc::clone(&link), Arc::clone(&counts), about);
         Self {
             link,
-            health,
+            published,
+            wishes,
             counts,
             metrics,
         }
@@ -130,7 +134,7 @@ async fn healthz(admin: Shared) -> (StatusCode, &'static str) {
 }
 
 async fn backends(admin: Shared) -> Response {
-    let health = Arc::clone(&admin.health.borrow());
+    let health = Arc::clone(&admin.published.borrow().health);
     let rows: Vec<_> = health.iter().map(BackendRow::from).collect();
     let json = serde_json::to_string(&rows).expect("strings and numbers are valid JSON");
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{self, Instant, MissedTickBehavior};
 
 use super::check::Prober;
@@ -19,61 +19,91 @@ use crate::state::{CheckPlan, Command, ControlLine};
 
 /// The tasks that check; dropping it ends them.
 pub(super) struct Checker {
-    bells: HashMap<Key, mpsc::Sender<()>>,
+    watched: HashMap<Key, Watched>,
     tasks: JoinSet<()>,
+    prober: Prober,
+    turns: Arc<Semaphore>,
+    commands: mpsc::Sender<Command>,
+    counts: Arc<ControlLine>,
 }
 
 /// Load balancer and backend.
 type Key = (Arc<str>, Arc<str>);
 
+/// One backend that is checked.
+struct Watched {
+    plan: CheckPlan,
+    ring: mpsc::Sender<()>,
+    task: AbortHandle,
+}
+
 impl Checker {
-    /// Begins to check: every backend at once, then by its interval. Results go to `commands`.
-    pub(super) fn start(
-        plans: Vec<CheckPlan>,
-        commands: &mpsc::Sender<Command>,
-        counts: &Arc<ControlLine>,
-    ) -> Self {
-        let prober = Prober::new();
-        let turns = Arc::new(Semaphore::new(limits::CHECKS_AT_ONCE));
-        let mut checker = Self {
-            bells: HashMap::new(),
+    /// Checks nothing yet. Results will go to `commands`.
+    pub(super) fn new(commands: mpsc::Sender<Command>, counts: &Arc<ControlLine>) -> Self {
+        Self {
+            watched: HashMap::new(),
             tasks: JoinSet::new(),
-        };
-        for plan in plans {
-            // One report is as good as many, so the bell holds one.
-            let (ring, bell) = mpsc::channel(1);
-            let key = (Arc::clone(&plan.load_balancer), Arc::clone(&plan.backend));
-            checker.bells.insert(key, ring);
-            let watch = Watch {
-                plan,
-                prober: prober.clone(),
-                turns: Arc::clone(&turns),
-                commands: commands.clone(),
-                counts: Arc::clone(counts),
-            };
-            checker.tasks.spawn(watch.run(bell));
+            prober: Prober::new(),
+            turns: Arc::new(Semaphore::new(limits::CHECKS_AT_ONCE)),
+            commands,
+            counts: Arc::clone(counts),
         }
-        checker
+    }
+
+    /// Checks what `plans` say, and nothing else: who is new at once and then by its interval, who
+    /// was checked before in the same way without a break.
+    pub(super) fn follow(&mut self, plans: Vec<CheckPlan>) {
+        let mut before = std::mem::take(&mut self.watched);
+        for plan in plans {
+            let key = (Arc::clone(&plan.load_balancer), Arc::clone(&plan.backend));
+            let watched = match before.remove(&key) {
+                Some(same) if same.plan == plan => same,
+                changed => {
+                    if let Some(changed) = changed {
+                        changed.task.abort();
+                    }
+                    self.watch(plan)
+                }
+            };
+            self.watched.insert(key, watched);
+        }
+        before.into_values().for_each(|gone| gone.task.abort());
+    }
+
+    fn watch(&mut self, plan: CheckPlan) -> Watched {
+        // One report is as good as many, so the bell holds one.
+        let (ring, bell) = mpsc::channel(1);
+        let watch = Watch {
+            plan: plan.clone(),
+            prober: self.prober.clone(),
+            turns: Arc::clone(&self.turns),
+            commands: self.commands.clone(),
+            counts: Arc::clone(&self.counts),
+        };
+        let task = self.tasks.spawn(watch.run(bell));
+        Watched { plan, ring, task }
     }
 
     /// Has that backend checked at once, unless that is about to happen anyway.
     pub(super) fn hurry(&self, load_balancer: Arc<str>, backend: Arc<str>) {
-        if let Some(ring) = self.bells.get(&(load_balancer, backend)) {
-            match ring.try_send(()) {
+        if let Some(watched) = self.watched.get(&(load_balancer, backend)) {
+            match watched.ring.try_send(()) {
                 // Full: rung before and not heard yet. Closed: the task is lost, which is logged.
                 Ok(()) | Err(_) => {}
             }
         }
     }
 
-    /// Waits for the end of a task. They run until they are dropped, so an end is a panic: our bug.
-    pub(super) async fn lost_task(&mut self) -> Option<String> {
-        let ended = self.tasks.join_next().await?;
-        Some(
-            ended
-                .err()
-                .map_or_else(|| "ended".to_owned(), |error| error.to_string()),
-        )
+    /// Waits until a task ends that was not told to. They run for ever, so that is a panic: our bug.
+    pub(super) async fn lost_task(&mut self) -> String {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(())) => return "ended".to_owned(),
+                Some(Err(error)) if !error.is_cancelled() => return error.to_string(),
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
     }
 }
 

@@ -80,6 +80,7 @@ mod tests {
             Snapshot {
                 epoch: 1,
                 routes: Vec::new(),
+                cuts: Vec::new(),
             },
             2,
         )

@@ -24,15 +24,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{self, MissedTickBehavior};
 
 use self::admin::Admin;
 use self::checker::Checker;
 use self::signals::Stop;
 use crate::health::{Reason, Status};
 use crate::limits;
-use crate::state::{Command, ControlLine, HealthRow, Report, State, StatusChange};
-use crate::sys::Link;
+use crate::state::{
+    Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, Refusal, Report, State,
+};
+use crate::sys::{Link, unix_millis};
 
 pub use self::drain::Ending;
 pub use self::metrics::About;
@@ -81,21 +84,25 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
         about,
     } = control;
     let counts = Arc::new(ControlLine::default());
-    let (health, health_view) = watch::channel(Arc::from(state.health()));
+    let (wishes, mut wished) = mpsc::channel(limits::COMMANDS_WAITING);
+    let (published, view) = watch::channel(Published::of(&state));
     if let Some(listener) = admin {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let admin = Admin::new(Arc::clone(&link), health_view, Arc::clone(&counts), about);
+        let admin = Admin::new(Arc::clone(&link), view, wishes, Arc::clone(&counts), about);
         tokio::spawn(admin.serve(listener));
     }
-    let (wishes, mut commands) = mpsc::channel(limits::COMMANDS_WAITING);
-    let mut checker = Checker::start(state.check_plans(), &wishes, &counts);
+    let (results, mut commands) = mpsc::channel(limits::COMMANDS_WAITING);
+    let mut checker = Checker::new(results, &counts);
+    checker.follow(state.check_plans());
     let mut publisher = Publisher {
         state,
         link: Arc::clone(&link),
-        health,
+        published,
     };
     let mut stopped = pin!(drain::until_stopped(&link, stops, shutdown_timeout));
+    let mut ticks = time::interval(limits::TICK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(limits::COMMANDS_WAITING);
     loop {
         tokio::select! {
@@ -103,18 +110,52 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
             ending = &mut stopped => return Ok(ending),
             // Before reports, so that a report is judged by the newest verdict.
             _ = commands.recv_many(&mut batch, limits::COMMANDS_WAITING) => {
-                publisher.apply_all(batch.drain(..));
+                publisher.apply_all(batch.drain(..), &mut checker);
             }
-            Some(report) = reports.recv() => {
-                let Report::Unreachable { load_balancer, backend } = report;
-                // A shard with an older snapshot may still report what is known already.
-                if publisher.state.is_in_service(&load_balancer, &backend) {
-                    checker.hurry(load_balancer, backend);
+            Some(Wish { command, answer }) = wished.recv() => {
+                match answer.send(publisher.apply(command, &mut checker)) {
+                    // Refused: whoever asked has gone; what was done is done.
+                    Ok(()) | Err(_) => {}
                 }
             }
-            Some(reason) = checker.lost_task() => {
+            Some(report) = reports.recv() => match report {
+                // A shard with an older snapshot may still report what is known already.
+                Report::Unreachable { load_balancer, backend } => {
+                    if publisher.state.is_in_service(&load_balancer, &backend) {
+                        checker.hurry(load_balancer, backend);
+                    }
+                }
+                Report::Counted(sketches) => {
+                    publisher.apply_all([Command::Counted(sketches)].into_iter(), &mut checker);
+                }
+            },
+            _ = ticks.tick() => publisher.apply_all([Command::Tick].into_iter(), &mut checker),
+            reason = checker.lost_task() => {
                 tracing::error!(reason, "bug: a backend is no longer checked");
             }
+        }
+    }
+}
+
+/// A command from the admin address, and where the answer goes.
+#[derive(Debug)]
+struct Wish {
+    command: Command,
+    answer: oneshot::Sender<Result<(), Refusal>>,
+}
+
+/// What the admin address tells of the state.
+#[derive(Debug, Clone)]
+struct Published {
+    health: Arc<[HealthRow]>,
+    drains: Arc<[DrainRow]>,
+}
+
+impl Published {
+    fn of(state: &State) -> Self {
+        Self {
+            health: Arc::from(state.health()),
+            drains: Arc::from(state.drains(unix_millis())),
         }
     }
 }
@@ -123,42 +164,85 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
 struct Publisher {
     state: State,
     link: Arc<Link>,
-    health: watch::Sender<Arc<[HealthRow]>>,
+    published: watch::Sender<Published>,
 }
 
 impl Publisher {
+    /// Applies one command, publishes what it changed, and says why if it was refused.
+    fn apply(&mut self, command: Command, checker: &mut Checker) -> Result<(), Refusal> {
+        let effects = self.state.apply(command, unix_millis())?;
+        effects.events.iter().for_each(log);
+        self.publish(&effects, checker);
+        Ok(())
+    }
+
     /// Applies the commands in order, and publishes once if any of them changed something.
-    fn apply_all(&mut self, commands: impl Iterator<Item = Command>) {
-        let mut changed = false;
+    fn apply_all(&mut self, commands: impl Iterator<Item = Command>, checker: &mut Checker) {
+        let mut all = Effects::default();
         for command in commands {
-            let effects = self.state.apply(command);
-            changed |= effects.changed;
-            effects.transitions.iter().for_each(log);
+            // Refused: a result about a backend that has been deregistered meanwhile.
+            if let Ok(effects) = self.state.apply(command, unix_millis()) {
+                effects.events.iter().for_each(log);
+                all.add(effects);
+            }
         }
-        if changed {
+        self.publish(&all, checker);
+    }
+
+    fn publish(&self, effects: &Effects, checker: &mut Checker) {
+        if effects.is_new {
             self.link.snapshot.store(Arc::new(self.state.snapshot()));
-            self.health.send_replace(Arc::from(self.state.health()));
+        }
+        if effects.changes_checks {
+            checker.follow(self.state.check_plans());
+        }
+        if effects.is_new || effects.changes_rows {
+            self.published.send_replace(Published::of(&self.state));
+        } else if self.state.is_draining() {
+            let drains = Arc::from(self.state.drains(unix_millis()));
+            self.published
+                .send_modify(|published| published.drains = drains);
         }
     }
 }
 
-fn log(change: &StatusChange) {
-    let StatusChange {
+fn log(event: &Event) {
+    let Event {
         load_balancer,
         backend,
-        transition,
         life,
-    } = change;
-    let reason = transition.cause;
-    match transition.to {
-        Status::InService => {
-            tracing::info!(%load_balancer, %backend, life, "backend in service");
+        what,
+    } = event;
+    match what {
+        Happening::Changed(transition) => {
+            let reason = transition.cause;
+            match transition.to {
+                Status::InService => {
+                    tracing::info!(%load_balancer, %backend, life, "backend in service");
+                }
+                Status::OutOfService(Reason::Failed) => {
+                    tracing::warn!(%load_balancer, %backend, life, %reason, "backend out of service");
+                }
+                Status::OutOfService(Reason::Registering | Reason::Recovering) => {
+                    tracing::info!(%load_balancer, %backend, life, "backend recovering");
+                }
+            }
         }
-        Status::OutOfService(Reason::Failed) => {
-            tracing::warn!(%load_balancer, %backend, life, %reason, "backend out of service");
+        Happening::Registered => tracing::info!(%load_balancer, %backend, "backend registered"),
+        Happening::Weighed(weight) => {
+            tracing::info!(%load_balancer, %backend, weight, "backend weighs");
         }
-        Status::OutOfService(Reason::Registering | Reason::Recovering) => {
-            tracing::info!(%load_balancer, %backend, life, "backend recovering");
+        Happening::DrainBegan { sessions } => {
+            tracing::info!(%load_balancer, %backend, sessions, "sessions of backend drain");
+        }
+        Happening::DrainEnded { sessions } => {
+            tracing::info!(%load_balancer, %backend, sessions, "drain of sessions ended");
+        }
+        Happening::DrainCancelled => {
+            tracing::info!(%load_balancer, %backend, "drain of sessions cancelled");
+        }
+        Happening::Deregistered { outstanding } => {
+            tracing::info!(%load_balancer, %backend, outstanding, "backend deregistered");
         }
     }
 }

@@ -11,8 +11,14 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 /// FNV-1a alone leaves names that differ in their last letter close together; the finalizer
 /// spreads them over all 64 bits, which ranks need.
 pub fn id_hash(id: &str) -> u64 {
-    let folded = id.bytes().fold(FNV_OFFSET, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME)
+    key_hash(id.as_bytes())
+}
+
+/// The hash of any bytes by which clients are told apart, see [`id_hash`]. Anybody can find bytes
+/// of a given hash: it chooses a backend, and protects nothing.
+pub fn key_hash(key: &[u8]) -> u64 {
+    let folded = key.iter().fold(FNV_OFFSET, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME)
     });
     finish(folded)
 }

@@ -12,7 +12,7 @@ mod stamp;
 mod view;
 
 pub use chronicle::{Chronicle, Life};
-pub use hash::{id_hash, mix};
+pub use hash::{id_hash, key_hash, mix};
 pub use rise_fall::{Failure, Outcome, Reason, RiseFall, Status, Thresholds, Transition};
 pub use stamp::{Clock, Stamp};
 pub use view::{Home, Move, View};

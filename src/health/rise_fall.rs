@@ -90,7 +90,7 @@ pub struct Transition {
 pub struct RiseFall {
     thresholds: Thresholds,
     phase: Phase,
-    life: u32,
+    has_lived: bool,
 }
 
 /// A status with the results in a row that count towards the next one.
@@ -110,12 +110,21 @@ enum Run {
 }
 
 impl RiseFall {
-    /// A backend that was just registered: out of service, life 0.
+    /// A backend that was just registered: out of service.
     pub fn new(thresholds: Thresholds) -> Self {
         Self {
             thresholds,
             phase: Phase::Registering { failures: 0 },
-            life: 0,
+            has_lived: false,
+        }
+    }
+
+    /// A backend that is known to be in service.
+    pub fn in_service(thresholds: Thresholds) -> Self {
+        Self {
+            thresholds,
+            phase: Phase::InService { failures: 0 },
+            has_lived: true,
         }
     }
 
@@ -129,11 +138,6 @@ impl RiseFall {
         }
     }
 
-    /// How often the backend came into service; 0 before the first time. Stays at `u32::MAX`.
-    pub fn life(&self) -> u32 {
-        self.life
-    }
-
     /// Counts a check result; says whether the status changed.
     pub fn handle(&mut self, outcome: Outcome) -> Option<Transition> {
         let from = self.status();
@@ -145,9 +149,7 @@ impl RiseFall {
         if from == to {
             return None;
         }
-        if to == Status::InService {
-            self.life = self.life.saturating_add(1);
-        }
+        self.has_lived |= to == Status::InService;
         Some(Transition {
             from,
             to,
@@ -161,7 +163,7 @@ impl RiseFall {
                 return Phase::InService { failures: 0 };
             }
             // A backend that has never been in service is new, however long it took to start.
-            Phase::Failed if self.life == 0 => return Phase::InService { failures: 0 },
+            Phase::Failed if !self.has_lived => return Phase::InService { failures: 0 },
             Phase::Failed
             | Phase::Recovering {
                 run: Run::Failures(_),

@@ -73,7 +73,7 @@ impl FieldSet {
     }
 
     /// The indices, ascending.
-    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+    pub(super) fn iter(self) -> impl Iterator<Item = usize> + Clone {
         let mut rest = self.0;
         std::iter::from_fn(move || {
             let index = rest.trailing_zeros() as usize;

@@ -245,7 +245,7 @@ impl<'b, 'h> Request<'b, 'h> {
     }
 
     /// The values of the `Cookie` fields, in order.
-    pub fn cookies(&self) -> impl Iterator<Item = &'b [u8]> {
+    pub fn cookies(&self) -> impl Iterator<Item = &'b [u8]> + Clone {
         self.cookies.iter().map(|index| self.fields[index].value)
     }
 

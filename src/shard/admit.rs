@@ -1,10 +1,10 @@
 //! From a request head to what is sent to the backend, in one step that never waits.
 
 use super::serve::Client;
+use super::stick::{CookieRewrite, look_up, write_standby};
 use super::{Shard, World};
-use crate::http::{Body, Forwarding, Refusal, Request, Version, field_slots};
-use crate::state::{LoadBalancerLine, Route};
-use crate::sticky::{Stick, Tally, Verdict};
+use crate::http::{Body, Forwarding, Refusal, Request, Rewrite, Version, field_slots};
+use crate::sticky::Stick;
 use crate::sys::Block;
 
 /// What has to be known of a request once its head is written anew.
@@ -44,8 +44,8 @@ pub(super) fn admit(
     let mut slots = field_slots();
     let request = Request::parse(head, &mut slots)?;
     let route = world.route(client.listener);
-    let stick = look_up(shard, route, world.snapshot.epoch, &request);
-    write(shard, world, client, &request, wire);
+    let stick = look_up(shard, client, route, world.snapshot.epoch, &request);
+    write(shard, world, client, &request, &stick, wire)?;
     Ok(Inbound {
         body: Body::new(request.framing),
         version: request.version,
@@ -57,36 +57,16 @@ pub(super) fn admit(
     })
 }
 
-fn look_up(shard: &Shard, route: &Route, epoch: u64, request: &Request<'_, '_>) -> Stick {
-    if route.stickiness.is_none() {
-        return Stick {
-            verdict: Verdict::None,
-            session: None,
-            backend: None,
-        };
-    }
-    let counts = shard.counts();
-    let tally = Tally {
-        hits: &counts.table_hits,
-        misses: &counts.table_misses,
-        evictions: &counts.table_evictions,
-        sessions: &counts.sessions,
-    };
-    let mut sessions = shard.sessions.borrow_mut();
-    let stick = sessions.look_up(route, epoch, request.cookies(), &tally);
-    let line: &LoadBalancerLine = route.counts.line(shard.index);
-    line.verdicts[stick.verdict as usize].add(1);
-    stick
-}
-
 fn write(
     shard: &Shard,
     world: &World,
     client: &Client<'_>,
     request: &Request<'_, '_>,
+    stick: &Stick,
     wire: &mut Block,
-) {
+) -> Result<(), Refusal> {
     let texts = &world.texts[client.listener];
+    let route = world.route(client.listener);
     let local;
     let fallback_host = if texts.host.is_empty() && request.lacks_host() {
         local = client.local_host();
@@ -94,20 +74,27 @@ fn write(
     } else {
         &texts.host
     };
+    let cookies = CookieRewrite::of(route);
+    let rewrite = cookies
+        .as_ref()
+        .map(|cookies| |value: &[u8], out: &mut Vec<u8>| cookies.write(value, out));
+    let mut lines = shard.lines.borrow_mut();
+    lines.clear();
+    write_standby(route, stick, &mut lines);
     let forwarding = Forwarding {
         client: &client.address,
-        protocol: if world.route(client.listener).is_secure {
-            "https"
-        } else {
-            "http"
-        },
+        protocol: if route.is_secure { "https" } else { "http" },
         port: &texts.port,
         fallback_host,
-        cookie: None,
-        extra_lines: b"",
+        cookie: rewrite.as_ref().map(|rewrite| rewrite as Rewrite<'_>),
+        extra_lines: &lines,
     };
     let mut scratch = shard.scratch.borrow_mut();
     scratch.clear();
     request.write(&forwarding, &mut scratch);
+    if scratch.len() > wire.room() {
+        return Err(Refusal::TooLong);
+    }
     wire.append(&scratch);
+    Ok(())
 }

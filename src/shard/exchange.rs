@@ -13,12 +13,12 @@ use super::serve::Client;
 use super::streaming::stream_through;
 use super::upstream::Lease;
 use super::watch::Waiting;
-use crate::balance::least_outstanding;
+use crate::balance::{Moment, least_outstanding};
 use crate::http::{HeadEnd, Reply, find_end};
 use crate::limits::{BACKENDS_TRIED_MAX, RELAY_HEADROOM_BYTES, RESPONSE_HEAD_BYTES_MAX};
 use crate::state::{BackendLine, LoadBalancerLine, Report, Route};
-use crate::sticky::next_home;
-use crate::sys::{Block, Instant};
+use crate::sticky::{Verdict, next_home};
+use crate::sys::{Block, Instant, unix_millis};
 
 /// What one exchange works with.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Exchange<'a> {
     pub(super) shard: &'a Shard,
     pub(super) client: &'a Client<'a>,
     pub(super) route: &'a Route,
+    /// The epoch of the snapshot that the route is of.
+    pub(super) epoch: u64,
     pub(super) counts: &'a LoadBalancerLine,
     pub(super) inbound: Inbound,
 }
@@ -263,6 +265,7 @@ impl<'a> Exchange<'a> {
             counts.outstanding.add(1);
             let held = Held { index, counts };
             let watch = &*self.client.watch;
+            watch.set_backend(Some((backend.slot, self.epoch)));
             // A connection attempt has a bound of its own.
             watch.wait(Waiting::Answer, Instant::NEVER);
             let opened = if is_second {
@@ -281,12 +284,19 @@ impl<'a> Exchange<'a> {
     fn choose(&self, tried: &[usize]) -> Option<usize> {
         let stick = &self.inbound.stick;
         let backends = &self.route.backends;
-        match (stick.backend, stick.session) {
+        let affinity = &self.route.attributes.affinity;
+        match (stick.home, stick.session) {
             (Some(index), _) if !tried.contains(&index) => Some(index),
-            (_, Some(session)) => next_home(session, backends, tried),
-            (_, None) => {
+            // Its backend is out, or has just refused: it stays nowhere else.
+            (_, Some(_)) if affinity.is_strict && stick.verdict != Verdict::Fallback => None,
+            (_, Some(session)) if self.route.goes_by_rank() => next_home(session, backends, tried),
+            _ => {
+                let moment = Moment {
+                    now_ms: unix_millis(),
+                    slow_start: affinity.slow_start,
+                };
                 let mut turn = self.shard.turn.get();
-                let chosen = least_outstanding(backends, tried, &mut turn);
+                let chosen = least_outstanding(backends, tried, &mut turn, moment);
                 self.shard.turn.set(turn);
                 chosen
             }
@@ -308,7 +318,7 @@ impl<'a> Exchange<'a> {
 
     /// The moment by which the other side must have done something.
     pub(super) fn deadline(&self) -> Instant {
-        Instant::now().after(self.route.idle_timeout)
+        Instant::now().after(self.route.attributes.idle_timeout)
     }
 
     /// Something moved: whoever is waited for gets the whole time again.

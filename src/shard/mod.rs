@@ -10,6 +10,7 @@ mod driver;
 mod exchange;
 mod respond;
 mod serve;
+mod stick;
 mod streaming;
 mod upstream;
 mod watch;
@@ -20,6 +21,7 @@ use std::net::{IpAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 
@@ -27,8 +29,8 @@ use crate::config::Driver;
 use crate::limits::{
     BULK_BLOCK_BYTES, DRAIN_GRACE, RELAY_HEADROOM_BYTES, SWEEP_INTERVAL, TRIM_INTERVAL,
 };
-use crate::state::{Route, ShardLine, Snapshot};
-use crate::sticky::{Seals, Sessions};
+use crate::state::{Report, Route, ShardLine, Snapshot};
+use crate::sticky::{Census, Seals, Sessions};
 use crate::sys::{Block, Blocks, Instant, Link, Phase, thread as system};
 
 pub use driver::{Level, Runtime};
@@ -46,6 +48,8 @@ pub struct Start {
     pub listeners: Vec<TcpListener>,
     /// The keys of its cookies.
     pub seals: Seals,
+    /// How long one count of sessions lasts.
+    pub session_window: Duration,
     /// The tie to the other threads.
     pub link: Arc<Link>,
 }
@@ -82,6 +86,7 @@ fn run(start: Start, started: &mpsc::Sender<io::Result<Level>>) {
 /// The shard's main task: the accept loops, then one sweep after the other until the process ends.
 /// The process exits from elsewhere: a runtime with operations in flight must not be dropped.
 async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result<Level>>) {
+    let window = start.session_window;
     let shard = Rc::new(Shard::new(start.index, start.seals, start.link));
     shard.counts().driver_level.set(level as u64);
     let is_epoll = level == Level::Epoll;
@@ -93,6 +98,8 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     let mut listeners = Some(listeners);
     let mut ends_idle_at = Instant::NEVER;
     let mut next_trim = Instant::now();
+    let mut window_ends_at = next_trim.after(window);
+    let mut seen_epoch = 0;
     loop {
         monoio::time::sleep(SWEEP_INTERVAL).await;
         let now = Instant::now();
@@ -103,6 +110,11 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
             ends_idle_at = now.after(DRAIN_GRACE);
         }
         shard.watches.sweep(now, ends_idle_at <= now);
+        shard.cut_connections(&mut seen_epoch);
+        if window_ends_at <= now {
+            window_ends_at = now.after(window);
+            shard.report_sessions();
+        }
         if next_trim <= now {
             next_trim = now.after(TRIM_INTERVAL);
             shard.blocks.trim();
@@ -123,6 +135,7 @@ struct Shard {
     blocks: Blocks,
     idle: upstream::Idle,
     sessions: RefCell<Sessions>,
+    census: RefCell<Census>,
     watches: watch::Watches,
     /// Where heads are composed; emptied by whoever uses it.
     scratch: RefCell<Vec<u8>>,
@@ -158,6 +171,7 @@ impl Shard {
             blocks: Blocks::default(),
             idle: upstream::Idle::default(),
             sessions: RefCell::new(Sessions::new(seals)),
+            census: RefCell::new(Census::default()),
             watches: watch::Watches::default(),
             scratch: RefCell::new(Vec::with_capacity(4096)),
             lines: RefCell::new(Vec::with_capacity(RELAY_HEADROOM_BYTES)),
@@ -187,6 +201,29 @@ impl Shard {
             self.counts().bulk_blocks_short.add(1);
         }
         block
+    }
+
+    /// Ends what runs on backends that have left since the epoch seen last, and closes what rests.
+    fn cut_connections(&self, seen_epoch: &mut u64) {
+        let world = self.world();
+        let snapshot = &world.snapshot;
+        if std::mem::replace(seen_epoch, snapshot.epoch) == snapshot.epoch {
+            return;
+        }
+        if !snapshot.cuts.is_empty() {
+            self.watches.cut(&snapshot.cuts);
+            let routes = snapshot.routes.iter();
+            let addresses = routes.flat_map(|route| route.backends.iter().map(|b| b.address));
+            self.idle.keep_only(&addresses.collect());
+        }
+    }
+
+    /// Tells the control thread which sessions were seen where in this window.
+    fn report_sessions(&self) {
+        let counted = self.census.borrow_mut().take();
+        if !counted.is_empty() && !self.link.report(Report::Counted(counted)) {
+            self.counts().reports_dropped.add(1);
+        }
     }
 
     fn is_draining(&self) -> bool {

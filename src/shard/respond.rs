@@ -5,6 +5,7 @@ use std::io;
 use super::Shard;
 use super::exchange::{After, Exchange, Held};
 use super::serve::Client;
+use super::stick;
 use super::upstream::Lease;
 use super::watch::Waiting;
 use crate::http::{
@@ -12,9 +13,9 @@ use crate::http::{
 };
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
 use crate::state::Route;
-use crate::sticky::{Binding, NONCE_BYTES, Verdict, write_lines};
+use crate::sticky::encode_path;
 use crate::sys::socket::{Way, shut_down};
-use crate::sys::{Block, Instant, unix_seconds};
+use crate::sys::{Block, Instant};
 
 /// What has to be known of a response once its head is written anew.
 #[derive(Debug)]
@@ -94,19 +95,23 @@ fn settle(
 
     let mut lines = this.shard.lines.borrow_mut();
     lines.clear();
-    write_cookie(this, held, &mut lines);
+    stick::settle(this, held, &response, &mut lines);
+    let encodes = this
+        .route
+        .attributes
+        .affinity
+        .underscore_encoding
+        .is_of_set_cookies();
+    let downstream = Downstream {
+        keep_alive,
+        unchunks,
+        set_cookie: encodes.then_some(&encode_path),
+        extra_lines: &lines,
+    };
     let mut head = this.shard.scratch.borrow_mut();
     head.clear();
-    response.write(
-        &Downstream {
-            keep_alive,
-            unchunks,
-            set_cookie: None,
-            extra_lines: &lines,
-        },
-        &mut head,
-    );
-    if !wire.replace_front(head_bytes, &head) {
+    response.write(&downstream, &mut head);
+    if !this.shard.blocks.replace_front(wire, head_bytes, &head) {
         return Err(BadResponse);
     }
 
@@ -129,37 +134,6 @@ fn settle(
         keep_upstream,
         unchunks,
     })
-}
-
-/// Writes the lines that bind the client to this backend, unless it is bound already (R-023, R-025,
-///
-fn write_cookie(this: &Exchange<'_>, held: &Held<'_>, out: &mut Vec<u8>) {
-    let Some(policy) = &this.route.stickiness else {
-        return;
-    };
-    let stick = &this.inbound.stick;
-    if stick.verdict == Verdict::Valid && stick.backend == Some(held.index) {
-        return;
-    }
-    let mut random = [0; NONCE_BYTES + 8];
-    if aws_lc_rs::rand::fill(&mut random).is_err() {
-        // Without randomness there is no seal. The request is served, the session is not bound.
-        return;
-    }
-    let (nonce, session) = random.split_at(NONCE_BYTES);
-    let fresh = || u64::from_le_bytes(session.try_into().expect("eight bytes"));
-    let backend = &this.route.backends[held.index];
-    let binding = Binding {
-        scope: this.route.scope,
-        backend: backend.id_hash,
-        life: backend.life,
-        issued: unix_seconds(),
-        session: stick.session.unwrap_or_else(fresh),
-    };
-    let nonce = nonce.try_into().expect("twelve bytes");
-    let value = this.shard.sessions.borrow().seal(&binding, nonce);
-    write_lines(policy, this.route.is_secure, &value, out);
-    this.counts.cookies_set.add(1);
 }
 
 /// Moves the rest of the body, one block at a time: the client's pace is the backend's.
@@ -264,9 +238,10 @@ pub(super) async fn reply(
     keep_alive: bool,
 ) -> After {
     route.counts.line(shard.index).own_answers[own as usize].add(1);
-    client
-        .watch
-        .wait(Waiting::Answer, Instant::now().after(route.idle_timeout));
+    client.watch.wait(
+        Waiting::Answer,
+        Instant::now().after(route.attributes.idle_timeout),
+    );
     let mut out = shard.blocks.idle();
     out.append(own.bytes(keep_alive));
     let (sent, out) = client.send(out, || ()).await;

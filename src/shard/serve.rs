@@ -111,6 +111,7 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
             shard,
             client,
             route,
+            epoch: world.snapshot.epoch,
             counts,
             inbound,
         };
@@ -191,7 +192,7 @@ async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arr
 fn deadline(shard: &Shard, client: &Client<'_>) -> Instant {
     let world = shard.world();
     let route: &Route = world.route(client.listener);
-    Instant::now().after(route.idle_timeout)
+    Instant::now().after(route.attributes.idle_timeout)
 }
 
 /// The same bytes in a block that can take more of them.

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 
 use super::Shard;
 use super::watch::Watch;
@@ -89,6 +89,14 @@ impl Idle {
             stack.resting.retain(stands);
             true
         });
+    }
+
+    /// Closes those to backends that are not there any more.
+    pub(super) fn keep_only(&self, addresses: &AHashSet<SocketAddr>) {
+        let mut by_address = self.by_address.borrow_mut();
+        by_address.retain(|address, _| addresses.contains(address));
+        self.count
+            .set(by_address.values().map(|stack| stack.resting.len()).sum());
     }
 
     /// How many connections rest.

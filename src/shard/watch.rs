@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
+use crate::state::Cut;
 use crate::sys::Instant;
 use crate::sys::socket::{Way, reset_on_close, shut_down};
 
@@ -38,6 +39,8 @@ pub(super) struct Watch {
     deadline: Cell<Instant>,
     client: RawFd,
     upstream: Cell<Option<RawFd>>,
+    /// Slot and epoch of the backend that the exchange is with.
+    backend: Cell<Option<(u32, u64)>>,
     is_sending: Cell<bool>,
     is_expired: Cell<bool>,
 }
@@ -62,6 +65,7 @@ impl Watch {
     /// Forgets what expired before: another request begins.
     pub(super) fn renew(&self) {
         self.is_expired.set(false);
+        self.backend.set(None);
     }
 
     /// Whether a deadline of this request came to pass.
@@ -72,6 +76,19 @@ impl Watch {
     /// Which backend connection the exchange uses; `None` before it is closed or given back.
     pub(super) fn set_upstream(&self, descriptor: Option<RawFd>) {
         self.upstream.set(descriptor);
+    }
+
+    /// Which backend the exchange is with, by its slot, and of which epoch; `None` between two.
+    pub(super) fn set_backend(&self, backend: Option<(u32, u64)>) {
+        self.backend.set(backend);
+    }
+
+    fn is_cut(&self, cuts: &[Cut]) -> bool {
+        let backend = self.backend.get();
+        backend.is_some_and(|(slot, epoch)| {
+            cuts.iter()
+                .any(|cut| cut.slot == slot && epoch < cut.before)
+        })
     }
 
     fn expire(&self) {
@@ -114,6 +131,7 @@ impl Watches {
             deadline: Cell::new(Instant::NEVER),
             client,
             upstream: Cell::new(None),
+            backend: Cell::new(None),
             is_sending: Cell::new(false),
             is_expired: Cell::new(false),
         });
@@ -128,6 +146,15 @@ impl Watches {
     /// How many connections are watched.
     pub(super) fn len(&self) -> usize {
         self.0.borrow().len()
+    }
+
+    /// Ends the exchanges with backends from which connections are cut, as if their time was over.
+    pub(super) fn cut(&self, cuts: &[Cut]) {
+        for (_, watch) in self.0.borrow().iter() {
+            if watch.is_cut(cuts) && watch.waiting.get() != Waiting::Idle {
+                watch.expire();
+            }
+        }
     }
 
     /// Acts on every deadline that `now` has reached, and if `ends_idle` also on every connection

@@ -1,14 +1,17 @@
 //! What may change the state, and what must happen in the world because of it.
 //!
-//! Not here: the change itself (`mod.rs`). Invariant: whoever wants a change (checks today) makes
-//! a [`Command`]; there is no other way.
+//! Not here: the change itself (`mod.rs`). Invariant: whoever wants a change (checks, shards, the
+//! admin address, time) makes a [`Command`]; there is no other way.
 
+use std::fmt;
 use std::sync::Arc;
 
+use crate::config::{self, DrainMode};
 use crate::health::{Outcome, Transition};
+use crate::sticky::Sketch;
 
 /// A wish to change the state.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Command {
     /// A health check ended. Ignored if the backend is no longer registered.
     Checked {
@@ -19,26 +22,128 @@ pub enum Command {
         /// What the check found.
         outcome: Outcome,
     },
+    /// Registers a backend; or gives one that is registered another address or weight, and keeps it
+    /// if it was leaving.
+    Register {
+        /// The load balancer.
+        load_balancer: Arc<str>,
+        /// The backend as it is to be.
+        backend: config::Backend,
+    },
+    /// Lets a backend leave. Once nothing is left on it, it is deregistered.
+    Deregister {
+        /// Its load balancer.
+        load_balancer: Arc<str>,
+        /// Its id.
+        backend: Arc<str>,
+        /// What it still takes; `None`: as the load balancer's attributes say.
+        mode: Option<DrainMode>,
+    },
+    /// Keeps a backend that was to leave and is still waiting for its sessions to end.
+    CancelDrain {
+        /// Its load balancer.
+        load_balancer: Arc<str>,
+        /// Its id.
+        backend: Arc<str>,
+    },
+    /// A shard's count of sessions by slot, of one window.
+    Counted(Vec<(u32, Sketch)>),
+    /// Time has passed.
+    Tick,
+}
+
+/// Why a command was not carried out. Nothing has changed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no load balancer of that name.
+    NoLoadBalancer,
+    /// No backend of that id is registered with it.
+    NoBackend,
+    /// The backend is not leaving, or not any more waiting for sessions.
+    NotDraining,
+    /// The load balancer has [`crate::limits::BACKENDS_MAX`] backends already.
+    TooMany,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoLoadBalancer => "there is no load balancer of that name",
+            Self::NoBackend => "no such instance is registered with the load balancer",
+            Self::NotDraining => "the instance is not waiting for its sessions to end",
+            Self::TooMany => "the load balancer has as many instances as it may have",
+        })
+    }
 }
 
 /// What a command did.
 #[derive(Debug, Default)]
+#[must_use]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what changed, in any combination"
+)]
 pub struct Effects {
     /// The snapshot is another one, with a higher epoch: publish it.
-    pub changed: bool,
-    /// Changes of status, for the log.
-    pub transitions: Vec<StatusChange>,
+    pub is_new: bool,
+    /// Sessions were counted anew: rows of health tell other numbers.
+    pub changes_rows: bool,
+    /// Which backends are checked, and where, has changed.
+    pub changes_checks: bool,
+    /// Chronicles have changed: what is kept of them on disk is old.
+    pub changes_view: bool,
+    /// What is to be logged, in order.
+    pub events: Vec<Event>,
 }
 
-/// One backend's change of status.
+impl Effects {
+    /// Adds what another command did after this one.
+    pub fn add(&mut self, later: Self) {
+        self.is_new |= later.is_new;
+        self.changes_rows |= later.changes_rows;
+        self.changes_checks |= later.changes_checks;
+        self.changes_view |= later.changes_view;
+        self.events.extend(later.events);
+    }
+}
+
+/// Something that happened to a backend.
 #[derive(Debug, Clone)]
-pub struct StatusChange {
+pub struct Event {
     /// Its load balancer.
     pub load_balancer: Arc<str>,
     /// Its id.
     pub backend: Arc<str>,
-    /// From what to what, and why.
-    pub transition: Transition,
-    /// How often it has come into service, this time included.
+    /// The number of its life, this one included.
     pub life: u32,
+    /// What it was.
+    pub what: Happening,
+}
+
+/// What may happen to a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    /// Its status changed.
+    Changed(Transition),
+    /// It was registered, or has another address.
+    Registered,
+    /// It has another weight.
+    Weighed(u32),
+    /// It takes no new sessions any more, and about that many of its own are alive.
+    DrainBegan {
+        /// Sessions that are alive.
+        sessions: u64,
+    },
+    /// Its sessions have ended, or their time has; requests in flight may finish.
+    DrainEnded {
+        /// Sessions that are still alive and have to move.
+        sessions: u64,
+    },
+    /// It stays after all.
+    DrainCancelled,
+    /// It is no longer registered; that many requests were cut off.
+    Deregistered {
+        /// Exchanges that ran.
+        outstanding: u64,
+    },
 }

@@ -90,9 +90,13 @@ pub struct LoadBalancerLine {
     /// Answers that elbow made itself, by reason; indexed by `http::Reply as usize`.
     pub own_answers: [Count; 16],
     /// Stickiness verdicts; indexed by `sticky::Verdict as usize`.
-    pub verdicts: [Count; 4],
+    pub verdicts: [Count; 12],
     /// Stickiness cookies sent.
     pub cookies_set: Count,
+    /// The application's cookies that bound nobody, as their line ends in a semicolon.
+    pub app_cookies_ignored: Count,
+    /// The application's cookies that bound nobody, as their answer had too many of them.
+    pub app_cookies_surplus: Count,
     /// Requests sent again after a stale connection.
     pub retries: Count,
     /// Requests sent to another backend because theirs could not be reached.

@@ -83,6 +83,21 @@ impl Progress {
         self.observations.push_back(self.latest);
     }
 
+    /// Gives it until then.
+    pub fn postpone(&mut self, deadline_ms: u64) {
+        self.deadline_ms = deadline_ms;
+    }
+
+    /// Sessions that were alive when it began.
+    pub fn sessions_at_start(&self) -> u64 {
+        self.sessions_at_start
+    }
+
+    /// When it ends at the latest.
+    pub fn deadline_ms(&self) -> u64 {
+        self.deadline_ms
+    }
+
     /// Sessions left at the last observation, at most those at the start.
     pub fn left(&self) -> u64 {
         self.latest.left.min(self.sessions_at_start)

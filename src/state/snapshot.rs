@@ -5,10 +5,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::load::{BackendLine, LoadBalancerLine, PerShard};
-use crate::config::CorsCookieName;
+use crate::config::{Attributes, Failover, Stickiness};
+use crate::health::View;
+use crate::sticky::Sketch;
 
 /// One epoch of the world.
 #[derive(Debug)]
@@ -17,6 +18,18 @@ pub struct Snapshot {
     pub epoch: u64,
     /// One route per listener, in configuration order: listener `i` of the process is `routes[i]`.
     pub routes: Vec<Route>,
+    /// Backends whose connections are to be closed, whatever is on them. The cuts of the last
+    /// [`crate::limits::CUTS_KEPT_MS`]; shards look at them as they see a new epoch.
+    pub cuts: Vec<Cut>,
+}
+
+/// An end to what runs on a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// The backend's [`Backend::slot`].
+    pub slot: u32,
+    /// Exchanges that began in an earlier epoch than this end now.
+    pub before: u64,
 }
 
 /// What one listener does with a request.
@@ -31,22 +44,25 @@ pub struct Route {
     /// What a cookie is valid for: load balancer and instance port.
     pub scope: u64,
     /// The cookie policy; `None`: every request is balanced anew.
-    pub stickiness: Option<DurationPolicy>,
+    pub stickiness: Option<Arc<Stickiness>>,
+    /// The load balancer's switches.
+    pub attributes: Arc<Attributes>,
     /// The front end is HTTPS: `X-Forwarded-Proto: https`, second cookie.
     pub is_secure: bool,
-    /// How long either side may be silent.
-    pub idle_timeout: Duration,
-    /// All registered backends, in service or not; order is stable within an epoch.
+    /// All registered backends, in service or not; order is stable within an epoch and the same in
+    /// all routes of a load balancer.
     pub backends: Vec<Backend>,
+    /// The chronicles of the load balancer's backends, shared by its listeners.
+    pub view: Arc<View>,
 }
 
-/// A duration-based policy, ready to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DurationPolicy {
-    /// `MAX-AGE`; `None`: the browser session.
-    pub max_age_seconds: Option<u32>,
-    /// The second cookie's name.
-    pub cors_cookie_name: CorsCookieName,
+impl Route {
+    /// Whether a session whose backend is out goes to the first of the others by its rank, which
+    /// application policies always need, as the view goes by it.
+    pub fn goes_by_rank(&self) -> bool {
+        let follows_app = matches!(self.stickiness.as_deref(), Some(Stickiness::Application(_)));
+        follows_app || self.attributes.affinity.failover == Failover::Rank
+    }
 }
 
 /// One backend as a listener sees it.
@@ -56,18 +72,53 @@ pub struct Backend {
     pub id: Arc<str>,
     /// The id's hash (`health::id_hash`): what a cookie names, and what ranks use.
     pub id_hash: u64,
+    /// A small number of its own in this process, by which its sessions are counted.
+    pub slot: u32,
     /// Where requests go.
     pub address: SocketAddr,
-    /// Registered, healthy and not draining.
-    pub is_in_service: bool,
+    /// Which requests it takes.
+    pub admits: Admits,
     /// How often it came into service, from 1; 0 before the first time. A cookie records it.
     pub life: u32,
+    /// Its share of new sessions, and of those that lose their backend: 0–256.
+    pub weight: u32,
+    /// When its life began, in milliseconds since 1970.
+    pub born_ms: u64,
+    /// It has more than its share of sessions and takes no new ones.
+    pub is_over_bound: bool,
     /// Its counters, shared by all listeners of the load balancer.
     pub counts: Arc<PerShard<BackendLine>>,
 }
 
+/// Which requests a backend takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admits {
+    /// None: it is out of service, or leaves.
+    Nothing,
+    /// Those of the sessions that it has: it leaves once they have ended.
+    Sessions,
+    /// All.
+    All,
+}
+
+impl Backend {
+    /// Whether a session that lives here is served here.
+    pub fn is_in_service(&self) -> bool {
+        self.admits != Admits::Nothing
+    }
+
+    /// Its weight for sessions that come from elsewhere: none while it leaves.
+    pub fn weight_for_others(&self) -> u32 {
+        if self.admits == Admits::All {
+            self.weight
+        } else {
+            0
+        }
+    }
+}
+
 /// What a shard tells the control thread.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Report {
     /// A backend refused or did not answer a connection attempt: check it at once.
     Unreachable {
@@ -76,4 +127,6 @@ pub enum Report {
         /// Its id.
         backend: Arc<str>,
     },
+    /// The sessions that a shard served in one window, by [`Backend::slot`].
+    Counted(Vec<(u32, Sketch)>),
 }

@@ -1,6 +1,8 @@
 use super::fixture::{backend, listener, sticky};
+use std::sync::Arc;
+
 use super::*;
-use crate::health::Failure;
+use crate::health::{Failure, Outcome};
 
 const FAIL: Outcome = Outcome::Failure(Failure::Refused);
 
@@ -22,7 +24,12 @@ fn config() -> config::Config {
 /// The state of [`config`], its listeners bound to ports 1001, 1002 and 1003.
 fn state() -> State {
     let listen = [1001, 1002, 1003].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    State::new(&config(), &listen, 2)
+    State::new(&config(), &listen, 2, Remembered::new(), 0)
+}
+
+/// Applies what must not be refused.
+fn apply(state: &mut State, command: Command) -> Effects {
+    state.apply(command, 0).expect("nothing speaks against it")
 }
 
 fn checked(backend: &str, outcome: Outcome) -> Command {
@@ -48,10 +55,7 @@ fn routes_are_the_listeners_in_configuration_order() {
         .collect();
     assert_eq!((snapshot.epoch, ports), (1, vec![1001, 1002, 1003]));
     assert_eq!(names, ["web", "web", "empty"]);
-    let sticky = snapshot.routes[0]
-        .stickiness
-        .expect("the first listener has a policy");
-    assert_eq!(sticky.max_age_seconds, Some(60));
+    assert_eq!(snapshot.routes[0].stickiness.as_deref(), Some(&sticky(60)));
     assert_eq!(snapshot.routes[1].stickiness, None);
 }
 
@@ -98,11 +102,11 @@ fn nothing_is_in_service_before_a_check_succeeded() {
         state.snapshot().routes[0]
             .backends
             .iter()
-            .all(|backend| !backend.is_in_service)
+            .all(|backend| !backend.is_in_service())
     );
-    let effects = state.apply(checked("i-2", Outcome::Success));
-    assert!(effects.changed);
-    let change = &effects.transitions[0];
+    let effects = apply(&mut state, checked("i-2", Outcome::Success));
+    assert!(effects.is_new);
+    let change = &effects.events[0];
     assert_eq!(
         (&*change.load_balancer, &*change.backend, change.life),
         ("web", "i-2", 1)
@@ -111,7 +115,7 @@ fn nothing_is_in_service_before_a_check_succeeded() {
         let seen: Vec<_> = route
             .backends
             .iter()
-            .map(|b| (b.is_in_service, b.life))
+            .map(|b| (b.is_in_service(), b.life))
             .collect();
         assert_eq!(seen, [(false, 0), (true, 1)]);
     }
@@ -132,7 +136,7 @@ fn the_epoch_grows_only_when_something_changed() {
     let epochs: Vec<_> = story
         .into_iter()
         .map(|outcome| {
-            let changed = state.apply(checked("i-1", outcome)).changed;
+            let changed = apply(&mut state, checked("i-1", outcome)).is_new;
             (state.snapshot().epoch, changed)
         })
         .collect();
@@ -151,12 +155,12 @@ fn the_epoch_grows_only_when_something_changed() {
 fn results_for_backends_that_do_not_exist_change_nothing() {
     let mut state = state();
     for (load_balancer, backend) in [("web", "i-3"), ("empty", "i-1"), ("none", "i-1")] {
-        let effects = state.apply(Command::Checked {
+        let command = Command::Checked {
             load_balancer: Arc::from(load_balancer),
             backend: Arc::from(backend),
             outcome: Outcome::Success,
-        });
-        assert!(!effects.changed && effects.transitions.is_empty());
+        };
+        assert!(state.apply(command, 0).is_err());
         assert!(!state.is_in_service(load_balancer, backend));
     }
     assert_eq!(state.snapshot().epoch, 1);
@@ -168,7 +172,7 @@ fn counters_survive_from_snapshot_to_snapshot() {
     let old = state.snapshot();
     old.routes[0].counts.line(1).requests.add(3);
     old.routes[0].backends[0].counts.line(0).outstanding.add(2);
-    state.apply(checked("i-1", Outcome::Success));
+    drop(apply(&mut state, checked("i-1", Outcome::Success)));
     let new = state.snapshot();
     assert_eq!(new.routes[1].counts.sum(|line| &line.requests), 3);
     assert_eq!(
@@ -183,7 +187,7 @@ fn counters_survive_from_snapshot_to_snapshot() {
 #[test]
 fn health_tells_every_backend_in_order() {
     let mut state = state();
-    state.apply(checked("i-1", Outcome::Success));
+    drop(apply(&mut state, checked("i-1", Outcome::Success)));
     let rows: Vec<_> = state
         .health()
         .into_iter()
@@ -206,5 +210,5 @@ fn health_tells_every_backend_in_order() {
 #[test]
 #[should_panic(expected = "every listener is bound")]
 fn a_listener_without_an_address_is_a_bug() {
-    State::new(&config(), &[], 1);
+    State::new(&config(), &[], 1, Remembered::new(), 0);
 }

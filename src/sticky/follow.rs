@@ -4,11 +4,12 @@
 //! Not here: the stickiness cookie itself (`cookie`), and who it binds to. Invariant: nothing is
 //! decoded or unquoted. Bytes are cut at `;` and `=` and copied; only `_` in a path may change.
 
+use crate::config::{Affinity, ApplicationPolicy, UnderscoreEncoding};
 use crate::limits::APP_COOKIES_MAX;
 
 /// What one `Set-Cookie` line of the app's cookie means for the stickiness cookie.
 #[derive(Debug, Clone, Copy)]
-pub enum Followed<'a> {
+pub(super) enum Followed<'a> {
     /// A stickiness cookie goes with it.
     Bind(AppCookie<'a>),
     /// None does: the line ends in a semicolon.
@@ -19,10 +20,9 @@ pub enum Followed<'a> {
 
 /// The app's cookie as one `Set-Cookie` line sets it.
 #[derive(Debug, Clone, Copy)]
-pub struct AppCookie<'a> {
+pub(super) struct AppCookie<'a> {
     /// What stands behind the first semicolon.
     attributes: &'a [u8],
-    is_cross_site: bool,
 }
 
 /// How attributes are copied onto the stickiness cookie.
@@ -34,9 +34,19 @@ pub struct Copying {
     pub copies_unknown: bool,
 }
 
+impl Copying {
+    /// As the policy and the load balancer's switches say.
+    pub fn new(policy: &ApplicationPolicy, affinity: &Affinity) -> Self {
+        Self {
+            encodes_underscores: affinity.underscore_encoding != UnderscoreEncoding::Off,
+            copies_unknown: policy.copies_unknown_attributes,
+        }
+    }
+}
+
 /// Picks the lines that set the cookie `name` out of all `Set-Cookie` values of an answer, in
 /// order. The name has to be the same byte for byte, blanks round it aside.
-pub fn followed<'a>(
+pub(super) fn followed<'a>(
     set_cookies: impl Iterator<Item = &'a [u8]>,
     name: &str,
 ) -> impl Iterator<Item = Followed<'a>> {
@@ -49,26 +59,15 @@ pub fn followed<'a>(
         } else {
             Followed::Bind(AppCookie {
                 attributes: attributes_of(value),
-                is_cross_site: false,
             })
         }
     })
 }
 
 impl<'a> AppCookie<'a> {
-    /// The same cookie as requests from other sites need it, for the CORS twin: `SECURE` and
-    /// `SAMESITE=None`, whatever the app says.
-    #[must_use]
-    pub fn cross_site(self) -> Self {
-        Self {
-            is_cross_site: true,
-            ..self
-        }
-    }
-
     /// Writes the attributes as they go behind `AWSELB=value`: each with a `;` in front, names in
     /// upper case in a fixed order, values as they came; none is invented.
-    pub fn write_attributes(&self, copying: &Copying, out: &mut Vec<u8>) {
+    pub(super) fn write_attributes(&self, copying: &Copying, out: &mut Vec<u8>) {
         let known = self.known();
         for (attribute, name) in Attribute::ALL {
             let Some(value) = known[attribute as usize] else {
@@ -100,10 +99,6 @@ impl<'a> AppCookie<'a> {
             if let Some(attribute) = Attribute::of(name) {
                 known[attribute as usize] = Some(value);
             }
-        }
-        if self.is_cross_site {
-            known[Attribute::Secure as usize] = Some(b"");
-            known[Attribute::SameSite as usize] = Some(b"None");
         }
         known
     }
@@ -166,7 +161,7 @@ impl Attribute {
 }
 
 /// Whether one of a request's `Cookie` values has the cookie `name`.
-pub fn has_cookie<'b>(cookie_fields: impl Iterator<Item = &'b [u8]>, name: &str) -> bool {
+pub(super) fn has_cookie<'b>(cookie_fields: impl Iterator<Item = &'b [u8]>, name: &str) -> bool {
     cookie_fields
         .flat_map(parts)
         .any(|part| is_named(part, name))

@@ -7,15 +7,14 @@
 mod census;
 mod cookie;
 mod follow;
+mod place;
 mod seal;
 mod sessions;
 mod table;
 
 pub use census::{Census, Sketch};
-pub use cookie::write_lines;
-pub use follow::{
-    AppCookie, Copying, Followed, encode_dollar_path, encode_path, followed, has_cookie,
-    strip_cookies,
-};
+pub use cookie::{AppTally, own_names, write_app_lines, write_lines};
+pub use follow::{Copying, encode_dollar_path, encode_path, strip_cookies};
+pub use place::{Verdict, next_home};
 pub use seal::{Binding, Key, NONCE_BYTES, Seals, VALUE_BYTES, Value};
-pub use sessions::{Sessions, Stick, Tally, Verdict, next_home};
+pub use sessions::{Sessions, Stick, Tally, Visit};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key id 1 | nonce 12 | AES-128-GCM of the record 40 | tag 16
-//! record: scope 8, backend 8, life 4, issued 8, session 8, spare 4
+//! record: scope 8, backend 8, life 4, issued 8, session 8, began 4
 //! ```
 //!
 //! Not an error source: a value that does not open is treated as absent (CLB.md §2.4). Invariant:
@@ -40,6 +40,8 @@ pub struct Binding {
     pub issued: u64,
     /// The session; it stays the same when the session moves to another backend.
     pub session: u64,
+    /// When the session began, in seconds since 1970; 0 if that was not written down.
+    pub began: u32,
 }
 
 /// One key: its number on the wire and its secret.
@@ -111,6 +113,14 @@ impl Seals {
 }
 
 impl Binding {
+    /// When the session began, in seconds since 1970, as far as is known.
+    pub fn began(&self) -> u32 {
+        match self.began {
+            0 => u32::try_from(self.issued).unwrap_or(u32::MAX),
+            began => began,
+        }
+    }
+
     fn to_bytes(self) -> [u8; PLAIN_BYTES] {
         let mut bytes = [0; PLAIN_BYTES];
         bytes[..8].copy_from_slice(&self.scope.to_be_bytes());
@@ -118,6 +128,7 @@ impl Binding {
         bytes[16..20].copy_from_slice(&self.life.to_be_bytes());
         bytes[20..28].copy_from_slice(&self.issued.to_be_bytes());
         bytes[28..36].copy_from_slice(&self.session.to_be_bytes());
+        bytes[36..].copy_from_slice(&self.began.to_be_bytes());
         bytes
     }
 
@@ -127,12 +138,14 @@ impl Binding {
                 .iter()
                 .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
         };
+        let short = |from| u32::try_from(number(from, 4)).expect("four bytes");
         Self {
             scope: number(0, 8),
             backend: number(8, 8),
-            life: u32::try_from(number(16, 4)).expect("four bytes"),
+            life: short(16),
             issued: number(20, 8),
             session: number(28, 8),
+            began: short(36),
         }
     }
 }
@@ -175,6 +188,7 @@ mod tests {
         life: 3,
         issued: 1_700_000_000,
         session: 5,
+        began: 1_600_000_000,
     };
 
     fn key(id: u8) -> Key {
@@ -241,9 +255,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_sealed_opens(
-            scope: u64, backend: u64, life: u32, issued: u64, session: u64, nonce: [u8; 12],
+            scope: u64, backend: u64, life: u32, issued: u64, session: u64, began: u32, nonce: [u8; 12],
         ) {
-            let binding = Binding { scope, backend, life, issued, session };
+            let binding = Binding { scope, backend, life, issued, session, began };
             let seals = Seals::new(&[key(1)]);
             prop_assert_eq!(seals.open(&seals.seal(&binding, nonce)), Some(binding));
         }

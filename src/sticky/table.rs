@@ -6,35 +6,30 @@
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use super::seal::Value;
+use super::place::Place;
+use super::seal::{Binding, Value};
 
 /// One cookie that opened.
 #[derive(Debug)]
-pub(super) struct Entry {
+struct Entry {
     value: Value,
     hash: u64,
     /// Used since the clock's hand came by.
     is_recent: bool,
-    /// What the cookie is valid for.
-    pub(super) scope: u64,
-    /// The backend's id hash.
-    pub(super) backend: u64,
-    /// The session.
-    pub(super) session: u64,
-    /// The snapshot epoch for which `place` holds.
-    pub(super) epoch: u64,
-    /// Where the backend is in the route's list; `None` if it is not registered.
-    pub(super) place: Option<usize>,
+    known: Known,
 }
 
 /// What is remembered of a cookie.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
-    pub(super) scope: u64,
-    pub(super) backend: u64,
-    pub(super) session: u64,
+    /// What it says.
+    pub(super) binding: Binding,
+    /// Where its session lives.
+    pub(super) place: Place,
+    /// The snapshot epoch for which that holds.
     pub(super) epoch: u64,
-    pub(super) place: Option<usize>,
+    /// It was found for an application-controlled policy, and holds for those alone.
+    pub(super) follows_app: bool,
 }
 
 /// A bounded map from cookie value to [`Entry`], evicting by the clock algorithm: an entry that was
@@ -64,15 +59,15 @@ impl Table {
         }
     }
 
-    /// The entry of a cookie value, marked as used.
-    pub(super) fn find(&mut self, value: &Value) -> Option<&mut Entry> {
+    /// What is known of a cookie value, which is now in use.
+    pub(super) fn find(&mut self, value: &Value) -> Option<&mut Known> {
         let hash = self.hasher.hash_one(value);
         let place = *self
             .places
             .find(hash, |&at| self.entries[at as usize].value == *value)?;
         let entry = &mut self.entries[place as usize];
         entry.is_recent = true;
-        Some(entry)
+        Some(&mut entry.known)
     }
 
     /// Remembers a value that [`find`](Self::find) does not know; true if another had to go.
@@ -82,11 +77,7 @@ impl Table {
             value: *value,
             hash,
             is_recent: false,
-            scope: known.scope,
-            backend: known.backend,
-            session: known.session,
-            epoch: known.epoch,
-            place: known.place,
+            known,
         };
         let is_full = self.entries.len() == self.capacity;
         let at = if is_full {
@@ -131,6 +122,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::place::Verdict;
     use super::super::seal::VALUE_BYTES;
     use super::*;
 
@@ -142,11 +134,21 @@ mod tests {
 
     fn known(session: u64) -> Known {
         Known {
-            scope: 1,
-            backend: 2,
-            session,
+            binding: Binding {
+                scope: 1,
+                backend: 2,
+                life: 3,
+                issued: 4,
+                session,
+                began: 5,
+            },
+            place: Place {
+                verdict: Verdict::Valid,
+                home: Some(4),
+                standby: None,
+            },
             epoch: 3,
-            place: Some(4),
+            follows_app: false,
         }
     }
 
@@ -155,7 +157,7 @@ mod tests {
         let mut table = Table::new(4);
         assert!(table.find(&value(1)).is_none());
         assert!(!table.insert(&value(1), known(10)));
-        assert_eq!(table.find(&value(1)).unwrap().session, 10);
+        assert_eq!(table.find(&value(1)).copied(), Some(known(10)));
         assert!(table.find(&value(2)).is_none());
     }
 
@@ -179,8 +181,8 @@ mod tests {
             let mut table = Table::new(capacity);
             let mut model = HashMap::new();
             for (session, n) in operations.into_iter().enumerate() {
-                if let Some(entry) = table.find(&value(n)) {
-                    prop_assert_eq!(Some(&entry.session), model.get(&n));
+                if let Some(known) = table.find(&value(n)) {
+                    prop_assert_eq!(Some(&known.binding.session), model.get(&n));
                 } else {
                     table.insert(&value(n), known(session as u64));
                     model.insert(n, session as u64);

@@ -1,5 +1,6 @@
 //! Time, read here and nowhere else on the data path; everything else is told what time it is.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment in milliseconds since some start, at the resolution of the kernel's tick (1–10 ms).
@@ -41,6 +42,24 @@ impl Instant {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// Milliseconds since 1970 as the process counts them: by the wall clock when it was first asked,
+/// and by the monotonic clock from there on. Never goes back, and a wall clock that is set later
+/// does not change it.
+pub fn unix_millis() -> u64 {
+    static START_MS: OnceLock<u64> = OnceLock::new();
+    let now = Instant::now().0;
+    let start = START_MS.get_or_init(|| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the place that reads the clock"
+        )]
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        let wall_ms = wall.map_or(0, |since| since.as_millis());
+        u64::try_from(wall_ms).unwrap_or(0).saturating_sub(now)
+    });
+    now + start
 }
 
 /// Seconds since 1970, for what leaves the process.

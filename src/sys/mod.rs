@@ -12,6 +12,6 @@ mod stream;
 pub mod thread;
 
 pub use block::{Block, Blocks, Mark};
-pub use clock::{Instant, unix_seconds};
+pub use clock::{Instant, unix_millis, unix_seconds};
 pub use link::{Link, Phase};
 pub use stream::Stream;

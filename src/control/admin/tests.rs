@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::health::Outcome;
 use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
-use crate::state::{Command, State};
+use crate::state::{Command, Remembered, State};
 
 const ABOUT: About = About {
     version: "9.8.7",
@@ -33,17 +33,25 @@ impl Bench {
             ],
         );
         let listen = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1)); 2];
-        let mut state = State::new(&config(vec![web]), &listen, 2);
+        let mut state = State::new(&config(vec![web]), &listen, 2, Remembered::new(), 0);
         let outcome = Outcome::Success;
-        state.apply(Command::Checked {
+        let checked = Command::Checked {
             load_balancer: "web".into(),
             backend: "i-1".into(),
             outcome,
-        });
+        };
+        drop(state.apply(checked, 0).expect("the backend is registered"));
         let (link, _reports) = Link::new(state.snapshot(), 2);
-        let (_, health) = watch::channel(Arc::from(state.health()));
+        let (_, published) = watch::channel(Published::of(&state));
+        let (wishes, _wished) = mpsc::channel(1);
         let counts = Arc::new(ControlLine::default());
-        let admin = Admin::new(Arc::clone(&link), health, Arc::clone(&counts), ABOUT);
+        let admin = Admin::new(
+            Arc::clone(&link),
+            published,
+            wishes,
+            Arc::clone(&counts),
+            ABOUT,
+        );
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("loopback is there");

@@ -67,7 +67,8 @@ impl Bench {
     fn new(address: SocketAddr, interval: Duration) -> Self {
         let (commands, results) = mpsc::channel(64);
         let counts = Arc::new(ControlLine::default());
-        let checker = Checker::start(vec![plan(address, interval)], &commands, &counts);
+        let mut checker = Checker::new(commands, &counts);
+        checker.follow(vec![plan(address, interval)]);
         Self {
             checker,
             results,
@@ -80,11 +81,14 @@ impl Bench {
     }
 
     async fn next(&mut self) -> Outcome {
-        let Command::Checked {
+        let Some(Command::Checked {
             load_balancer,
             backend,
             outcome,
-        } = self.results.recv().await.expect("the checker runs");
+        }) = self.results.recv().await
+        else {
+            panic!("the checker runs and sends results only");
+        };
         assert_eq!((&*load_balancer, &*backend), ("web", "i-1"));
         outcome
     }

@@ -114,6 +114,18 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
         |l| &l.cookies_set,
     ),
     (
+        "elbow_app_cookies_ignored",
+        "Application cookies that bound nobody as their line ends in a semicolon",
+        Counter,
+        |l| &l.app_cookies_ignored,
+    ),
+    (
+        "elbow_app_cookies_surplus",
+        "Application cookies that bound nobody as their answer had too many of them",
+        Counter,
+        |l| &l.app_cookies_surplus,
+    ),
+    (
         "elbow_retries",
         "Requests sent again after a stale upstream connection",
         Counter,
@@ -218,7 +230,7 @@ pub(super) const OF_BACKEND: &[Fact] = &[
     (
         "elbow_backend_in_service",
         "1 if the backend takes requests",
-        |b| b.is_in_service.into(),
+        |b| b.is_in_service().into(),
     ),
     (
         "elbow_backend_life",

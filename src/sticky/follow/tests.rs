@@ -166,26 +166,6 @@ fn unknown_attributes_are_copied_only_if_asked_for() {
 }
 
 #[test]
-fn the_cors_twin_is_secure_and_for_all_sites_whatever_the_app_says() {
-    for (attributes, expected) in [
-        ("", ";SECURE;SAMESITE=None"),
-        (
-            "; SameSite=Strict; Path=/; HttpOnly",
-            ";PATH=/;SECURE;HTTPONLY;SAMESITE=None",
-        ),
-        ("; secure; samesite=none", ";SECURE;SAMESITE=None"),
-    ] {
-        let value = format!("{NAME}=1{attributes}");
-        let lines = [value.as_bytes()];
-        let Some(Followed::Bind(cookie)) = followed(lines.into_iter(), NAME).next() else {
-            panic!("{value} binds");
-        };
-        let twin = written(|out| cookie.cross_site().write_attributes(&CLB, out));
-        assert_eq!(twin, expected);
-    }
-}
-
-#[test]
 fn only_the_named_cookie_is_followed() {
     for value in [
         "",

@@ -1,0 +1,487 @@
+//! A load balancer: its listeners, its backends, and how they come, live and go.
+//!
+//! Not here: who asks (`mod.rs`), and the pictures of it for shards and people (`picture.rs`).
+//! Invariants: a backend's chronicle has an open life exactly while its checks say that it is well
+//! and it has not been told to let its last requests finish; ids are unique.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::command::{Effects, Event, Happening, Refusal};
+use super::departure::{Departure, Phase};
+use super::load::{BackendLine, LoadBalancerLine, PerShard};
+use super::population::Population;
+use super::progress::{DrainEnd, Progress};
+use super::rows::{DrainRow, Stage};
+use super::slots::Slots;
+use super::snapshot::Cut;
+use crate::config::{self, Attributes, DrainMode, Protocol, Stickiness};
+use crate::health::{self, Chronicle, Clock, Outcome, RiseFall, Status, Thresholds, View};
+use crate::limits::{BACKENDS_MAX, DRAINS_REMEMBERED};
+
+/// What a change to one load balancer may touch beside it.
+pub(super) struct Scene<'s> {
+    pub(super) now_ms: u64,
+    /// The epoch in which what happens now will be seen.
+    pub(super) next_epoch: u64,
+    pub(super) shard_count: usize,
+    pub(super) clock: &'s mut Clock,
+    pub(super) slots: &'s mut Slots,
+    pub(super) population: &'s Population,
+    pub(super) cuts: &'s mut Vec<(u64, Cut)>,
+}
+
+#[derive(Debug)]
+pub(super) struct LoadBalancer {
+    pub(super) name: Arc<str>,
+    pub(super) health_check: Arc<config::HealthCheck>,
+    pub(super) attributes: Arc<Attributes>,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) members: Vec<Member>,
+    pub(super) view: Arc<View>,
+    pub(super) counts: Arc<PerShard<LoadBalancerLine>>,
+    /// Drains that ended, the last [`DRAINS_REMEMBERED`] of them.
+    pub(super) done: VecDeque<DrainRow>,
+}
+
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) address: SocketAddr,
+    pub(super) instance_port: u16,
+    pub(super) stickiness: Option<Arc<Stickiness>>,
+    pub(super) is_secure: bool,
+}
+
+/// A backend as a member of one load balancer's pool.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) id: Arc<str>,
+    pub(super) id_hash: u64,
+    pub(super) slot: u32,
+    pub(super) address: IpAddr,
+    pub(super) port: Option<u16>,
+    pub(super) weight: u32,
+    pub(super) health: RiseFall,
+    pub(super) is_over_bound: bool,
+    pub(super) departure: Option<Departure>,
+    pub(super) counts: Arc<PerShard<BackendLine>>,
+}
+
+impl LoadBalancer {
+    /// A load balancer with its listeners, and no backend yet.
+    pub(super) fn new(
+        wanted: &config::LoadBalancer,
+        bound: &mut impl Iterator<Item = SocketAddr>,
+        view: View,
+        shard_count: usize,
+    ) -> Self {
+        let listener = |(listener, address): (&config::Listener, SocketAddr)| Listener {
+            address,
+            instance_port: listener.instance_port,
+            stickiness: listener.stickiness.clone().map(Arc::new),
+            is_secure: listener.behind_tls || listener.protocol == Protocol::Https,
+        };
+        Self {
+            name: Arc::from(&*wanted.name),
+            health_check: Arc::new(wanted.health_check.clone()),
+            attributes: Arc::new(wanted.attributes.clone()),
+            listeners: wanted.listeners.iter().zip(bound).map(listener).collect(),
+            members: Vec::new(),
+            view: Arc::new(view),
+            counts: Arc::new(PerShard::new(shard_count)),
+            done: VecDeque::new(),
+        }
+    }
+
+    /// Registers the backends of the configuration. Those whose life was open when the process
+    /// ended live on; the lives of others that are remembered end now.
+    pub(super) fn populate(&mut self, backends: &[config::Backend], scene: &mut Scene<'_>) {
+        for backend in backends {
+            let slot = scene.slots.take();
+            let mut member = self.member(backend, slot, scene);
+            let chronicle = self.chronicle_mut(member.id_hash);
+            chronicle.reweigh(scene.clock.stamp(scene.now_ms), backend.weight);
+            if chronicle.open().is_some() {
+                member.health = RiseFall::in_service(self.thresholds());
+            }
+            self.members.push(member);
+        }
+        let is_gone = |id_hash: u64| self.members.iter().all(|member| member.id_hash != id_hash);
+        let over: Vec<u64> = self
+            .view
+            .chronicles()
+            .filter(|(id_hash, chronicle)| chronicle.open().is_some() && is_gone(*id_hash))
+            .map(|(id_hash, _)| id_hash)
+            .collect();
+        for id_hash in over {
+            let now = scene.clock.stamp(scene.now_ms);
+            self.chronicle_mut(id_hash).end(now);
+        }
+    }
+
+    /// A health check of that backend ended.
+    pub(super) fn checked(
+        &mut self,
+        id: &str,
+        outcome: Outcome,
+        scene: &mut Scene<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let index = self.index_of(id)?;
+        let member = &mut self.members[index];
+        if matches!(&member.departure, Some(departure) if !departure.takes_sessions()) {
+            return Ok(());
+        }
+        let Some(transition) = member.health.handle(outcome) else {
+            return Ok(());
+        };
+        if transition.to == Status::InService {
+            let now = scene.clock.stamp(scene.now_ms);
+            let id_hash = member.id_hash;
+            self.chronicle_mut(id_hash).begin(now);
+            effects.changes_view = true;
+        } else if transition.from == Status::InService {
+            self.end_life(index, scene, effects);
+            if self.attributes.connection_draining.is_none() {
+                self.cut(index, scene);
+            }
+        }
+        effects.is_new = true;
+        self.tell(index, Happening::Changed(transition), effects);
+        Ok(())
+    }
+
+    /// Registers a backend, or changes one that is registered.
+    pub(super) fn register(
+        &mut self,
+        wanted: &config::Backend,
+        scene: &mut Scene<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let Ok(index) = self.index_of(&wanted.id) else {
+            return self.add(wanted, scene, effects);
+        };
+        let member = &mut self.members[index];
+        let is_moved = (member.address, member.port) != (wanted.address, wanted.port);
+        let was_leaving = member.departure.take();
+        let is_reweighed = member.weight != wanted.weight || was_leaving.is_some();
+        member.weight = wanted.weight;
+        if is_reweighed {
+            self.reweigh(index, wanted.weight, scene, effects);
+            self.tell(index, Happening::Weighed(wanted.weight), effects);
+        }
+        let had_left = was_leaving.is_some_and(|departure| !departure.takes_sessions());
+        if is_moved || had_left {
+            // Whatever is at the new address is not what was at the old one.
+            self.end_life(index, scene, effects);
+            let thresholds = self.thresholds();
+            let member = &mut self.members[index];
+            (member.address, member.port) = (wanted.address, wanted.port);
+            member.health = RiseFall::new(thresholds);
+            effects.changes_checks = true;
+            effects.is_new = true;
+            self.tell(index, Happening::Registered, effects);
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        wanted: &config::Backend,
+        scene: &mut Scene<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        if self.members.len() >= BACKENDS_MAX {
+            return Err(Refusal::TooMany);
+        }
+        let slot = scene.slots.take();
+        let member = self.member(wanted, slot, scene);
+        self.members.push(member);
+        let index = self.members.len() - 1;
+        self.reweigh(index, wanted.weight, scene, effects);
+        effects.changes_checks = true;
+        self.tell(index, Happening::Registered, effects);
+        Ok(())
+    }
+
+    /// Lets a backend leave, as `mode` or the attributes say.
+    pub(super) fn deregister(
+        &mut self,
+        id: &str,
+        mode: Option<DrainMode>,
+        scene: &mut Scene<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let index = self.index_of(id)?;
+        let member = &self.members[index];
+        let is_sticky = self.listeners.iter().any(|l| l.stickiness.is_some());
+        let has_sessions = is_sticky && member.health.status() == Status::InService;
+        match mode.unwrap_or(self.attributes.drain_mode) {
+            DrainMode::Sessions { deadline } if has_sessions => {
+                self.drain_sessions(index, deadline, scene, effects);
+            }
+            DrainMode::Sessions { .. } | DrainMode::Connections => {
+                self.drain_connections(index, None, scene, effects);
+            }
+        }
+        Ok(())
+    }
+
+    fn drain_sessions(
+        &mut self,
+        index: usize,
+        deadline: Duration,
+        scene: &mut Scene<'_>,
+        effects: &mut Effects,
+    ) {
+        let sessions = scene.population.alive(self.members[index].slot);
+        let deadline_ms = scene.now_ms.saturating_add(millis(deadline));
+        let member = &mut self.members[index];
+        match &mut member.departure {
+            // Asked again: the deadline is the new one, the progress is that of the drain.
+            Some(Departure {
+                phase: Phase::Sessions(progress),
+                ..
+            }) => progress.postpone(deadline_ms),
+            // It is further than that.
+            Some(_) => {}
+            None => {
+                member.departure = Some(Departure {
+                    began_ms: scene.now_ms,
+                    phase: Phase::Sessions(Progress::begin(scene.now_ms, sessions, deadline_ms)),
+                });
+                self.reweigh(index, 0, scene, effects);
+                self.tell(index, Happening::DrainBegan { sessions }, effects);
+            }
+        }
+    }
+
+    fn drain_connections(
+        &mut self,
+        index: usize,
+        end: Option<DrainEnd>,
+        scene: &mut Scene<'_>,
+        effects: &mut Effects,
+    ) {
+        let draining = self.attributes.connection_draining;
+        let member = &mut self.members[index];
+        let (began_ms, sessions) = match member.departure.take() {
+            Some(Departure {
+                began_ms,
+                phase: Phase::Sessions(progress),
+            }) => (
+                began_ms,
+                // Cut short by whoever asked for this: as good as its deadline.
+                Some((progress, end.unwrap_or(DrainEnd::Deadline))),
+            ),
+            Some(further) => {
+                member.departure = Some(further);
+                return;
+            }
+            None => (scene.now_ms, None),
+        };
+        if let Some((progress, _)) = &sessions {
+            let sessions = progress.left();
+            self.tell(index, Happening::DrainEnded { sessions }, effects);
+        }
+        self.end_life(index, scene, effects);
+        self.members[index].departure = Some(Departure {
+            began_ms,
+            phase: Phase::Connections {
+                sessions,
+                until_ms: scene.now_ms.saturating_add(draining.map_or(0, millis)),
+            },
+        });
+        effects.is_new = true;
+        effects.changes_checks = true;
+    }
+
+    /// Keeps a backend whose sessions are drained.
+    pub(super) fn cancel_drain(
+        &mut self,
+        id: &str,
+        scene: &mut Scene<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let index = self.index_of(id)?;
+        let member = &mut self.members[index];
+        if !member
+            .departure
+            .as_ref()
+            .is_some_and(Departure::takes_sessions)
+        {
+            return Err(Refusal::NotDraining);
+        }
+        member.departure = None;
+        let weight = member.weight;
+        self.reweigh(index, weight, scene, effects);
+        self.tell(index, Happening::DrainCancelled, effects);
+        Ok(())
+    }
+
+    /// Time has passed: drains go on, and who has too many sessions is found anew.
+    pub(super) fn tick(
+        &mut self,
+        is_new_window: bool,
+        scene: &mut Scene<'_>,
+        effects: &mut Effects,
+    ) {
+        for index in (0..self.members.len()).rev() {
+            let member = &mut self.members[index];
+            let slot = member.slot;
+            match &mut member.departure {
+                Some(Departure {
+                    phase: Phase::Sessions(progress),
+                    ..
+                }) => {
+                    if is_new_window {
+                        progress.observe(scene.now_ms, scene.population.alive(slot));
+                    }
+                    let end = progress.end(scene.now_ms).filter(|end| {
+                        // Nobody seen means nobody left only if one has looked for long enough.
+                        *end == DrainEnd::Deadline || scene.population.is_settled()
+                    });
+                    if end.is_some() {
+                        self.drain_connections(index, end, scene, effects);
+                    }
+                }
+                Some(Departure {
+                    phase: Phase::Connections { until_ms, .. },
+                    ..
+                }) => {
+                    let is_late = *until_ms <= scene.now_ms;
+                    if is_late || member.outstanding() == 0 {
+                        self.remove(index, scene, effects);
+                    }
+                }
+                None => {}
+            }
+        }
+        if is_new_window {
+            effects.changes_rows = true;
+            self.find_overloaded(scene.population, effects);
+        }
+    }
+
+    fn remove(&mut self, index: usize, scene: &mut Scene<'_>, effects: &mut Effects) {
+        self.cut(index, scene);
+        let outstanding = self.members[index].outstanding();
+        self.tell(index, Happening::Deregistered { outstanding }, effects);
+        if let Some(row) = self.drain_row(index, scene.now_ms) {
+            let departure = self.members[index].departure.as_ref();
+            let end = departure.and_then(Departure::end_of_sessions);
+            self.done.push_back(DrainRow {
+                stage: Stage::Done(end),
+                ..row
+            });
+            if self.done.len() > DRAINS_REMEMBERED {
+                self.done.pop_front();
+            }
+        }
+        let member = self.members.remove(index);
+        scene.slots.give_back(member.slot);
+        effects.is_new = true;
+    }
+
+    /// Marks those that have more than their share of the sessions alive, by `load_bound_percent`.
+    fn find_overloaded(&mut self, population: &Population, effects: &mut Effects) {
+        let Some(percent) = self.attributes.affinity.load_bound_percent else {
+            return;
+        };
+        let takes_all =
+            |m: &Member| m.departure.is_none() && m.health.status() == Status::InService;
+        let open: Vec<(u64, u64)> = self
+            .members
+            .iter()
+            .filter(|member| takes_all(member))
+            .map(|member| (population.alive(member.slot), u64::from(member.weight)))
+            .collect();
+        let sessions: u64 = open.iter().map(|(alive, _)| alive).sum();
+        let weights: u64 = open.iter().map(|(_, weight)| weight).sum();
+        for member in &mut self.members {
+            let fair = sessions * u64::from(member.weight) * u64::from(100 + percent);
+            let bound = fair.div_ceil(100 * weights.max(1));
+            let is_over_bound = takes_all(member) && population.alive(member.slot) > bound;
+            effects.is_new |= is_over_bound != member.is_over_bound;
+            member.is_over_bound = is_over_bound;
+        }
+    }
+
+    /// Ends what runs on a backend, on all shards.
+    fn cut(&self, index: usize, scene: &mut Scene<'_>) {
+        let cut = Cut {
+            slot: self.members[index].slot,
+            before: scene.next_epoch,
+        };
+        scene.cuts.push((scene.now_ms, cut));
+    }
+
+    fn end_life(&mut self, index: usize, scene: &mut Scene<'_>, effects: &mut Effects) {
+        let now = scene.clock.stamp(scene.now_ms);
+        let id_hash = self.members[index].id_hash;
+        self.chronicle_mut(id_hash).end(now);
+        effects.changes_view = true;
+    }
+
+    fn reweigh(&mut self, index: usize, weight: u32, scene: &mut Scene<'_>, effects: &mut Effects) {
+        let now = scene.clock.stamp(scene.now_ms);
+        let id_hash = self.members[index].id_hash;
+        self.chronicle_mut(id_hash).reweigh(now, weight);
+        effects.changes_view = true;
+        effects.is_new = true;
+    }
+
+    fn tell(&self, index: usize, what: Happening, effects: &mut Effects) {
+        let member = &self.members[index];
+        effects.events.push(Event {
+            load_balancer: Arc::clone(&self.name),
+            backend: Arc::clone(&member.id),
+            life: self.life_of(member),
+            what,
+        });
+    }
+
+    fn member(&self, wanted: &config::Backend, slot: u32, scene: &Scene<'_>) -> Member {
+        Member {
+            id: Arc::from(&*wanted.id),
+            id_hash: health::id_hash(&wanted.id),
+            slot,
+            address: wanted.address,
+            port: wanted.port,
+            weight: wanted.weight,
+            health: RiseFall::new(self.thresholds()),
+            is_over_bound: false,
+            departure: None,
+            counts: Arc::new(PerShard::new(scene.shard_count)),
+        }
+    }
+
+    fn thresholds(&self) -> Thresholds {
+        Thresholds {
+            healthy: self.health_check.healthy_threshold,
+            unhealthy: self.health_check.unhealthy_threshold,
+        }
+    }
+
+    fn index_of(&self, id: &str) -> Result<usize, Refusal> {
+        let index = self.members.iter().position(|member| &*member.id == id);
+        index.ok_or(Refusal::NoBackend)
+    }
+
+    fn chronicle_mut(&mut self, id_hash: u64) -> &mut Chronicle {
+        Arc::make_mut(&mut self.view).chronicle_mut(id_hash)
+    }
+}
+
+impl Member {
+    /// Requests that run on it.
+    pub(super) fn outstanding(&self) -> u64 {
+        self.counts.sum(|line| &line.outstanding)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,86 @@
+//! What others read of the state: rows for the admin address, plans for the checker.
+//!
+//! Values only; `pool.rs` makes them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::DrainEnd;
+use super::load::{BackendLine, PerShard};
+use crate::config;
+use crate::health::Status;
+
+/// One backend's health as CLB's `DescribeInstanceHealth` tells it, and a little more.
+#[derive(Debug, Clone)]
+pub struct HealthRow {
+    /// Its load balancer.
+    pub load_balancer: Arc<str>,
+    /// Its id.
+    pub backend: Arc<str>,
+    /// What its checks say.
+    pub status: Status,
+    /// It was deregistered, and its last requests are running.
+    pub is_leaving: bool,
+    /// The number of its life.
+    pub life: u32,
+    /// Its weight; 0 while its sessions are drained.
+    pub weight: u32,
+    /// About how many sessions are alive there.
+    pub sessions: u64,
+    /// It has more than its share of sessions and takes no new ones.
+    pub is_over_bound: bool,
+    /// Its counters.
+    pub counts: Arc<PerShard<BackendLine>>,
+}
+
+/// One drain.
+#[derive(Debug, Clone)]
+pub struct DrainRow {
+    /// Its load balancer.
+    pub load_balancer: Arc<str>,
+    /// The backend that leaves.
+    pub backend: Arc<str>,
+    /// How far it is.
+    pub stage: Stage,
+    /// When it began, in milliseconds since 1970.
+    pub began_ms: u64,
+    /// Sessions that were alive when it began.
+    pub sessions_at_start: u64,
+    /// Sessions that are alive now.
+    pub sessions_left: u64,
+    /// The same in percent of those at the start, rounded up.
+    pub left_percent: u8,
+    /// In what time the sessions become half as many; `None`: not known yet.
+    pub half_life: Option<Duration>,
+    /// When the last session ends, or the deadline is there; `None`: not known yet.
+    pub ends_in: Option<Duration>,
+    /// How long the stage may still take.
+    pub deadline_in: Duration,
+    /// Requests in flight.
+    pub outstanding: u64,
+}
+
+/// How far a drain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It takes the requests of its own sessions.
+    Sessions,
+    /// It takes no requests; those in flight finish.
+    Connections,
+    /// It is deregistered, for this reason if its sessions were drained.
+    Done(Option<DrainEnd>),
+}
+
+/// What the checker needs to know about one backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckPlan {
+    /// Its load balancer.
+    pub load_balancer: Arc<str>,
+    /// Its id.
+    pub backend: Arc<str>,
+    /// Where checks go: the backend's own port, else the target's.
+    pub address: SocketAddr,
+    /// How and how often.
+    pub health_check: Arc<config::HealthCheck>,
+}
