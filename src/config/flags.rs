@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::listener::EXPIRATION_SECONDS_MAX;
+use super::policy::EXPIRATION_SECONDS_MAX;
 use super::{Admin, Attributes, Backend, Config, Cores, Driver, DurationPolicy, HealthCheck};
 use super::{Host, Listener, LoadBalancer, Mistake, Protocol, Stickiness, Target};
 use crate::limits::BACKENDS_MAX;
