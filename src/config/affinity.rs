@@ -24,7 +24,8 @@ const SLOW_START: Lengths = Lengths {
     shortest: SHORTEST,
 };
 
-/// The affinity switches of one load balancer. Their defaults change nothing that CLB does.
+/// The affinity switches of one load balancer. Their defaults are what CLB does, with one
+/// exception: [`Failover::Rank`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
