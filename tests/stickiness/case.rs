@@ -229,6 +229,8 @@ pub(crate) struct Expect {
     pub(crate) hides: Vec<String>,
     /// Lines in the head of the response, byte for byte.
     pub(crate) headers: Vec<String>,
+    /// Names of fields that are in the response, whatever they say.
+    pub(crate) has_headers: Vec<String>,
     /// Names of fields that are not in the response.
     pub(crate) no_headers: Vec<String>,
     /// Lines in the head that the backend got.
@@ -253,6 +255,8 @@ pub(crate) struct Bind {
     pub(crate) backend: Option<String>,
     /// The value of the first cookie that the proxy set.
     pub(crate) cookie: Option<String>,
+    /// The value of a field that the backend got: its name here, the field's there.
+    pub(crate) seen: BTreeMap<String, String>,
 }
 
 /// Something that happens to backends, the proxy or time. Each waits until the proxy has seen it,

@@ -153,11 +153,11 @@ impl<'a> Judge<'a> {
                 return Err(reply.complain(&format!("the line {line:?}")));
             }
         }
-        match expect
-            .no_headers
-            .iter()
-            .find(|name| !reply.head.fields(name).is_empty())
-        {
+        let is_there = |name: &&String| !reply.head.fields(name).is_empty();
+        if let Some(name) = expect.has_headers.iter().find(|name| !is_there(name)) {
+            return Err(reply.complain(&format!("a field {name}")));
+        }
+        match expect.no_headers.iter().find(is_there) {
             Some(name) => Err(reply.complain(&format!("no field {name}"))),
             None => Ok(()),
         }

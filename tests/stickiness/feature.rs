@@ -141,6 +141,7 @@ impl Expect {
             || self.set.is_some()
             || !self.hides.is_empty()
             || !self.headers.is_empty()
+            || !self.has_headers.is_empty()
             || !self.no_headers.is_empty()
             || !self.seen.is_empty()
             || !self.unseen.is_empty()

@@ -151,6 +151,18 @@ impl<'a> Story<'a> {
             let value = reply.value().ok_or("no cookie to bind")?;
             self.variables.insert(name.clone(), value.to_owned());
         }
+        for (name, field) in &step.bind.seen {
+            let server = reply
+                .backend
+                .as_ref()
+                .and_then(|backend| self.servers.get(backend));
+            let head = server.ok_or("no backend has seen it")?.last_head();
+            let values = head.fields(field);
+            let value = values
+                .first()
+                .ok_or_else(|| format!("the backend got no {field}"))?;
+            self.variables.insert(name.clone(), (*value).to_owned());
+        }
         Ok(())
     }
     fn expand(&self, text: &str) -> Result<String, String> {

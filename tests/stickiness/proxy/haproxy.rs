@@ -1,5 +1,6 @@
-//! HAProxy: an inserted cookie for duration policies, a stick table that learns the application's
-//! cookie from responses for application policies, `option redispatch` and health checks.
+//! HAProxy: an inserted cookie for duration policies; for application policies a stick table that
+//! learns the application's cookie from responses, and the new server after a failure; `option
+//! redispatch` and health checks.
 
 use std::process::Command;
 
@@ -28,7 +29,7 @@ pub(super) fn start(site: &Site<'_>) -> Running {
         Policy::Application { cookie, .. } => format!(
             "stick-table type string len 64 size 10k expire 1h\n    \
              stick store-response res.cook({cookie})\n    \
-             stick match req.cook({cookie})"
+             stick on req.cook({cookie})"
         ),
     };
     let has_cookie = matches!(site.setup.policy, Policy::Duration { .. });

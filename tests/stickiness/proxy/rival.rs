@@ -21,7 +21,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts `command` and waits until its listeners accept.
+    /// Starts `command` and waits until its listeners accept and its socket answers.
     pub(super) fn start(
         mut command: Command,
         listeners: Vec<SocketAddr>,
@@ -42,7 +42,8 @@ impl Running {
             let ended = running.child.try_wait().expect("the child is ours");
             assert!(ended.is_none(), "{command:?} ended: {ended:?}");
             let mut listeners = running.listeners.iter();
-            listeners.all(|listener| TcpStream::connect(listener).is_ok())
+            let accepts = listeners.all(|listener| TcpStream::connect(listener).is_ok());
+            accepts && (running.socket.is_none() || running.ask("show info").is_ok())
         });
         running
     }
