@@ -111,7 +111,7 @@ fn accepted(response: &Response) -> Result<(), String> {
 fn to_toml(site: &Site<'_>) -> String {
     let setup = site.setup;
     let mut toml = format!(
-        "[host]\naddress = \"127.0.0.1\"\nshards = {}\nstate_dir = {:?}\n",
+        "[host]\naddress = \"127.0.0.1\"\nshards = {}\nsession_window = \"100ms\"\nstate_dir = {:?}\n",
         setup.shards,
         site.directory.join("state"),
     );
