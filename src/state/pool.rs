@@ -174,12 +174,14 @@ impl LoadBalancer {
         }
         let had_left = was_leaving.is_some_and(|departure| !departure.takes_sessions());
         if is_moved || had_left {
-            // Whatever is at the new address is not what was at the old one.
-            self.end_life(index, scene, effects);
             let thresholds = self.thresholds();
             let member = &mut self.members[index];
+            // It is its id that makes a backend what it is (CLB.md §2.8): its life goes on at the
+            // new address, which is checked at once.
             (member.address, member.port) = (wanted.address, wanted.port);
-            member.health = RiseFall::new(thresholds);
+            if had_left {
+                member.health = RiseFall::new(thresholds);
+            }
             effects.changes_checks = true;
             effects.is_new = true;
             self.tell(index, Happening::Registered, effects);

@@ -50,20 +50,16 @@ fn a_new_weight_moves_nobody_and_is_written_down() {
 }
 
 #[test]
-fn a_backend_at_another_address_has_to_prove_itself_again() {
+fn a_backend_at_another_address_is_the_same_one_and_checked_there() {
     let mut state = state();
     drop(apply(&mut state, checked("i-1", Outcome::Success)));
     let effects = apply(&mut state, register(backend("i-1", [10, 9, 9, 9], None)));
     assert!(effects.is_new && effects.changes_checks);
-    assert!(!state.is_in_service("web", "i-1"));
     assert_eq!(state.check_plans()[0].address.to_string(), "10.9.9.9:80");
-    let ended = lives(&state, "i-1");
-    assert!(
-        ended[0].died.is_some(),
-        "another process: its sessions have moved"
-    );
-    drop(apply(&mut state, checked("i-1", Outcome::Success)));
-    assert_eq!(row(&state, "i-1").life, 2);
+    assert!(state.is_in_service("web", "i-1"));
+    assert_eq!(lives(&state, "i-1").len(), 1, "its sessions stay");
+    let snapshot = state.snapshot();
+    assert_eq!(snapshot.routes[0].backends[0].address.to_string(), "10.9.9.9:8080");
 }
 
 #[test]
