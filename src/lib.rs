@@ -17,28 +17,42 @@
 //! A shard owns its listeners, its client connections, its pool of backend connections, its table
 //! of sessions and its buffers. What it knows of the world is one [`state::Snapshot`]; what it has
 //! to say goes up as a [`state::Report`] or stands in counters that it alone writes. The control
-//! thread checks backends, feeds what it learns to [`state::State::apply`] and publishes the next
-//! snapshot. It does O(1) work to the shards' O(N), so well-kept libraries win there.
+//! thread checks backends, takes orders at the admin address, feeds all of it to
+//! [`state::State::apply`] and publishes the next snapshot. It does O(1) work to the shards' O(N),
+//! so well-kept libraries win there.
+//!
+//! # Where a session lives
+//!
+//! A cookie names a backend, one of its *lives*, and the session. A life is opened when a backend
+//! comes into service and closed when it is declared out or deregistered; each load balancer keeps
+//! the chronicles of its backends' lives, its [`health::View`]. Under a duration policy a session
+//! goes to its cookie's backend if that is in service, whatever was before. Under an application
+//! policy [`health::View::resolve`] follows the deaths: while the life that the session is bound to
+//! is over, it went to the first by its rank among those that lived at that moment, and stays there
+//! when the old one returns. Both are pure functions of cookie and snapshot: every shard gives the
+//! same answer, a session moves once for each failure, and nothing is kept per session that could
+//! be lost. A shard whose connection is refused asks the same rank, before anybody knows.
 //!
 //! # Reading order
 //!
 //! 1. `shard/serve.rs`: the data path in one function: read head → admit (judge, stick, write
 //!    anew) → exchange (choose, forward) → respond (settle the cookie, relay) → next.
 //! 2. [`http`]: what a head is allowed to say, and how it is written anew.
-//! 3. [`sticky`]: what a cookie says, and where its session lives.
-//! 4. [`health`] and [`state`]: who is in service, and what follows when that changes.
-//! 5. [`control`]: the loop round them. `main.rs` wires it all.
+//! 3. [`sticky`]: what a cookie says (`seal.rs`), and where that leads (`place.rs`).
+//! 4. [`health`]: checks become lives, lives become homes (`view.rs`).
+//! 5. [`state`]: who may change what, how backends come (`pool.rs`) and go (`leave.rs`).
+//! 6. [`control`]: the loop round them. `main.rs` wires it all.
 //!
 //! # Modules
 //!
 //! | module | | |
 //! |---|---|---|
 //! | [`http`] | pure | HTTP/1.1 heads, framing, rewriting, replies, over borrowed bytes |
-//! | [`sticky`] | pure | cookie text, the seal, the table, verdicts, what Set-Cookie to send |
-//! | [`health`] | pure | the rise/fall machine, lives, ranks |
-//! | [`balance`] | pure | least outstanding requests |
+//! | [`sticky`] | pure | cookie text, the seal, the table, verdicts, sketches of sessions |
+//! | [`health`] | pure | the rise/fall machine, lives, the view and its merge, ranks, `resolve` |
+//! | [`balance`] | pure | least outstanding requests by weight, slow start |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
-//! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots and counters |
+//! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, serve, backend connections, deadlines (monoio) |
 //! | [`control`] | shell | checker, admin, signals, cookie keys (tokio) |
 //! | [`sys`] | shell | sockets, ring buffers, pinning, clock: the only `unsafe` |
@@ -76,6 +90,18 @@
 //!
 //! **A session whose backend is gone goes to the first of the rest by rendezvous rank** and not to
 //! the least loaded, so that all of its parallel requests, on all shards, agree on the same one.
+//!
+//! **Who lived at the moment of a death decides, and not who lives now.** The answer then never
+//! changes again, whoever comes later, and a shard that hears of the death late finds the same. The
+//! price is a history, which is bounded. Where nobody lived, those share that came back within a
+//! minute of the first; with the first alone it would get everybody.
+//!
+//! **Ranks are whole numbers.** Weighted rendezvous hashing needs a logarithm; one in floating
+//! point may differ from machine to machine, and two nodes that differ lose sessions.
+//!
+//! **Sessions are counted by sketches, not lists.** Shards send one of some bytes to 3 KiB for each
+//! backend and window; the union over shards and windows is who is alive, within 2 %. It tells how
+//! a drain goes and who has more than its share, and costs a request 7 ns.
 //!
 //! **A warm backend connection is peeked at before every use.** It costs a system call a request;
 //! without it, bytes that a backend sent too many would be the answer to somebody else's request.
