@@ -42,7 +42,7 @@ pub(super) struct LoadBalancer {
     pub(super) members: Vec<Member>,
     pub(super) view: Arc<View>,
     pub(super) counts: Arc<PerShard<LoadBalancerLine>>,
-    /// Drains that ended, the last [`DRAINS_REMEMBERED`] of them.
+    /// Drains that ended, the last [`crate::limits::DRAINS_REMEMBERED`] of them.
     pub(super) done: VecDeque<DrainRow>,
 }
 

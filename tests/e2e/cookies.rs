@@ -1,6 +1,6 @@
 //! What elbow makes of cookies: the second one for CORS, several at once, forged and foreign ones.
 
-use crate::harness::{Backend, Directory, Elbow, Setup, get};
+use crate::harness::{After, Backend, Directory, Elbow, Setup, get};
 
 fn start_sticky(one: &Backend, two: &Backend) -> Elbow {
     Setup::sticky(&[one.address, two.address], Some(60)).start(&[one, two])
@@ -178,4 +178,30 @@ fn sessions_survive_a_restart_where_keys_are_kept() {
     let after = setup.start(&[&one, &two]);
     let line = format!("Cookie: AWSELB={}", first.session());
     assert!(is_sticky(&after, &[&line], &first.body_text()));
+}
+
+#[test]
+fn the_apps_own_paths_are_encoded_only_where_that_is_asked_for() {
+    let app = Backend::with(|_, wire| {
+        wire.try_send(
+            "HTTP/1.1 200 OK\r\nSet-Cookie: a_b=c_d; Path=/my_path; Max-Age=5\r\n\
+             Set-Cookie: e=f\r\nContent-Length: 0\r\n\r\n",
+        )?;
+        Ok(After::Keep)
+    });
+    for (setting, first) in [
+        ("", "a_b=c_d; Path=/my_path; Max-Age=5"),
+        (
+            "underscore_encoding = \"all-set-cookies\"",
+            "a_b=c_d; Path=/my%5Fpath; Max-Age=5",
+        ),
+    ] {
+        let elbow = Setup::new(&[app.address]).attribute(setting).start(&[&app]);
+        let response = elbow.ask(&get("/", &[]));
+        assert_eq!(
+            response.head.fields("Set-Cookie"),
+            [first, "e=f"],
+            "{setting}"
+        );
+    }
 }

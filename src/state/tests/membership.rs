@@ -59,7 +59,10 @@ fn a_backend_at_another_address_is_the_same_one_and_checked_there() {
     assert!(state.is_in_service("web", "i-1"));
     assert_eq!(lives(&state, "i-1").len(), 1, "its sessions stay");
     let snapshot = state.snapshot();
-    assert_eq!(snapshot.routes[0].backends[0].address.to_string(), "10.9.9.9:8080");
+    assert_eq!(
+        snapshot.routes[0].backends[0].address.to_string(),
+        "10.9.9.9:8080"
+    );
 }
 
 #[test]
