@@ -94,6 +94,7 @@ pub(super) fn settle(
             this.counts.cookies_set.add(tally.bound);
             this.counts.app_cookies_ignored.add(tally.ignored);
             this.counts.app_cookies_surplus.add(tally.surplus);
+            this.counts.app_cookies_encoded.add(tally.encoded);
             bound
         }
     };

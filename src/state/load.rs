@@ -97,6 +97,8 @@ pub struct LoadBalancerLine {
     pub app_cookies_ignored: Count,
     /// The application's cookies that bound nobody, as their answer had too many of them.
     pub app_cookies_surplus: Count,
+    /// Stickiness cookies whose path had an underscore encoded: browsers will not return them.
+    pub app_cookies_encoded: Count,
     /// Requests sent again after a stale connection.
     pub retries: Count,
     /// Requests sent to another backend because theirs could not be reached.

@@ -95,6 +95,8 @@ pub struct AppTally {
     pub ignored: u64,
     /// None written, as there were too many.
     pub surplus: u64,
+    /// Written with an underscore in the path encoded, for which browsers will not return it.
+    pub encoded: u64,
 }
 
 /// Writes the lines that bind a client under an application policy: a stickiness cookie for each
@@ -120,7 +122,7 @@ pub fn write_app_lines<'b>(
                 }
                 if let Some(value) = &value {
                     begin_cookie(NAME, value, out);
-                    cookie.write_attributes(copying, out);
+                    tally.encoded += u64::from(cookie.write_attributes(copying, out));
                     out.extend_from_slice(b"\r\n");
                     tally.bound += 1;
                 }
@@ -281,5 +283,46 @@ mod tests {
                  Set-Cookie: AWSALBCORS=<HEX>;PATH=/;MAX-AGE=1;SECURE;SAMESITE=None\r\n{cache}"
             )
         );
+    }
+
+    const FOLLOWING: Copying = Copying {
+        encodes_underscores: true,
+        copies_unknown: false,
+    };
+
+    fn app_lines(set_cookies: &[&str], value: Option<Value>) -> (String, AppTally) {
+        let mut out = Vec::new();
+        let values = set_cookies.iter().map(|value| value.as_bytes());
+        let tally = write_app_lines(values, "app", &FOLLOWING, || value, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        (text.replace(&"A".repeat(VALUE_BYTES), "<HEX>"), tally)
+    }
+
+    #[test]
+    fn each_line_of_the_apps_cookie_gets_one_of_ours_with_the_same_value() {
+        let set_cookies = [
+            "app=1; Path=/a_b",
+            "other=1; Path=/",
+            "app=2; Path=/c;",
+            "app=3",
+        ];
+        let (text, tally) = app_lines(&set_cookies, Some([b'A'; VALUE_BYTES]));
+        let expected = "Set-Cookie: AWSELB=<HEX>;PATH=/a%5Fb\r\nSet-Cookie: AWSELB=<HEX>\r\n\
+                        Cache-control: no-cache=\"set-cookie\"\r\n";
+        assert_eq!(text, expected);
+        let expected = AppTally {
+            bound: 2,
+            ignored: 1,
+            surplus: 0,
+            encoded: 1,
+        };
+        assert_eq!(tally, expected);
+    }
+
+    #[test]
+    fn without_the_apps_cookie_or_a_seal_nothing_is_written() {
+        let nothing = (String::new(), AppTally::default());
+        assert_eq!(app_lines(&["other=1"], Some([b'A'; VALUE_BYTES])), nothing);
+        assert_eq!(app_lines(&["app=1"], None), nothing);
     }
 }

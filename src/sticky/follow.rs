@@ -66,9 +66,11 @@ pub(super) fn followed<'a>(
 
 impl<'a> AppCookie<'a> {
     /// Writes the attributes as they go behind `AWSELB=value`: each with a `;` in front, names in
-    /// upper case in a fixed order, values as they came; none is invented.
-    pub(super) fn write_attributes(&self, copying: &Copying, out: &mut Vec<u8>) {
+    /// upper case in a fixed order, values as they came; none is invented. True if
+    /// the path was encoded: browsers compare bytes and will not return the cookie (CLB.md §2.7).
+    pub(super) fn write_attributes(&self, copying: &Copying, out: &mut Vec<u8>) -> bool {
         let known = self.known();
+        let mut is_encoded = false;
         for (attribute, name) in Attribute::ALL {
             let Some(value) = known[attribute as usize] else {
                 continue;
@@ -80,6 +82,7 @@ impl<'a> AppCookie<'a> {
             }
             out.push(b'=');
             if attribute == Attribute::Path && copying.encodes_underscores {
+                is_encoded = value.contains(&b'_');
                 write_encoded(value, out);
             } else {
                 out.extend_from_slice(value);
@@ -88,6 +91,7 @@ impl<'a> AppCookie<'a> {
         if copying.copies_unknown {
             self.write_unknown(out);
         }
+        is_encoded
     }
 
     /// The values of the attributes that are there, by [`Attribute`]. Of several of one name the

@@ -126,6 +126,12 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
         |l| &l.app_cookies_surplus,
     ),
     (
+        "elbow_app_cookies_encoded",
+        "Stickiness cookies with an encoded underscore in the path: browsers will not return them",
+        Counter,
+        |l| &l.app_cookies_encoded,
+    ),
+    (
         "elbow_retries",
         "Requests sent again after a stale upstream connection",
         Counter,
