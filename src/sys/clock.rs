@@ -1,7 +1,7 @@
 //! Time, read here and nowhere else on the data path; everything else is told what time it is.
 
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// A moment in milliseconds since some start, at the resolution of the kernel's tick (1–10 ms).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,21 +13,7 @@ impl Instant {
 
     /// The coarse monotonic clock: a read of shared memory, no system call.
     pub fn now() -> Self {
-        let mut time = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        #[expect(
-            unsafe_code,
-            reason = "the standard library reads the exact, dearer clock"
-        )]
-        // SAFETY: the kernel fills a live local; the clock id is one that every Linux has.
-        unsafe {
-            libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time);
-        }
-        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-        let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
-        Self(seconds * 1000 + millis)
+        Self(coarse_millis(libc::CLOCK_MONOTONIC_COARSE))
     }
 
     /// This moment and `span` later.
@@ -50,25 +36,31 @@ impl Instant {
 pub fn unix_millis() -> u64 {
     static START_MS: OnceLock<u64> = OnceLock::new();
     let now = Instant::now().0;
-    let start = START_MS.get_or_init(|| {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the place that reads the clock"
-        )]
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
-        let wall_ms = wall.map_or(0, |since| since.as_millis());
-        u64::try_from(wall_ms).unwrap_or(0).saturating_sub(now)
-    });
+    let start =
+        START_MS.get_or_init(|| coarse_millis(libc::CLOCK_REALTIME_COARSE).saturating_sub(now));
     now + start
 }
 
-/// Seconds since 1970, for what leaves the process.
+/// Seconds since 1970 by the wall clock, for what leaves the process.
 pub fn unix_seconds() -> u64 {
+    coarse_millis(libc::CLOCK_REALTIME_COARSE) / 1000
+}
+
+/// One of the kernel's clocks, in milliseconds, as of its last tick.
+fn coarse_millis(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that reads the clock"
+        unsafe_code,
+        reason = "the standard library reads the exact, dearer clocks"
     )]
-    let now = SystemTime::now();
-    now.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    // SAFETY: the kernel fills a live local; the clock ids are ones that every Linux has.
+    unsafe {
+        libc::clock_gettime(clock, &raw mut time);
+    }
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
+    seconds * 1000 + millis
 }
