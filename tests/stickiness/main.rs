@@ -101,6 +101,7 @@ fn main() -> ExitCode {
 fn conclude(rows: &[Row], arguments: &Arguments, count: usize) -> ExitCode {
     if arguments.table {
         println!("\n{}", report::table(&arguments.kinds, rows));
+        println!("{}", report::summary(&arguments.kinds, rows));
     }
     let (mut passed, mut failed) = (0, 0);
     for row in rows {

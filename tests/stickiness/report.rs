@@ -22,6 +22,22 @@ pub(crate) struct Row {
     pub(crate) outcomes: Vec<Outcome>,
 }
 
+/// The table in short: a row per file of cases, a column per proxy, sums at the end.
+pub(crate) fn summary(kinds: &[Kind], rows: &[Row]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let mut text = format!("| cases | {} |\n", names.join(" | "));
+    text.push_str(&format!("|---|{}\n", "---|".repeat(kinds.len())));
+    let sums = |rows: &[Row]| -> Vec<String> {
+        (0..kinds.len()).map(|column| sum(rows, column)).collect()
+    };
+    for rows in rows.chunk_by(|a, b| a.file == b.file) {
+        let topic = rows[0].file.trim_end_matches(".toml");
+        text.push_str(&format!("| {topic} | {} |\n", sums(rows).join(" | ")));
+    }
+    text.push_str(&format!("| **all** | {} |\n", sums(rows).join(" | ")));
+    text
+}
+
 /// The table: a row per case, a column per proxy, sums at the end.
 pub(crate) fn table(kinds: &[Kind], rows: &[Row]) -> String {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
@@ -51,7 +67,10 @@ fn sum(rows: &[Row], column: usize) -> String {
     let lacking = outcomes()
         .filter(|outcome| matches!(outcome, Outcome::NoSuchFeature(_)))
         .count();
-    format!("**{passed} of {}**", rows.len() - lacking)
+    match rows.len() - lacking {
+        0 => "–".to_owned(),
+        judged => format!("{passed} of {judged}"),
+    }
 }
 
 impl Outcome {
