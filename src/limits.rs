@@ -210,10 +210,14 @@ pub const TICK_INTERVAL: Duration = Duration::from_millis(100);
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
 /// Longest request head on the admin address, and the buffer of an admin connection. Beyond it:
-/// 431. No request has a body that is read.
+/// 431.
 pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// How long an admin connection may take for a request head, or rest between two requests.
+/// Longest request body on the admin address. Beyond it: 413.
+pub const ADMIN_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// How long an admin connection may take for a request head or a body, or rest between two
+/// requests.
 pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often each shard looks at deadlines. A deadline is met at most this much late.

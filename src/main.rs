@@ -126,6 +126,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
         link,
         reports,
         admin: opened.admin.take(),
+        seals: Seals::new(&keys),
         shutdown_timeout: config.host.shutdown_timeout,
         about: About {
             version: env!("CARGO_PKG_VERSION"),

@@ -67,7 +67,11 @@ impl CorsCookieName {
 }
 
 impl DrainMode {
-    fn parse(text: &str) -> Result<Self, Mistake> {
+    /// Reads it as the key `drain_mode` has it; the deadline of sessions is an hour then.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn parse(text: &str) -> Result<Self, Mistake> {
         match text {
             "connections" => Ok(Self::Connections),
             "session" => Ok(Self::Sessions {
@@ -75,6 +79,32 @@ impl DrainMode {
             }),
             _ => Err("must be \"connections\" or \"session\"".into()),
         }
+    }
+
+    /// The same with another deadline, which only a drain of sessions has. In seconds, up to a
+    /// week.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn with_deadline(self, seconds: u64) -> Result<Self, Mistake> {
+        match self {
+            Self::Sessions { .. } => Ok(Self::Sessions {
+                deadline: DRAIN_DEADLINE.take_seconds(seconds)?,
+            }),
+            Self::Connections => Err("is for drains of sessions alone".into()),
+        }
+    }
+
+    /// Reads a deadline with its unit, in whole seconds, as `drain_deadline` has it.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn parse_deadline(text: &str) -> Result<Duration, Mistake> {
+        let deadline = DRAIN_DEADLINE.take_text(text)?;
+        if deadline.subsec_millis() > 0 {
+            return Err("must be whole seconds".into());
+        }
+        Ok(deadline)
     }
 }
 

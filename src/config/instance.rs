@@ -40,6 +40,48 @@ impl Backend {
             .map(Self::from_socket_address)
     }
 
+    /// Reads a backend from its parts, by the rules of `[[instance]]`. An id that is an address
+    /// says all but the weight, as in `instances` of a load balancer.
+    ///
+    /// # Errors
+    /// The part that does not hold, by its key, and why.
+    pub fn from_parts(
+        id: &str,
+        address: Option<&str>,
+        port: Option<u64>,
+        weight: Option<u64>,
+    ) -> Result<Self, (&'static str, Mistake)> {
+        let backend = match Self::from_address(id) {
+            Some(backend) => {
+                let spare = [("address", address.is_some()), ("port", port.is_some())];
+                if let Some((key, _)) = spare.into_iter().find(|(_, is_there)| *is_there) {
+                    return Err((key, "is said by the id already, which is an address".into()));
+                }
+                backend.map_err(|mistake| ("id", mistake))?
+            }
+            None => {
+                check_id(id).map_err(|mistake| ("id", mistake))?;
+                let address = address.ok_or_else(|| ("address", "is missing".into()))?;
+                Self {
+                    id: id.to_owned(),
+                    address: parse_address(address).map_err(|mistake| ("address", mistake))?,
+                    port: port
+                        .map(check_port)
+                        .transpose()
+                        .map_err(|mistake| ("port", mistake))?,
+                    weight: DEFAULT_WEIGHT,
+                }
+            }
+        };
+        Ok(Self {
+            weight: match weight {
+                None => DEFAULT_WEIGHT,
+                Some(weight) => check_weight(weight).map_err(|mistake| ("weight", mistake))?,
+            },
+            ..backend
+        })
+    }
+
     /// The backend at `address`, named as the address is written.
     pub(super) fn from_socket_address(address: SocketAddr) -> Result<Self, Mistake> {
         check_address(address.ip())?;
@@ -98,13 +140,26 @@ pub(super) fn instances<'t>(document: &mut Section<'t>, report: &mut Report<'_>)
 }
 
 fn address(field: &Field<'_>, report: &mut Report<'_>) -> Option<IpAddr> {
-    let parse = |text: &str| {
-        let address = text
-            .parse()
-            .map_err(|_| "must be an IP address such as 10.0.1.7; the port has a key of its own")?;
-        check_address(address).map(|()| address)
-    };
-    field.parsed(parse, report)
+    field.parsed(parse_address, report)
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, Mistake> {
+    let address = text
+        .parse()
+        .map_err(|_| "must be an IP address such as 10.0.1.7; the port has a key of its own")?;
+    check_address(address).map(|()| address)
+}
+
+fn check_port(port: u64) -> Result<u16, Mistake> {
+    let port = u16::try_from(port).ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "must be 1 to 65535".into())
+}
+
+fn check_weight(weight: u64) -> Result<u32, Mistake> {
+    let weight = u32::try_from(weight)
+        .ok()
+        .filter(|weight| *weight <= WEIGHT_MAX);
+    weight.ok_or_else(|| format!("must be 0 to {WEIGHT_MAX}").into())
 }
 
 fn weight(field: &Field<'_>, report: &mut Report<'_>) -> Option<u32> {
@@ -196,6 +251,37 @@ mod tests {
             ("[::1]:9001", Some(9001))
         );
         assert!(Backend::from_address("i-0a1b2c3d").is_none());
+    }
+
+    #[test]
+    fn parts_follow_the_rules_of_the_file() {
+        let named = Backend::from_parts("i-1", Some("10.0.0.1"), Some(81), Some(256));
+        let expected = Backend {
+            id: "i-1".to_owned(),
+            address: IpAddr::from([10, 0, 0, 1]),
+            port: Some(81),
+            weight: 256,
+        };
+        assert_eq!(named, Ok(expected));
+        let address = Backend::from_parts("10.0.0.1:81", None, None, Some(0));
+        assert_eq!(address.map(|b| (b.port, b.weight)), Ok((Some(81), 0)));
+        for (key, id, address, port, weight) in [
+            ("id", "a b", Some("10.0.0.1"), None, None),
+            ("id", "0.0.0.0", None, None, None),
+            ("address", "i-1", None, None, None),
+            ("address", "i-1", Some("10.0.0.1:80"), None, None),
+            ("address", "10.0.0.1", Some("10.0.0.1"), None, None),
+            ("port", "10.0.0.1", None, Some(80), None),
+            ("port", "i-1", Some("10.0.0.1"), Some(0), None),
+            ("weight", "i-1", Some("10.0.0.1"), None, Some(257)),
+        ] {
+            let refused = Backend::from_parts(id, address, port, weight);
+            assert_eq!(
+                refused.map_err(|(key, _)| key),
+                Err(key),
+                "{id} {address:?}"
+            );
+        }
     }
 
     #[test]

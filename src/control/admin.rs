@@ -1,72 +1,101 @@
-//! The admin address: `/metrics`, `/healthz` and `/v1/backends`.
+//! The admin address: `/metrics`, `/healthz` and `/v1`.
 //!
-//! Read only, and of nothing but what the control thread has published. Invariant: a client costs a
-//! bounded buffer and one of `limits::ADMIN_CONNECTIONS_MAX` places, and no request body is read.
+//! It reads what the control thread has published, and changes things by commands that the control
+//! thread carries out. Invariant: a client costs a bounded buffer and one of
+//! `limits::ADMIN_CONNECTIONS_MAX` places.
+
+mod answer;
+mod drains;
+mod explain;
+mod guard;
+mod instances;
+mod rows;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract;
+use axum::extract::{self, DefaultBodyLimit};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
+use axum::{Router, middleware};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use self::answer::Trouble;
 use super::metrics::{self, About, Metrics};
 use super::{Published, Wish};
+use crate::config::Attributes;
 use crate::limits;
-use crate::state::{ControlLine, HealthRow};
+use crate::state::{Command, ControlLine, Refusal};
+use crate::sticky::Seals;
 use crate::sys::{Link, Phase};
 
-/// What the handlers read.
+pub use self::drains::Drain;
+
+/// What the handlers work with.
 pub(super) struct Admin {
     link: Arc<Link>,
     published: watch::Receiver<Published>,
     wishes: mpsc::Sender<Wish>,
+    seals: Seals,
     counts: Arc<ControlLine>,
     metrics: Metrics,
 }
 
 type Shared = extract::State<Arc<Admin>>;
 
-/// One element of `/v1/backends`.
-#[derive(Serialize)]
-struct BackendRow<'a> {
-    load_balancer: &'a str,
-    backend: &'a str,
-    state: &'static str,
-    reason_code: &'static str,
-    description: &'static str,
-    life: u32,
-    outstanding: u64,
-}
-
 const NOT_FOUND: &str = "404: not here. What is:\n\
-    \x20 /metrics      counters, for Prometheus\n\
-    \x20 /healthz      200 ok, or 503 draining\n\
-    \x20 /v1/backends  the health of all backends, JSON\n";
+    \x20 /metrics            counters, for Prometheus\n\
+    \x20 /healthz            200 ok, or 503 draining\n\
+    \x20 /v1/backends        the health of all backends, JSON\n\
+    \x20 /v1/load-balancers  listeners and instances; PUT and DELETE of NAME/instances/ID\n\
+    \x20 /v1/drains          instances that leave; POST begins, DELETE of NAME/ID cancels\n\
+    \x20 /v1/explain         ?load_balancer=NAME&port=P&cookie=VALUE: where that session goes\n";
 
 impl Admin {
     pub(super) fn new(
         link: Arc<Link>,
         published: watch::Receiver<Published>,
         wishes: mpsc::Sender<Wish>,
+        seals: Seals,
         counts: Arc<ControlLine>,
         about: About,
     ) -> Self {
-        let metrics = Metrics::new(Arc::clone(&link), Arc::clone(&counts), about);
+        let metrics = Metrics::new(
+            Arc::clone(&link),
+            published.clone(),
+            Arc::clone(&counts),
+            about,
+        );
         Self {
             link,
             published,
             wishes,
+            seals,
             counts,
             metrics,
         }
+    }
+
+    /// Has a command carried out. What it changed is published when this returns.
+    async fn wish(&self, command: Command) -> Result<(), Trouble> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.wishes.send(Wish { command, answer }).await;
+        sent.map_err(|_| Trouble::ending())?;
+        let done = answered.await.map_err(|_| Trouble::ending())?;
+        done.map_err(Trouble::from)
+    }
+
+    /// The switches of that load balancer.
+    fn attributes(&self, load_balancer: &str) -> Result<Arc<Attributes>, Trouble> {
+        let snapshot = self.link.snapshot.load();
+        let mut routes = snapshot.routes.iter();
+        let route = routes.find(|route| *route.load_balancer == *load_balancer);
+        let route = route.ok_or_else(|| Trouble::from(Refusal::NoLoadBalancer))?;
+        Ok(Arc::clone(&route.attributes))
     }
 
     /// Accepts and answers for ever.
@@ -110,11 +139,26 @@ async fn converse(stream: TcpStream, routes: Router) {
 }
 
 fn routes(admin: Arc<Admin>) -> Router {
+    let instance = "/v1/load-balancers/{load_balancer}/instances/{instance}";
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
-        .route("/v1/backends", get(backends))
+        .route("/v1/backends", get(rows::backends))
+        .route("/v1/load-balancers", get(instances::load_balancers))
+        .route(instance, put(instances::put).delete(instances::delete))
+        .route("/v1/drains", get(drains::list).post(drains::begin))
+        .route(
+            "/v1/drains/{load_balancer}/{instance}",
+            axum::routing::delete(drains::cancel),
+        )
+        .route("/v1/explain", get(explain::answer))
+        .method_not_allowed_fallback(|| async {
+            let clause = "the Allow field has the methods that can be";
+            Trouble::new(StatusCode::METHOD_NOT_ALLOWED, clause)
+        })
         .fallback(|| async { (StatusCode::NOT_FOUND, NOT_FOUND) })
+        .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
+        .layer(middleware::from_fn(guard::guard))
         .with_state(admin)
 }
 
@@ -130,27 +174,6 @@ async fn healthz(admin: Shared) -> (StatusCode, &'static str) {
     match admin.link.phase() {
         Phase::Serving => (StatusCode::OK, "ok\n"),
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-    }
-}
-
-async fn backends(admin: Shared) -> Response {
-    let health = Arc::clone(&admin.published.borrow().health);
-    let rows: Vec<_> = health.iter().map(BackendRow::from).collect();
-    let json = serde_json::to_string(&rows).expect("strings and numbers are valid JSON");
-    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
-}
-
-impl<'a> From<&'a HealthRow> for BackendRow<'a> {
-    fn from(row: &'a HealthRow) -> Self {
-        Self {
-            load_balancer: &row.load_balancer,
-            backend: &row.backend,
-            state: row.status.name(),
-            reason_code: row.status.reason_code(),
-            description: row.status.description(),
-            life: row.life,
-            outstanding: row.counts.sum(|line| &line.outstanding),
-        }
     }
 }
 

@@ -14,12 +14,14 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use self::table::{
     BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CLASSES, DRAINING, EPOCH,
-    OF_BACKEND, OWN_ANSWERS, RESPONSES, VERDICTS,
+    OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
-use crate::state::{Backend, ControlLine, LoadBalancerLine, Route, Snapshot};
+use super::Published;
+use crate::state::{Backend, ControlLine, DrainRow, LoadBalancerLine, Route, Snapshot, Stage};
 use crate::sys::{Link, Phase};
 
 /// What [`Metrics::scrape`] returns.
@@ -40,7 +42,12 @@ pub struct About {
 pub(super) struct Metrics(Registry);
 
 impl Metrics {
-    pub(super) fn new(link: Arc<Link>, control: Arc<ControlLine>, about: About) -> Self {
+    pub(super) fn new(
+        link: Arc<Link>,
+        published: watch::Receiver<Published>,
+        control: Arc<ControlLine>,
+        about: About,
+    ) -> Self {
         let line = LoadBalancerLine::default();
         assert!(
             about.own_answers.len() <= line.own_answers.len(),
@@ -53,6 +60,7 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Counters {
             link,
+            published,
             control,
             about,
         }));
@@ -70,6 +78,7 @@ impl Metrics {
 #[derive(Debug)]
 struct Counters {
     link: Arc<Link>,
+    published: watch::Receiver<Published>,
     control: Arc<ControlLine>,
     about: About,
 }
@@ -81,7 +90,9 @@ impl Collector for Counters {
         self.process(&mut page, &snapshot)?;
         self.shards(&mut page)?;
         load_balancers(&mut page, &snapshot, &self.about)?;
-        backends(&mut page, &snapshot)
+        backends(&mut page, &snapshot)?;
+        let published = self.published.borrow().clone();
+        sessions(&mut page, &published)
     }
 }
 
@@ -181,6 +192,32 @@ fn backends(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         for (route, backend) in each_backend(snapshot) {
             let labels = backend_labels(route, backend);
             put(&mut family.encode_family(&labels)?, Gauge, fact(backend))?;
+        }
+    }
+    Ok(())
+}
+
+/// Sessions by backend, and how far drains are.
+fn sessions(page: &mut Page<'_>, published: &Published) -> fmt::Result {
+    for &(name, help, fact) in OF_HEALTH {
+        let mut family = page.family((name, help), Gauge)?;
+        for row in published.health.iter() {
+            let labels = [
+                ("load_balancer", &*row.load_balancer),
+                ("backend", &*row.backend),
+            ];
+            put(&mut family.encode_family(&labels)?, Gauge, fact(row))?;
+        }
+    }
+    for &(name, help, fact) in OF_DRAIN {
+        let mut family = page.family((name, help), Gauge)?;
+        let is_going_on = |row: &&DrainRow| !matches!(row.stage, Stage::Done(_));
+        for row in published.drains.iter().filter(is_going_on) {
+            let labels = [
+                ("load_balancer", &*row.load_balancer),
+                ("backend", &*row.backend),
+            ];
+            put(&mut family.encode_family(&labels)?, Gauge, fact(row))?;
         }
     }
     Ok(())

@@ -35,8 +35,10 @@ use crate::limits;
 use crate::state::{
     Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, Refusal, Report, State,
 };
+use crate::sticky::Seals;
 use crate::sys::{Link, unix_millis};
 
+pub use self::admin::Drain;
 pub use self::drain::Ending;
 pub use self::metrics::About;
 
@@ -51,6 +53,8 @@ pub struct Control {
     pub reports: mpsc::Receiver<Report>,
     /// Where admin listens, bound and listening; `None`: nowhere.
     pub admin: Option<std::net::TcpListener>,
+    /// Opens cookies, for whoever asks where their sessions go.
+    pub seals: Seals,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
     /// What `/metrics` says about this build.
@@ -80,6 +84,7 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
         link,
         mut reports,
         admin,
+        seals,
         shutdown_timeout,
         about,
     } = control;
@@ -89,7 +94,8 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
     if let Some(listener) = admin {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let admin = Admin::new(Arc::clone(&link), view, wishes, Arc::clone(&counts), about);
+        let counts = Arc::clone(&counts);
+        let admin = Admin::new(Arc::clone(&link), view, wishes, seals, counts, about);
         tokio::spawn(admin.serve(listener));
     }
     let (results, mut commands) = mpsc::channel(limits::COMMANDS_WAITING);

@@ -11,7 +11,7 @@ use crate::config::{Affinity, DurationPolicy, Fallback, Stickiness};
 use crate::health;
 use crate::http::{Request, Response};
 use crate::state::{LoadBalancerLine, Route};
-use crate::sticky::{self, Binding, NONCE_BYTES, Stick, Tally, Value, Verdict, Visit};
+use crate::sticky::{self, Binding, NONCE_BYTES, Stick, Tally, Value, Visit};
 use crate::sys::unix_seconds;
 
 /// Finds where a request belongs, and counts why.
@@ -112,8 +112,7 @@ fn bind_by_duration(
     out: &mut Vec<u8>,
 ) -> Option<u64> {
     let stick = &this.inbound.stick;
-    let is_bound = stick.verdict == Verdict::Valid && stick.home == Some(held.index);
-    if is_bound && !stick.renews {
+    if stick.holds_at(held.index) {
         return stick.session;
     }
     let (session, value) = seal(this, held)?;

@@ -19,6 +19,7 @@ mod snapshot;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::config;
 use crate::health::{Clock, Status, View};
@@ -207,10 +208,12 @@ impl State {
             .collect()
     }
 
-    /// What is to be kept over a restart.
-    pub fn remembered(&self) -> BTreeMap<&str, &View> {
+    /// What is to be kept over a restart. Shares the views, so that another thread may write them.
+    pub fn remembered(&self) -> BTreeMap<Arc<str>, Arc<View>> {
         let load_balancers = self.load_balancers.iter();
-        load_balancers.map(|lb| (lb.name(), lb.view())).collect()
+        load_balancers
+            .map(|lb| (Arc::clone(lb.name()), Arc::clone(lb.view())))
+            .collect()
     }
 
     /// Whether that backend exists and its checks say that it is well.
@@ -218,13 +221,16 @@ impl State {
         let lb = self
             .load_balancers
             .iter()
-            .find(|lb| lb.name() == load_balancer);
+            .find(|lb| **lb.name() == *load_balancer);
         lb.and_then(|lb| lb.status(backend)) == Some(Status::InService)
     }
 
     /// The load balancer of that name, and all else that a change to it may touch.
     fn at(&mut self, name: &str, now_ms: u64) -> Result<(&mut LoadBalancer, Scene<'_>), Refusal> {
-        let index = self.load_balancers.iter().position(|lb| lb.name() == name);
+        let index = self
+            .load_balancers
+            .iter()
+            .position(|lb| **lb.name() == *name);
         Ok(self.nth(index.ok_or(Refusal::NoLoadBalancer)?, now_ms))
     }
 

@@ -13,11 +13,11 @@ use super::snapshot::{Admits, Backend, Route};
 use crate::health::{self, Status, View};
 
 impl LoadBalancer {
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    pub(super) fn view(&self) -> &View {
+    pub(super) fn view(&self) -> &Arc<View> {
         &self.view
     }
 
@@ -92,7 +92,7 @@ impl LoadBalancer {
                 load_balancer: Arc::clone(&self.name),
                 backend: Arc::clone(&member.id),
                 status: member.health.status(),
-                is_leaving: departure.is_some_and(|departure| !departure.takes_sessions()),
+                draining: departure.map(Departure::stage),
                 life: self.life_of(member),
                 weight: if departure.is_some() {
                     0

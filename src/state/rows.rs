@@ -20,8 +20,8 @@ pub struct HealthRow {
     pub backend: Arc<str>,
     /// What its checks say.
     pub status: Status,
-    /// It was deregistered, and its last requests are running.
-    pub is_leaving: bool,
+    /// How far its drain is, if it leaves.
+    pub draining: Option<Stage>,
     /// The number of its life.
     pub life: u32,
     /// Its weight; 0 while its sessions are drained.
@@ -70,6 +70,17 @@ pub enum Stage {
     Connections,
     /// It is deregistered, for this reason if its sessions were drained.
     Done(Option<DrainEnd>),
+}
+
+impl Stage {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Connections => "connections",
+            Self::Done(_) => "done",
+        }
+    }
 }
 
 /// What the checker needs to know about one backend.

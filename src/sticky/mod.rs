@@ -6,6 +6,7 @@
 
 mod census;
 mod cookie;
+mod explain;
 mod follow;
 mod place;
 mod seal;
@@ -14,6 +15,7 @@ mod table;
 
 pub use census::{Census, Sketch};
 pub use cookie::{AppTally, own_names, write_app_lines, write_lines};
+pub use explain::{Explanation, Lived, Question, Ranked, Said, Step, explain};
 pub use follow::{Copying, encode_dollar_path, encode_path, strip_cookies};
 pub use place::{Verdict, next_home};
 pub use seal::{Binding, Key, NONCE_BYTES, Seals, VALUE_BYTES, Value};

@@ -53,6 +53,12 @@ impl Stick {
         began: 0,
         renews: false,
     };
+
+    /// Whether the client needs no new cookie of a duration policy if this backend answers: the one
+    /// that it has says so already, and is not to be renewed.
+    pub fn holds_at(&self, answering: usize) -> bool {
+        self.verdict == Verdict::Valid && self.home == Some(answering) && !self.renews
+    }
 }
 
 /// One shard's memory of sessions, and the keys to cookies that it has not seen.
@@ -93,78 +99,8 @@ impl Sessions {
         cookies: impl Iterator<Item = &'b [u8]> + Clone,
         tally: &Tally<'_>,
     ) -> Stick {
-        let route = visit.route;
-        let stick = match route.stickiness.as_deref() {
-            None => Stick::NOWHERE,
-            Some(Stickiness::Duration(policy)) => {
-                let limits = Limits::of(policy);
-                let candidates = candidates(cookies, &policy.cookie.name);
-                self.choose(visit, false, &limits, candidates, tally)
-            }
-            Some(Stickiness::Application(policy)) => {
-                let mut candidates = candidates(cookies.clone(), NAME).peekable();
-                if candidates.peek().is_none() {
-                    Stick::NOWHERE
-                } else if has_cookie(cookies, &policy.cookie_name) {
-                    let limits = Limits::absolute(policy.absolute_limit);
-                    self.choose(visit, true, &limits, candidates, tally)
-                } else {
-                    Stick {
-                        verdict: Verdict::AppCookieMissing,
-                        ..Stick::NOWHERE
-                    }
-                }
-            }
-        };
-        match visit.fallback.filter(|_| stick.session.is_none()) {
-            None => stick,
-            Some(session) => Stick {
-                verdict: Verdict::Fallback,
-                session: Some(session),
-                home: fallback_home(session, &route.backends),
-                ..Stick::NOWHERE
-            },
-        }
-    }
-
-    fn choose<'b>(
-        &mut self,
-        visit: &Visit<'_>,
-        follows_app: bool,
-        limits: &Limits,
-        candidates: impl Iterator<Item = &'b [u8]>,
-        tally: &Tally<'_>,
-    ) -> Stick {
-        let mut best = Stick::NOWHERE;
-        for candidate in candidates {
-            let Some((binding, place)) = self.read(visit, follows_app, candidate, tally) else {
-                if best.verdict == Verdict::None {
-                    best.verdict = Verdict::Invalid;
-                }
-                continue;
-            };
-            if limits.are_over(&binding, visit.now) {
-                if best.session.is_none() {
-                    best.verdict = Verdict::Expired;
-                }
-                continue;
-            }
-            let stick = Stick {
-                verdict: place.verdict,
-                session: Some(binding.session),
-                home: place.home,
-                standby: place.standby,
-                began: binding.began(),
-                renews: limits.renew(&binding, visit.now),
-            };
-            if matches!(place.verdict, Verdict::Valid | Verdict::Moved) {
-                return stick;
-            }
-            if best.session.is_none() {
-                best = stick;
-            }
-        }
-        best
+        let read = |follows_app, candidate: &[u8]| self.read(visit, follows_app, candidate, tally);
+        find(visit, cookies, read).0
     }
 
     /// What one candidate says, and where that leads; `None` if it is not ours for this route.
@@ -213,6 +149,89 @@ impl Sessions {
     pub fn seal(&self, binding: &Binding, nonce: [u8; NONCE_BYTES]) -> Value {
         self.seals.seal(binding, nonce)
     }
+}
+
+/// The search of [`Sessions::look_up`], with the binding it went by. `read` says what one candidate
+/// says under an application policy or another, and where that leads; `None` if it is not ours.
+pub(super) fn find<'b>(
+    visit: &Visit<'_>,
+    cookies: impl Iterator<Item = &'b [u8]> + Clone,
+    mut read: impl FnMut(bool, &'b [u8]) -> Option<(Binding, Place)>,
+) -> (Stick, Option<Binding>) {
+    let route = visit.route;
+    let (stick, binding) = match route.stickiness.as_deref() {
+        None => (Stick::NOWHERE, None),
+        Some(Stickiness::Duration(policy)) => {
+            let limits = Limits::of(policy);
+            let candidates = candidates(cookies, &policy.cookie.name);
+            choose(visit.now, &limits, candidates, |one| read(false, one))
+        }
+        Some(Stickiness::Application(policy)) => {
+            let mut candidates = candidates(cookies.clone(), NAME).peekable();
+            if candidates.peek().is_none() {
+                (Stick::NOWHERE, None)
+            } else if has_cookie(cookies, &policy.cookie_name) {
+                let limits = Limits::absolute(policy.absolute_limit);
+                choose(visit.now, &limits, candidates, |one| read(true, one))
+            } else {
+                let stick = Stick {
+                    verdict: Verdict::AppCookieMissing,
+                    ..Stick::NOWHERE
+                };
+                (stick, None)
+            }
+        }
+    };
+    match visit.fallback.filter(|_| stick.session.is_none()) {
+        None => (stick, binding),
+        Some(session) => {
+            let stick = Stick {
+                verdict: Verdict::Fallback,
+                session: Some(session),
+                home: fallback_home(session, &route.backends),
+                ..Stick::NOWHERE
+            };
+            (stick, None)
+        }
+    }
+}
+
+fn choose<'b>(
+    now: u64,
+    limits: &Limits,
+    candidates: impl Iterator<Item = &'b [u8]>,
+    mut read: impl FnMut(&'b [u8]) -> Option<(Binding, Place)>,
+) -> (Stick, Option<Binding>) {
+    let mut best = (Stick::NOWHERE, None);
+    for candidate in candidates {
+        let Some((binding, place)) = read(candidate) else {
+            if best.0.verdict == Verdict::None {
+                best.0.verdict = Verdict::Invalid;
+            }
+            continue;
+        };
+        if limits.are_over(&binding, now) {
+            if best.0.session.is_none() {
+                best.0.verdict = Verdict::Expired;
+            }
+            continue;
+        }
+        let stick = Stick {
+            verdict: place.verdict,
+            session: Some(binding.session),
+            home: place.home,
+            standby: place.standby,
+            began: binding.began(),
+            renews: limits.renew(&binding, now),
+        };
+        if matches!(place.verdict, Verdict::Valid | Verdict::Moved) {
+            return (stick, Some(binding));
+        }
+        if best.0.session.is_none() {
+            best = (stick, Some(binding));
+        }
+    }
+    best
 }
 
 /// How old a session may be, and when its cookie is sent anew. In seconds.

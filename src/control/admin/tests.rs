@@ -14,6 +14,13 @@ const ABOUT: About = About {
     verdicts: &["none", "valid", "down", "invalid"],
 };
 
+fn seals() -> Seals {
+    Seals::new(&[crate::sticky::Key {
+        id: 1,
+        secret: [1; 16],
+    }])
+}
+
 /// An admin address over a state with one load balancer of two listeners and two backends, of
 /// which `i-1` is in service.
 struct Bench {
@@ -49,6 +56,7 @@ impl Bench {
             Arc::clone(&link),
             published,
             wishes,
+            seals(),
             Arc::clone(&counts),
             ABOUT,
         );
@@ -72,7 +80,8 @@ impl Bench {
 
     /// The whole answer to a request with this first line.
     async fn ask(&self, request_line: &str) -> String {
-        let request = format!("{request_line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("{request_line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         self.send(request.as_bytes()).await
     }
 
@@ -233,7 +242,7 @@ async fn a_head_beyond_the_bound_is_refused() {
 #[tokio::test]
 async fn a_body_is_not_waited_for() {
     let bench = Bench::new().await;
-    let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n";
     let answer = bench.send(request).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
@@ -257,7 +266,7 @@ async fn connections_beyond_the_bound_are_closed_and_counted() {
 
     // A place is free again once its connection is gone.
     let mut last = held.pop().expect("some are held");
-    last.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    last.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .await
         .expect("admin reads");
     let mut answer = String::new();
@@ -274,7 +283,7 @@ async fn an_idle_connection_is_closed_in_time() {
     let bench = Bench::new().await;
     let mut stream = bench.connect().await;
     stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .expect("admin reads");
     let mut answer = vec![0; 1024];

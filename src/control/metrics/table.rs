@@ -6,13 +6,21 @@
 
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 
-use crate::state::{Backend, BackendLine, ControlLine, Count, LoadBalancerLine, ShardLine};
+use crate::state::{
+    Backend, BackendLine, ControlLine, Count, DrainRow, HealthRow, LoadBalancerLine, ShardLine,
+};
 
 /// A name, what it means, its type, and where its value is in a line of counters.
 pub(super) type Row<Line> = (&'static str, &'static str, MetricType, fn(&Line) -> &Count);
 
 /// A gauge that the snapshot holds for each backend.
 pub(super) type Fact = (&'static str, &'static str, fn(&Backend) -> u64);
+
+/// A gauge that the control thread has published of each backend's health.
+pub(super) type HealthFact = (&'static str, &'static str, fn(&HealthRow) -> u64);
+
+/// A gauge of each drain that goes on.
+pub(super) type DrainFact = (&'static str, &'static str, fn(&DrainRow) -> u64);
 
 /// A name and what it means.
 pub(super) type Name = (&'static str, &'static str);
@@ -242,6 +250,44 @@ pub(super) const OF_BACKEND: &[Fact] = &[
         "elbow_backend_life",
         "How often the backend came into service",
         |b| b.life.into(),
+    ),
+];
+
+/// With labels `load_balancer` and `backend`.
+pub(super) const OF_HEALTH: &[HealthFact] = &[
+    (
+        "elbow_backend_sessions",
+        "Sessions alive on the backend, estimated",
+        |row| row.sessions,
+    ),
+    (
+        "elbow_backend_weight",
+        "Its share of new sessions; 0 while it drains",
+        |row| row.weight.into(),
+    ),
+    (
+        "elbow_backend_over_bound",
+        "1 while the backend has more than its share of sessions",
+        |row| row.is_over_bound.into(),
+    ),
+    (
+        "elbow_backend_draining",
+        "1 while the backend leaves",
+        |row| row.draining.is_some().into(),
+    ),
+];
+
+/// With labels `load_balancer` and `backend`.
+pub(super) const OF_DRAIN: &[DrainFact] = &[
+    (
+        "elbow_drain_sessions_at_start",
+        "Sessions that were alive when the drain began",
+        |row| row.sessions_at_start,
+    ),
+    (
+        "elbow_drain_sessions_left",
+        "Sessions alive that the drain waits for",
+        |row| row.sessions_left,
     ),
 ];
 

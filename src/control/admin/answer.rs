@@ -1,0 +1,104 @@
+//! What comes in as JSON and goes out as JSON, also where the admin address refuses.
+//!
+//! Invariant: a body is read up to `limits::ADMIN_BODY_BYTES_MAX` and no longer than an admin
+//! connection may rest.
+
+use axum::body::Bytes;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::limits;
+use crate::state::Refusal;
+
+/// What a handler gives back.
+pub(super) type Answer = Result<Response, Trouble>;
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    status: StatusCode,
+    clause: String,
+}
+
+/// A request's body.
+pub(super) struct Sent<T>(pub(super) T);
+
+/// `value` as an answer.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let text = serde_json::to_string(value).expect("text, numbers and lists are valid JSON");
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (status, kind, text + "\n").into_response()
+}
+
+impl Trouble {
+    pub(super) fn new(status: StatusCode, clause: impl Into<String>) -> Self {
+        Self {
+            status,
+            clause: clause.into(),
+        }
+    }
+
+    /// The request says something that does not hold.
+    pub(super) fn malformed(clause: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, clause)
+    }
+
+    pub(super) fn not_found(clause: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, clause)
+    }
+
+    /// The control thread takes no commands any more.
+    pub(super) fn ending() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "elbow is ending")
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        json(self.status, &serde_json::json!({ "error": self.clause }))
+    }
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal {
+            Refusal::NoLoadBalancer | Refusal::NoBackend => StatusCode::NOT_FOUND,
+            Refusal::NotDraining | Refusal::TooMany => StatusCode::CONFLICT,
+        };
+        Self::new(status, refusal.to_string())
+    }
+}
+
+impl From<QueryRejection> for Trouble {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Trouble {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
+    type Rejection = Trouble;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Trouble> {
+        // `DefaultBodyLimit` of the routes bounds it.
+        let reading = Bytes::from_request(request, state);
+        let late = |_| Trouble::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
+        let bytes = tokio::time::timeout(limits::ADMIN_HEAD_TIMEOUT, reading)
+            .await
+            .map_err(late)?
+            .map_err(|rejection| Trouble::new(rejection.status(), rejection.body_text()))?;
+        let value = serde_json::from_slice(&bytes);
+        value
+            .map(Self)
+            .map_err(|error| Trouble::malformed(format!("the body does not hold: {error}")))
+    }
+}

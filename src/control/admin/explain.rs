@@ -1,0 +1,96 @@
+//! `/v1/explain`: where a session goes and why.
+//!
+//! Not here: the answer (`sticky::explain`). A cookie stands in the query and nowhere else: it is
+//! not logged.
+
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use super::Shared;
+use super::answer::{Answer, Trouble, json};
+use crate::config::Stickiness;
+use crate::state::{Route, Snapshot};
+use crate::sticky::{Question, Visit, explain};
+use crate::sys::unix_seconds;
+
+/// The query.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    load_balancer: String,
+    /// Needed if the load balancer has several listeners.
+    port: Option<u16>,
+    /// The value of the stickiness cookie, or a whole `Cookie` field.
+    #[serde(default)]
+    cookie: String,
+    /// The value of the application's own cookie.
+    app_cookie: Option<String>,
+    /// The backend that is taken for dead.
+    without: Option<String>,
+}
+
+pub(super) async fn answer(admin: Shared, asked: Result<Query<Asked>, QueryRejection>) -> Answer {
+    let Query(asked) = asked?;
+    let snapshot = admin.link.snapshot.load_full();
+    let route = asked.route(&snapshot)?;
+    let fields = asked.fields(route);
+    let fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
+    let question = Question {
+        visit: Visit {
+            route,
+            epoch: snapshot.epoch,
+            now: unix_seconds(),
+            fallback: None,
+        },
+        cookies: &fields,
+        without: asked.without.as_deref(),
+    };
+    let unknown = || Trouble::not_found("no instance of the id in `without` is registered");
+    let explanation = explain(&question, &admin.seals).ok_or_else(unknown)?;
+    Ok(json(StatusCode::OK, &explanation))
+}
+
+impl Asked {
+    fn route<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Route, Trouble> {
+        let is_of_it = |route: &&Route| *route.load_balancer == *self.load_balancer;
+        let routes: Vec<&Route> = snapshot.routes.iter().filter(is_of_it).collect();
+        let ports: Vec<String> = routes
+            .iter()
+            .map(|route| route.address.port().to_string())
+            .collect();
+        let ports = ports.join(", ");
+        match (self.port, routes.as_slice()) {
+            (_, []) => Err(Trouble::not_found("there is no load balancer of that name")),
+            (None, [only]) => Ok(only),
+            (None, _) => Err(Trouble::malformed(format!("which port of {ports}?"))),
+            (Some(port), routes) => {
+                let found = routes.iter().find(|route| route.address.port() == port);
+                found.copied().ok_or_else(|| {
+                    Trouble::not_found(format!("the load balancer listens on {ports} only"))
+                })
+            }
+        }
+    }
+
+    /// The values of the `Cookie` fields that the request would have.
+    fn fields(&self, route: &Route) -> Vec<String> {
+        let text = self.cookie.trim();
+        let mut fields = Vec::new();
+        if text.contains('=') {
+            let (name, value) = text.split_once(':').unwrap_or_default();
+            let is_whole_line = name.eq_ignore_ascii_case("cookie");
+            fields.push(if is_whole_line { value } else { text }.to_owned());
+        } else if !text.is_empty() {
+            // Read under any policy, whatever it calls its own.
+            fields.push(format!("AWSELB={text}"));
+        }
+        if let (Some(value), Some(Stickiness::Application(policy))) =
+            (&self.app_cookie, route.stickiness.as_deref())
+        {
+            fields.push(format!("{}={value}", policy.cookie_name));
+        }
+        fields
+    }
+}

@@ -1,0 +1,95 @@
+//! Keeps web pages away from the admin address, which trusts whoever reaches it.
+//!
+//! A browser on this host can be made to ask it: by a name that a page's owner lets point here (DNS
+//! rebinding), or by a request from another site. Both show in fields that a page cannot set.
+//! Invariant: what passes names this host by address or as `localhost`, and changes nothing for a
+//! page of another origin.
+
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::answer::Trouble;
+
+pub(super) async fn guard(request: Request, next: Next) -> Response {
+    match check(request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(clause) => Trouble::new(StatusCode::FORBIDDEN, clause).into_response(),
+    }
+}
+
+fn check(method: &Method, fields: &HeaderMap) -> Result<(), &'static str> {
+    let hosts = || fields.get_all(header::HOST).iter();
+    if !hosts().all(|host| host.to_str().is_ok_and(is_this_host)) {
+        return Err("the Host field must be an IP address or localhost");
+    }
+    let is_ours = |origin: &[u8]| {
+        hosts().any(|host| origin.strip_prefix(b"http://") == Some(host.as_bytes()))
+    };
+    let mut origins = fields.get_all(header::ORIGIN).iter();
+    if !method.is_safe() && !origins.all(|origin| is_ours(origin.as_bytes())) {
+        return Err("pages of other origins may change nothing here");
+    }
+    Ok(())
+}
+
+fn is_this_host(field: &str) -> bool {
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match field.rsplit_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        Some(_) | None => field,
+    };
+    let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
+    name.eq_ignore_ascii_case("localhost") || bare.unwrap_or(name).parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(method: Method, host: &str, origin: Option<&str>) -> bool {
+        let mut fields = HeaderMap::new();
+        fields.insert(header::HOST, host.parse().expect("it is printable"));
+        if let Some(origin) = origin {
+            fields.insert(header::ORIGIN, origin.parse().expect("it is printable"));
+        }
+        check(&method, &fields).is_ok()
+    }
+
+    #[test]
+    fn only_addresses_and_localhost_name_this_host() {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:9090",
+            "[::1]",
+            "[::1]:80",
+            "LOCALHOST:9090",
+        ] {
+            assert!(passes(Method::GET, host, None), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example:80",
+            "127.0.0.1.evil.example",
+        ] {
+            assert!(!passes(Method::GET, host, None), "{host}");
+        }
+        assert!(check(&Method::GET, &HeaderMap::new()).is_ok(), "HTTP/1.0");
+    }
+
+    #[test]
+    fn a_page_changes_nothing_unless_it_came_from_here() {
+        let host = "127.0.0.1:9090";
+        for origin in ["http://evil.example", "null", "http://127.0.0.1:8080"] {
+            assert!(!passes(Method::POST, host, Some(origin)), "{origin}");
+            assert!(!passes(Method::DELETE, host, Some(origin)), "{origin}");
+            assert!(passes(Method::GET, host, Some(origin)), "{origin}");
+        }
+        assert!(passes(Method::PUT, host, Some("http://127.0.0.1:9090")));
+        assert!(passes(Method::PUT, host, None));
+    }
+}
