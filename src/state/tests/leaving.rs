@@ -76,7 +76,7 @@ fn requests_in_flight_finish_and_then_the_backend_is_gone() {
     assert_eq!(admits(&state), Some(Admits::Nothing));
     let row = &state.health()[0];
     assert!(
-        row.is_leaving && row.status == Status::InService,
+        row.draining == Some(Stage::Connections) && row.status == Status::InService,
         "as CLB tells it"
     );
     assert_eq!(state.check_plans().len(), 1, "it is not checked any more");

@@ -22,6 +22,14 @@ fn lives(state: &State, id: &str) -> Vec<Life> {
     chronicle.map_or(Vec::new(), |chronicle| chronicle.lives().to_vec())
 }
 
+/// What the next process finds.
+fn kept(state: &State) -> Remembered {
+    let views = state.remembered().into_iter();
+    views
+        .map(|(name, view)| (name.to_string(), View::clone(&view)))
+        .collect()
+}
+
 #[test]
 fn a_new_backend_is_checked_before_it_serves() {
     let mut state = state();
@@ -87,8 +95,7 @@ fn a_restart_finds_the_lives_that_were_open() {
     }
     drop(apply(&mut before, checked("i-2", FAIL)));
     drop(apply(&mut before, checked("i-2", FAIL)));
-    let text = serde_json::to_string(&before.remembered()).expect("it is plain data");
-    let remembered: Remembered = serde_json::from_str(&text).expect("it was written so");
+    let remembered = kept(&before);
 
     let listen = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let mut after = State::new(&config(), &listen, 2, remembered, 9);
@@ -103,12 +110,11 @@ fn a_restart_finds_the_lives_that_were_open() {
 fn a_restart_without_a_backend_ends_its_life() {
     let mut before = state();
     drop(apply(&mut before, checked("i-1", Outcome::Success)));
-    let remembered = before.remembered().into_iter();
-    let remembered = remembered.map(|(name, view)| (name.to_owned(), view.clone()));
+    let remembered = kept(&before);
     let web = fixture::load_balancer("web", vec![listener(8080, Some(sticky(60)))], vec![]);
     let listen = [SocketAddr::from(([127, 0, 0, 1], 1))];
     let wanted = fixture::config(vec![web]);
-    let after = State::new(&wanted, &listen, 2, remembered.collect(), 9);
+    let after = State::new(&wanted, &listen, 2, remembered, 9);
     assert!(lives(&after, "i-1")[0].died.is_some());
 }
 

@@ -127,7 +127,8 @@ impl Proxy {
 
 /// One request on a connection of its own.
 fn ask(address: SocketAddr, method: &str, path: &str, json: Option<&str>) -> Response {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n");
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     if let Some(json) = json {
         let length = json.len();
         request.push_str("Content-Type: application/json\r\n");
