@@ -3,6 +3,7 @@
 //! A request that lies whole in one block can be sent again as long as nothing of an answer was
 //! seen; one whose body is still coming goes through `streaming.rs`.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 
@@ -68,16 +69,36 @@ impl NoAnswer {
     }
 }
 
-/// A backend that holds the exchange, counted as outstanding for as long.
+/// A backend that holds the exchange, counted as outstanding until it has answered.
 #[derive(Debug)]
 pub(super) struct Held<'a> {
     pub(super) index: usize,
     pub(super) counts: &'a BackendLine,
+    is_counted: Cell<bool>,
+}
+
+impl<'a> Held<'a> {
+    fn new(index: usize, counts: &'a BackendLine) -> Self {
+        counts.outstanding.add(1);
+        Self {
+            index,
+            counts,
+            is_counted: Cell::new(true),
+        }
+    }
+
+    /// The answer is here, to its last byte; how long its client takes to read it is not the
+    /// backend's load.
+    pub(super) fn has_answered(&self) {
+        if self.is_counted.replace(false) {
+            self.counts.outstanding.sub(1);
+        }
+    }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.counts.outstanding.sub(1);
+        self.has_answered();
     }
 }
 
@@ -262,8 +283,7 @@ impl<'a> Exchange<'a> {
             };
             let backend = &self.route.backends[index];
             let counts = backend.counts.line(self.shard.index);
-            counts.outstanding.add(1);
-            let held = Held { index, counts };
+            let held = Held::new(index, counts);
             let watch = &*self.client.watch;
             watch.set_backend(Some((backend.slot, self.epoch)));
             // A connection attempt has a bound of its own.

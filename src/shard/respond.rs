@@ -52,12 +52,24 @@ pub(super) async fn respond(
             false,
         );
     };
-    this.progress();
-    let sent;
-    (sent, wire) = this.client.send(wire, || this.progress()).await;
-    let mut is_whole = sent.is_ok();
-    if is_whole && !outbound.body.is_done() {
-        (is_whole, wire) = relay(this, lease, &mut outbound, wire).await;
+    let mut is_whole;
+    loop {
+        if outbound.body.is_done() {
+            held.has_answered();
+        }
+        this.progress();
+        let sent;
+        (sent, wire) = this.client.send(wire, || this.progress()).await;
+        is_whole = sent.is_ok();
+        if !is_whole || outbound.body.is_done() {
+            break;
+        }
+        let more;
+        (more, wire) = receive_more(this, lease, &mut outbound, wire).await;
+        if more != More::Bytes {
+            is_whole = more == More::Ended;
+            break;
+        }
     }
     this.shard.blocks.put(wire);
     if !is_whole {
@@ -144,45 +156,50 @@ fn settle(
     })
 }
 
-/// Moves the rest of the body, one block at a time: the client's pace is the backend's.
-async fn relay(
+/// What came of waiting for more of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum More {
+    /// The block holds what is to be sent.
+    Bytes,
+    /// There is no more: the backend closed where that is the end.
+    Ended,
+    /// The body is broken off, or is not what it said.
+    Broken,
+}
+
+/// Receives the next block of the body. One at a time: the client's pace is the backend's.
+async fn receive_more(
     this: &Exchange<'_>,
     lease: &Lease<'_>,
     outbound: &mut Outbound,
     mut wire: Block,
-) -> (bool, Block) {
-    while !outbound.body.is_done() {
-        if is_bulk(&wire, outbound.body) {
-            wire = this.shard.larger(wire);
-        }
-        wire.clear(0);
-        this.progress();
-        let received;
-        (received, wire) = lease.stream().receive(wire, outbound.body.wanted()).await;
-        match received {
-            Ok(1..) => {}
-            Ok(0) if outbound.body.is_until_close() && !this.client.watch.is_expired() => break,
-            Ok(0) | Err(_) => return (false, wire),
-        }
-        let length = wire.len();
-        let passed = if outbound.unchunks {
-            outbound.body.unchunk(wire.bytes_mut())
-        } else {
-            outbound.body.pass(wire.bytes()).map(|taken| (taken, taken))
-        };
-        let Ok((kept, taken)) = passed else {
-            return (false, wire);
-        };
-        outbound.keep_upstream &= taken == length;
-        wire.truncate(kept);
-        this.progress();
-        let sent;
-        (sent, wire) = this.client.send(wire, || this.progress()).await;
-        if sent.is_err() {
-            return (false, wire);
-        }
+) -> (More, Block) {
+    if is_bulk(&wire, outbound.body) {
+        wire = this.shard.larger(wire);
     }
-    (true, wire)
+    wire.clear(0);
+    this.progress();
+    let received;
+    (received, wire) = lease.stream().receive(wire, outbound.body.wanted()).await;
+    match received {
+        Ok(1..) => {}
+        Ok(0) if outbound.body.is_until_close() && !this.client.watch.is_expired() => {
+            return (More::Ended, wire);
+        }
+        Ok(0) | Err(_) => return (More::Broken, wire),
+    }
+    let length = wire.len();
+    let passed = if outbound.unchunks {
+        outbound.body.unchunk(wire.bytes_mut())
+    } else {
+        outbound.body.pass(wire.bytes()).map(|taken| (taken, taken))
+    };
+    let Ok((kept, taken)) = passed else {
+        return (More::Broken, wire);
+    };
+    outbound.keep_upstream &= taken == length;
+    wire.truncate(kept);
+    (More::Bytes, wire)
 }
 
 /// Whether a body has so much to come that it is worth the largest block: it says so, or what came
