@@ -5,6 +5,9 @@
 //! [`Failure`], whose text stands after `elbow: ` on stderr; nothing here logs, and only help and
 //! version end the process.
 
+mod ask;
+mod drain;
+mod explain;
 mod load;
 #[cfg(test)]
 mod tests;
@@ -17,6 +20,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
+pub use drain::{Drain, drain};
+pub use explain::{Explain, explain};
 pub use load::{Answer, Failure, check, load, load_demo};
 
 use crate::config::{Admin, Cores, Driver, Mistake, Overrides, Stickiness};
@@ -40,7 +45,14 @@ pub enum Command {
     Demo(Demo),
     /// Check a configuration file and name every problem in it
     Check(Check),
+    /// Say where a client's session goes, and why
+    Explain(Explain),
+    /// Let an instance leave once its sessions have ended
+    Drain(Drain),
 }
+
+/// Where elbow has its admin address unless it is told otherwise.
+const ADMIN_DEFAULT: &str = "127.0.0.1:9090";
 
 /// The flags of `elbow run` that say what a file would.
 const SOURCE_FLAGS: [&str; 4] = ["listen", "backend", "sticky", "sticky_app"];
@@ -100,7 +112,7 @@ pub struct Demo {
 
     /// Where metrics and health are served: a loopback address, or `off`
     #[arg(long, value_name = "ADDR", value_parser = Admin::parse)]
-    #[arg(default_value = "127.0.0.1:9090")]
+    #[arg(default_value = ADMIN_DEFAULT)]
     pub admin: Admin,
 
     /// Flags about the process.
@@ -233,6 +245,10 @@ Examples:
       One load balancer, no file.
   elbow check --config elbow.toml && elbow run --config elbow.toml
       The usual way.
+  elbow explain --load-balancer web --port 80 --cookie \"$COOKIE\"
+      Where that session goes, and why.
+  elbow drain web i-0a1b2c3d --watch
+      Take an instance out and lose no session.
 
 `elbow run --help` says more.";
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
-use elbow::cli::{self, Command, Failure};
+use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host};
 use elbow::control::{self, About, Control, Ending};
 use elbow::demo;
@@ -36,17 +36,21 @@ fn main() -> ExitCode {
                 Err(error) => fail(&format!("cannot start the backends of the demo: {error}")),
             }
         }
-        Ok(Command::Check(check)) => {
-            let answer = cli::check(&check);
-            if answer.exit_code == 0 {
-                say(&answer.text);
-            } else {
-                complain(&answer.text);
-            }
-            ExitCode::from(answer.exit_code)
-        }
+        Ok(Command::Check(check)) => tell(&cli::check(&check)),
+        Ok(Command::Explain(explain)) => tell(&cli::explain(&explain)),
+        Ok(Command::Drain(drain)) => tell(&cli::drain(&drain, &mut io::stdout())),
         Err(failure) => refuse(&failure),
     }
+}
+
+/// Says what a command that ends at once has to say.
+fn tell(answer: &Answer) -> ExitCode {
+    if answer.exit_code == 0 {
+        say(&answer.text);
+    } else {
+        complain(&answer.text);
+    }
+    ExitCode::from(answer.exit_code)
 }
 
 /// Runs until a signal. Shards still run when this returns, and the end of `main` ends them: their

@@ -91,8 +91,21 @@ pub fn load_demo(demo: &Demo, backends: &[SocketAddr]) -> Result<Config, Failure
 pub struct Answer {
     /// The text, without the last line's end.
     pub text: String,
-    /// 0, or [`Failure::EXIT_CODE`].
+    /// 0, 1 if what was asked for could not be done, or [`Failure::EXIT_CODE`].
     pub exit_code: u8,
+}
+
+impl Answer {
+    /// What a running elbow was asked for, or why it could not be done.
+    pub(super) fn of(asked: Result<String, String>) -> Self {
+        match asked {
+            Ok(text) => Self { text, exit_code: 0 },
+            Err(clause) => Self {
+                text: format!("elbow: {clause}"),
+                exit_code: 1,
+            },
+        }
+    }
 }
 
 /// Does `elbow check`: a summary of the file, or all of its problems.

@@ -1,3 +1,5 @@
+mod v1;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -7,11 +9,12 @@ use super::*;
 use crate::health::Outcome;
 use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
 use crate::state::{Command, Remembered, State};
+use crate::sticky::Verdict;
 
 const ABOUT: About = About {
     version: "9.8.7",
     own_answers: &["bad_request", "no_backend"],
-    verdicts: &["none", "valid", "down", "invalid"],
+    verdicts: &Verdict::NAMES,
 };
 
 fn seals() -> Seals {
@@ -49,8 +52,17 @@ impl Bench {
         };
         drop(state.apply(checked, 0).expect("the backend is registered"));
         let (link, _reports) = Link::new(state.snapshot(), 2);
-        let (_, published) = watch::channel(Published::of(&state));
-        let (wishes, _wished) = mpsc::channel(1);
+        let (publisher, published) = watch::channel(Published::of(&state));
+        let (wishes, mut wished) = mpsc::channel(1);
+        let snapshots = Arc::clone(&link.snapshot);
+        tokio::spawn(async move {
+            while let Some(Wish { command, answer }) = wished.recv().await {
+                let done = state.apply(command, 0).map(drop);
+                snapshots.store(Arc::new(state.snapshot()));
+                publisher.send_replace(Published::of(&state));
+                answer.send(done).expect("the handler waits");
+            }
+        });
         let counts = Arc::new(ControlLine::default());
         let admin = Admin::new(
             Arc::clone(&link),
@@ -128,12 +140,14 @@ async fn backends_are_json_rows_with_live_counts() {
     let expected = serde_json::json!([
         {
             "load_balancer": "web", "backend": "i-1", "state": "InService", "reason_code": "N/A",
-            "description": "N/A", "life": 1, "outstanding": 4
+            "description": "N/A", "life": 1, "weight": 1, "sessions": 0, "over_bound": false,
+            "draining": null, "outstanding": 4
         },
         {
             "load_balancer": "web", "backend": "i-2", "state": "OutOfService",
             "reason_code": "ELB", "description": "Instance registration is still in progress.",
-            "life": 0, "outstanding": 0
+            "life": 0, "weight": 1, "sessions": 0, "over_bound": false, "draining": null,
+            "outstanding": 0
         },
     ]);
     assert_eq!(rows, expected);
@@ -147,7 +161,7 @@ async fn metrics_sum_shards_and_count_each_load_balancer_once() {
         bench.link.shards.line(shard).accepted.add(5 + shard as u64);
         let line = snapshot.routes[0].counts.line(shard);
         line.requests.add(10);
-        line.verdicts[1].add(3);
+        line.verdicts[Verdict::Strict as usize].add(3);
         line.own_answers[1].add(1);
         snapshot.routes[0].backends[0].counts.line(shard).responses[1].add(7);
     }
@@ -165,11 +179,15 @@ async fn metrics_sum_shards_and_count_each_load_balancer_once() {
         r#"elbow_connections_accepted_total{shard="0"} 5"#,
         r#"elbow_connections_accepted_total{shard="1"} 6"#,
         r#"elbow_requests_total{load_balancer="web"} 20"#,
-        r#"elbow_sticky_verdicts_total{load_balancer="web",verdict="valid"} 6"#,
+        r#"elbow_sticky_verdicts_total{load_balancer="web",verdict="strict"} 6"#,
         r#"elbow_own_answers_total{load_balancer="web",reason="no_backend"} 2"#,
         r#"elbow_backend_responses_total{load_balancer="web",backend="i-1",class="2xx"} 14"#,
         r#"elbow_backend_in_service{load_balancer="web",backend="i-1"} 1"#,
         r#"elbow_backend_in_service{load_balancer="web",backend="i-2"} 0"#,
+        r#"elbow_backend_sessions{load_balancer="web",backend="i-1"} 0"#,
+        r#"elbow_backend_weight{load_balancer="web",backend="i-1"} 1"#,
+        r#"elbow_backend_over_bound{load_balancer="web",backend="i-1"} 0"#,
+        r#"elbow_backend_draining{load_balancer="web",backend="i-1"} 0"#,
         "# EOF",
     ] {
         let times = answer.lines().filter(|&seen| seen == line).count();
@@ -207,7 +225,13 @@ async fn an_unknown_path_is_answered_with_those_that_are_known() {
     let bench = Bench::new().await;
     let answer = bench.ask("GET /metric").await;
     assert!(answer.starts_with("HTTP/1.1 404 "));
-    for path in ["/metrics", "/healthz", "/v1/backends"] {
+    for path in [
+        "/metrics",
+        "/healthz",
+        "/v1/backends",
+        "/v1/load-balancers",
+        "/v1/drains",
+    ] {
         assert!(answer.contains(path), "{path} is not told in\n{answer}");
     }
     assert!(

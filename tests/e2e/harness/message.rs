@@ -132,5 +132,5 @@ pub(crate) fn post(target: &str, lines: &[&str], body: &str) -> String {
 
 fn head(method: &str, target: &str, lines: &[&str]) -> String {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    format!("{method} {target} HTTP/1.1\r\nHost: elbow.test\r\n{lines}")
+    format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{lines}")
 }

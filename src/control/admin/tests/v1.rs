@@ -1,0 +1,284 @@
+//! `/v1`: what is asked for happens, and what does not hold is said.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::health::id_hash;
+use crate::sticky::Binding;
+
+impl Bench {
+    /// Status and body of the answer to a request with a JSON body.
+    async fn request(&self, request_line: &str, body: &str) -> (u16, Value) {
+        let (status, text) = self.request_with(request_line, "", body).await;
+        let value = match text.as_str() {
+            "" => Value::Null,
+            text => serde_json::from_str(text).unwrap_or_else(|_| panic!("no JSON: {text}")),
+        };
+        (status, value)
+    }
+
+    async fn request_with(&self, request_line: &str, fields: &str, body: &str) -> (u16, String) {
+        let answer = self
+            .send(
+                format!(
+                    "{request_line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\
+                     Content-Length: {}\r\n\r\n{body}",
+                    self.address,
+                    body.len()
+                )
+                .as_bytes(),
+            )
+            .await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("there is a head");
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|digits| digits.parse().ok());
+        (status.expect("a status"), body.to_owned())
+    }
+
+    async fn backends(&self) -> Vec<(String, u64, Value)> {
+        let (_, rows) = self.request("GET /v1/backends", "").await;
+        let rows = rows.as_array().expect("a list").clone();
+        let row = |row: Value| {
+            let id = row["backend"].as_str().expect("a name").to_owned();
+            (
+                id,
+                row["weight"].as_u64().expect("a number"),
+                row["draining"].clone(),
+            )
+        };
+        rows.into_iter().map(row).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_drain_begins_is_listed_and_is_cancelled() {
+    let bench = Bench::new().await;
+    let wanted = json!({
+        "load_balancer": "web", "instance": "i-1", "mode": "session", "deadline_seconds": 60
+    });
+    let (status, drain) = bench.request("POST /v1/drains", &wanted.to_string()).await;
+    assert_eq!(status, 202, "{drain}");
+    assert_eq!(drain["stage"], "sessions");
+    assert_eq!(
+        bench.backends().await[0],
+        ("i-1".to_owned(), 0, json!("sessions"))
+    );
+
+    let (_, all) = bench.request("GET /v1/drains", "").await;
+    assert_eq!(all.as_array().map(Vec::len), Some(1));
+    let (_, none) = bench.request("GET /v1/drains?instance=i-2", "").await;
+    assert_eq!(none, json!([]));
+    let metrics = bench.ask("GET /metrics").await;
+    let line = r#"elbow_drain_sessions_left{load_balancer="web",backend="i-1"} 0"#;
+    assert!(metrics.contains(line), "{metrics}");
+
+    let (status, _) = bench.request("DELETE /v1/drains/web/i-1", "").await;
+    assert_eq!(status, 204);
+    assert_eq!(
+        bench.backends().await[0],
+        ("i-1".to_owned(), 1, Value::Null)
+    );
+    let (status, error) = bench.request("DELETE /v1/drains/web/i-1", "").await;
+    assert_eq!(status, 409, "{error}");
+}
+
+#[tokio::test]
+async fn without_a_mode_a_drain_is_as_the_attributes_say() {
+    let bench = Bench::new().await;
+    let wanted = r#"{"load_balancer":"web","instance":"i-1"}"#;
+    let (status, drain) = bench.request("POST /v1/drains", wanted).await;
+    assert_eq!((status, &drain["stage"]), (202, &json!("connections")));
+    let (_, rows) = bench.request("GET /v1/backends", "").await;
+    assert_eq!(rows[0]["state"], "InService");
+    assert_eq!(
+        rows[0]["description"],
+        "Instance deregistration currently in progress."
+    );
+}
+
+#[tokio::test]
+async fn instances_come_change_and_go() {
+    let bench = Bench::new().await;
+    let place = "/v1/load-balancers/web/instances";
+    let body = r#"{"address":"127.0.0.1","port":81,"weight":3}"#;
+    let (status, row) = bench.request(&format!("PUT {place}/i-3"), body).await;
+    assert_eq!((status, &row["weight"]), (201, &json!(3)), "{row}");
+    let body = r#"{"address":"127.0.0.1","port":81,"weight":0}"#;
+    let (status, row) = bench.request(&format!("PUT {place}/i-3"), body).await;
+    assert_eq!((status, &row["weight"]), (200, &json!(0)), "{row}");
+    let (status, _) = bench
+        .request(&format!("PUT {place}/%5B::1%5D:9001"), "{}")
+        .await;
+    assert_eq!(status, 201, "its id is its address");
+    let (_, all) = bench.request("GET /v1/load-balancers", "").await;
+    assert_eq!(
+        all[0]["instances"],
+        json!(["i-1", "i-2", "i-3", "[::1]:9001"])
+    );
+    assert_eq!(all[0]["listeners"][1]["policy"], Value::Null);
+    let (status, row) = bench.request(&format!("DELETE {place}/i-3"), "").await;
+    assert_eq!((status, &row["stage"]), (202, &json!("connections")));
+}
+
+#[tokio::test]
+async fn what_does_not_hold_is_said_and_changes_nothing() {
+    let bench = Bench::new().await;
+    let before = bench.backends().await;
+    let place = "/v1/load-balancers/web/instances";
+    let drain = |more: &str| format!(r#"{{"load_balancer":"web","instance":"i-1"{more}}}"#);
+    let cases = [
+        ("POST /v1/drains", "{".to_owned(), 400, "the body"),
+        ("POST /v1/drains", drain(r#","a":1"#), 400, "unknown field"),
+        (
+            "POST /v1/drains",
+            drain(r#","mode":"x""#),
+            400,
+            "mode must be",
+        ),
+        (
+            "POST /v1/drains",
+            drain(r#","deadline_seconds":9"#),
+            400,
+            "drains of sessions",
+        ),
+        (
+            "POST /v1/drains",
+            drain(r#","mode":"session","deadline_seconds":0"#),
+            400,
+            "deadline_seconds must be",
+        ),
+        (
+            "POST /v1/drains",
+            drain("").replace("web", "x"),
+            404,
+            "no load balancer",
+        ),
+        (
+            "POST /v1/drains",
+            drain("").replace("i-1", "x"),
+            404,
+            "no such instance",
+        ),
+        (
+            "POST /v1/drains",
+            " ".repeat(16 * 1024 + 1),
+            413,
+            "length limit",
+        ),
+        ("GET /v1/drains?a=b", String::new(), 400, "unknown field"),
+        ("PATCH /v1/drains", String::new(), 405, "Allow"),
+        (
+            &format!("PUT {place}/a%20b"),
+            "{}".to_owned(),
+            400,
+            "id must be",
+        ),
+        (
+            &format!("PUT {place}/i-3"),
+            "{}".to_owned(),
+            400,
+            "address is missing",
+        ),
+        (
+            &format!("DELETE {place}/i-3"),
+            String::new(),
+            404,
+            "no such instance",
+        ),
+        (
+            "DELETE /v1/drains/web/i-3",
+            String::new(),
+            404,
+            "no such instance",
+        ),
+        (
+            "GET /v1/explain?load_balancer=x",
+            String::new(),
+            404,
+            "no load balancer",
+        ),
+        (
+            "GET /v1/explain?load_balancer=web",
+            String::new(),
+            400,
+            "which port",
+        ),
+        (
+            "GET /v1/explain?load_balancer=web&port=2",
+            String::new(),
+            404,
+            "listens on",
+        ),
+        (
+            "GET /v1/explain?load_balancer=web&port=1&without=x",
+            String::new(),
+            404,
+            "without",
+        ),
+    ];
+    for (request_line, body, expected, clause) in cases {
+        let (status, error) = bench.request(request_line, &body).await;
+        let told = error["error"].as_str().unwrap_or_default();
+        assert_eq!(status, expected, "{request_line} {error}");
+        assert!(told.contains(clause), "{request_line}: {told}");
+    }
+    assert_eq!(bench.backends().await, before);
+}
+
+#[tokio::test]
+async fn pages_are_kept_out() {
+    let bench = Bench::new().await;
+    let origin = "Origin: http://evil.example\r\n";
+    let request_line = "DELETE /v1/load-balancers/web/instances/i-1";
+    let (status, _) = bench.request_with(request_line, origin, "").await;
+    assert_eq!(status, 403);
+    let rebound = "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert!(
+        bench
+            .send(rebound.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 403 ")
+    );
+    assert_eq!(bench.backends().await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_explanation_reads_values_and_whole_fields() {
+    let bench = Bench::new().await;
+    let route = bench.link.snapshot.load().routes[0].clone();
+    let binding = Binding {
+        scope: route.scope,
+        backend: id_hash("i-1"),
+        life: 1,
+        issued: 1_000,
+        session: 0xab,
+        began: 900,
+    };
+    let value = seals().seal(&binding, [1; crate::sticky::NONCE_BYTES]);
+    let value = String::from_utf8(value.to_vec()).expect("it is hex");
+    for cookie in [
+        value.clone(),
+        format!("a=b;%20AWSELB={value}"),
+        format!("Cookie:%20AWSELB={value}"),
+    ] {
+        let target = format!("GET /v1/explain?load_balancer=web&port=1&cookie={cookie}");
+        let (status, told) = bench.request(&target, "").await;
+        assert_eq!((status, &told["verdict"]), (200, &json!("valid")), "{told}");
+        assert_eq!(
+            (&told["home"], &told["session"], &told["cookie"]["began"]),
+            (&json!("i-1"), &json!("00000000000000ab"), &json!(900))
+        );
+    }
+    let target = "GET /v1/explain?load_balancer=web&port=1&without=i-1";
+    let (_, told) = bench.request(&format!("{target}&cookie={value}"), "").await;
+    assert_eq!(
+        (&told["verdict"], &told["home"]),
+        (&json!("down"), &Value::Null)
+    );
+    assert!(
+        told["goes"].as_str().expect("words").contains("503"),
+        "{told}"
+    );
+}
