@@ -41,7 +41,8 @@ pub struct Drain {
     #[arg(long, value_name = "MODE", value_parser = mode_parser())]
     pub mode: Option<String>,
 
-    /// How long its sessions may stay, such as 30m [default: as drain_deadline says]
+    /// How long its sessions may stay, or with --mode connections its requests, such as 30m
+    /// [default: as drain_deadline and connection_draining say]
     #[arg(long, value_name = "TIME", value_parser = DrainMode::parse_deadline)]
     pub deadline: Option<Duration>,
 

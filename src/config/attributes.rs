@@ -42,7 +42,7 @@ impl Default for Attributes {
             idle_timeout: Duration::from_secs(60),
             cors_cookie_name: CorsCookieName::AwsAlbCors,
             connection_draining: None,
-            drain_mode: DrainMode::Connections,
+            drain_mode: DrainMode::Connections { timeout: None },
             affinity: Affinity::default(),
         }
     }
@@ -73,7 +73,7 @@ impl DrainMode {
     /// What it must be.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
         match text {
-            "connections" => Ok(Self::Connections),
+            "connections" => Ok(Self::Connections { timeout: None }),
             "session" => Ok(Self::Sessions {
                 deadline: DRAIN_DEADLINE_DEFAULT,
             }),
@@ -81,8 +81,8 @@ impl DrainMode {
         }
     }
 
-    /// The same with another deadline, which only a drain of sessions has. In seconds, up to a
-    /// week.
+    /// The same with another deadline: of the sessions, up to a week, or of the connections, up to
+    /// an hour. In seconds.
     ///
     /// # Errors
     /// What it must be.
@@ -91,7 +91,9 @@ impl DrainMode {
             Self::Sessions { .. } => Ok(Self::Sessions {
                 deadline: DRAIN_DEADLINE.take_seconds(seconds)?,
             }),
-            Self::Connections => Err("is for drains of sessions alone".into()),
+            Self::Connections { .. } => Ok(Self::Connections {
+                timeout: Some(CONNECTION_DRAINING.take_seconds(seconds)?),
+            }),
         }
     }
 
@@ -165,7 +167,7 @@ fn drain_mode(
     let deadline = field.duration(&DRAIN_DEADLINE, report)?;
     match mode? {
         DrainMode::Sessions { .. } => Some(DrainMode::Sessions { deadline }),
-        DrainMode::Connections => {
+        DrainMode::Connections { .. } => {
             report.refuse(&field, "needs drain_mode = \"session\"");
             None
         }

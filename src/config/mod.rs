@@ -205,7 +205,10 @@ pub struct Attributes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainMode {
     /// No request, whether of a session or not (CLB.md §4.5).
-    Connections,
+    Connections {
+        /// How long exchanges in flight may run; `None`: as `connection_draining` says. 1–3600 s.
+        timeout: Option<Duration>,
+    },
     /// The requests of the sessions that it has, until they end or `deadline` is over.
     Sessions {
         /// From the order to leave. 1 s – 7 days (as text from 50 ms), default 1 h.

@@ -94,7 +94,7 @@ impl Admin {
         let snapshot = self.link.snapshot.load();
         let mut routes = snapshot.routes.iter();
         let route = routes.find(|route| *route.load_balancer == *load_balancer);
-        let route = route.ok_or_else(|| Trouble::from(Refusal::NoLoadBalancer))?;
+        let route = route.ok_or_else(|| Refusal::NoLoadBalancer(load_balancer.to_owned()))?;
         Ok(Arc::clone(&route.attributes))
     }
 

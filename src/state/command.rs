@@ -53,12 +53,12 @@ pub enum Command {
 }
 
 /// Why a command was not carried out. Nothing has changed then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no load balancer of that name.
-    NoLoadBalancer,
-    /// No backend of that id is registered with it.
-    NoBackend,
+    /// There is no load balancer of this name.
+    NoLoadBalancer(String),
+    /// No backend of this id is registered with it.
+    NoBackend(String),
     /// The backend is not leaving, or not any more waiting for sessions.
     NotDraining,
     /// The load balancer has [`crate::limits::BACKENDS_MAX`] backends already.
@@ -67,12 +67,14 @@ pub enum Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoLoadBalancer => "there is no load balancer of that name",
-            Self::NoBackend => "no such instance is registered with the load balancer",
-            Self::NotDraining => "the instance is not waiting for its sessions to end",
-            Self::TooMany => "the load balancer has as many instances as it may have",
-        })
+        match self {
+            Self::NoLoadBalancer(name) => write!(f, "there is no load balancer `{name}`"),
+            Self::NoBackend(id) => {
+                write!(f, "no instance `{id}` is registered with the load balancer")
+            }
+            Self::NotDraining => f.write_str("the instance is not waiting for its sessions to end"),
+            Self::TooMany => f.write_str("the load balancer has as many instances as it may have"),
+        }
     }
 }
 

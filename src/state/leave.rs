@@ -31,8 +31,9 @@ impl LoadBalancer {
             DrainMode::Sessions { deadline } if has_sessions => {
                 self.drain_sessions(index, deadline, scene, effects);
             }
-            DrainMode::Sessions { .. } | DrainMode::Connections => {
-                self.drain_connections(index, None, scene, effects);
+            DrainMode::Sessions { .. } => self.drain_connections(index, None, None, scene, effects),
+            DrainMode::Connections { timeout } => {
+                self.drain_connections(index, None, timeout, scene, effects);
             }
         }
         Ok(())
@@ -71,10 +72,11 @@ impl LoadBalancer {
         &mut self,
         index: usize,
         end: Option<DrainEnd>,
+        timeout: Option<Duration>,
         scene: &mut Scene<'_>,
         effects: &mut Effects,
     ) {
-        let draining = self.attributes.connection_draining;
+        let timeout = timeout.or(self.attributes.connection_draining);
         let member = &mut self.members[index];
         let (began_ms, sessions) = match member.departure.take() {
             Some(Departure {
@@ -101,7 +103,7 @@ impl LoadBalancer {
             phase: Phase::Connections {
                 sessions,
                 since_ms: scene.now_ms,
-                until_ms: scene.now_ms.saturating_add(draining.map_or(0, millis)),
+                until_ms: scene.now_ms.saturating_add(timeout.map_or(0, millis)),
             },
         });
         effects.is_new = true;
@@ -173,7 +175,7 @@ impl LoadBalancer {
                 let end = progress.end(scene.now_ms);
                 let end = end.filter(|end| *end == DrainEnd::Deadline || is_sure);
                 if end.is_some() {
-                    self.drain_connections(index, end, scene, effects);
+                    self.drain_connections(index, end, None, scene, effects);
                 }
             }
             Phase::Connections {

@@ -231,7 +231,8 @@ impl State {
             .load_balancers
             .iter()
             .position(|lb| **lb.name() == *name);
-        Ok(self.nth(index.ok_or(Refusal::NoLoadBalancer)?, now_ms))
+        let index = index.ok_or_else(|| Refusal::NoLoadBalancer(name.to_owned()))?;
+        Ok(self.nth(index, now_ms))
     }
 
     fn nth(&mut self, index: usize, now_ms: u64) -> (&mut LoadBalancer, Scene<'_>) {

@@ -296,7 +296,7 @@ impl LoadBalancer {
 
     pub(super) fn index_of(&self, id: &str) -> Result<usize, Refusal> {
         let index = self.members.iter().position(|member| &*member.id == id);
-        index.ok_or(Refusal::NoBackend)
+        index.ok_or_else(|| Refusal::NoBackend(id.to_owned()))
     }
 
     fn chronicle_mut(&mut self, id_hash: u64) -> &mut Chronicle {

@@ -34,7 +34,10 @@ fn sessions_stay_on_a_draining_backend_until_a_deadline() {
     let until = |seconds| DrainMode::Sessions {
         deadline: Duration::from_secs(seconds),
     };
-    assert_eq!(mode("drain_mode = \"connections\""), DrainMode::Connections);
+    assert_eq!(
+        mode("drain_mode = \"connections\""),
+        DrainMode::Connections { timeout: None }
+    );
     assert_eq!(mode("drain_mode = \"session\""), until(3600));
     let week = "drain_deadline = \"168h\"\ndrain_mode = \"session\"";
     assert_eq!(mode(week), until(7 * 24 * 3600));

@@ -66,7 +66,7 @@ impl IntoResponse for Trouble {
 impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
-            Refusal::NoLoadBalancer | Refusal::NoBackend => StatusCode::NOT_FOUND,
+            Refusal::NoLoadBalancer(_) | Refusal::NoBackend(_) => StatusCode::NOT_FOUND,
             Refusal::NotDraining | Refusal::TooMany => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.to_string())

@@ -1,5 +1,7 @@
 //! `/v1/drains`: instances that leave once their sessions have ended.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
@@ -125,7 +127,7 @@ pub(super) async fn list(admin: Shared, asked: Result<Query<Asked>, QueryRejecti
         let mut pairs = names.into_iter().zip(filters);
         pairs.all(|(name, filter)| filter.as_ref().is_none_or(|filter| filter == name))
     };
-    let drains = admin.published.borrow().drains.clone();
+    let drains = Arc::clone(&admin.published.borrow().drains);
     let rows: Vec<_> = drains
         .iter()
         .filter(is_asked_for)

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::Shared;
 use super::answer::{Answer, Trouble, json};
 use crate::config::Stickiness;
-use crate::state::{Route, Snapshot};
+use crate::state::{Refusal, Route, Snapshot};
 use crate::sticky::{Question, Visit, explain};
 use crate::sys::unix_seconds;
 
@@ -62,7 +62,7 @@ impl Asked {
             .collect();
         let ports = ports.join(", ");
         match (self.port, routes.as_slice()) {
-            (_, []) => Err(Trouble::not_found("there is no load balancer of that name")),
+            (_, []) => Err(Refusal::NoLoadBalancer(self.load_balancer.clone()).into()),
             (None, [only]) => Ok(only),
             (None, _) => Err(Trouble::malformed(format!("which port of {ports}?"))),
             (Some(port), routes) => {

@@ -35,7 +35,7 @@ impl<'a> BalancerRow<'a> {
     fn of(routes: &'a [Route]) -> Self {
         let first = &routes[0];
         let (drain_mode, deadline) = match first.attributes.drain_mode {
-            DrainMode::Connections => ("connections", None),
+            DrainMode::Connections { .. } => ("connections", None),
             DrainMode::Sessions { deadline } => ("session", Some(deadline)),
         };
         let draining = first.attributes.connection_draining;

@@ -263,7 +263,7 @@ fn who_is_unknown_is_refused() {
         mode: None,
     };
     let refusal = state.apply(unknown("none", "i-1"), 0).err();
-    assert_eq!(refusal, Some(Refusal::NoLoadBalancer));
+    assert_eq!(refusal, Some(Refusal::NoLoadBalancer("none".to_owned())));
     let refusal = state.apply(unknown("web", "i-9"), 0).err();
-    assert_eq!(refusal, Some(Refusal::NoBackend));
+    assert_eq!(refusal, Some(Refusal::NoBackend("i-9".to_owned())));
 }

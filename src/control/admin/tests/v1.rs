@@ -139,9 +139,9 @@ async fn what_does_not_hold_is_said_and_changes_nothing() {
         ),
         (
             "POST /v1/drains",
-            drain(r#","deadline_seconds":9"#),
+            drain(r#","deadline_seconds":3601"#),
             400,
-            "drains of sessions",
+            "deadline_seconds must be",
         ),
         (
             "POST /v1/drains",
@@ -153,13 +153,13 @@ async fn what_does_not_hold_is_said_and_changes_nothing() {
             "POST /v1/drains",
             drain("").replace("web", "x"),
             404,
-            "no load balancer",
+            "no load balancer `x`",
         ),
         (
             "POST /v1/drains",
             drain("").replace("i-1", "x"),
             404,
-            "no such instance",
+            "no instance `",
         ),
         (
             "POST /v1/drains",
@@ -185,19 +185,19 @@ async fn what_does_not_hold_is_said_and_changes_nothing() {
             &format!("DELETE {place}/i-3"),
             String::new(),
             404,
-            "no such instance",
+            "no instance `",
         ),
         (
             "DELETE /v1/drains/web/i-3",
             String::new(),
             404,
-            "no such instance",
+            "no instance `",
         ),
         (
             "GET /v1/explain?load_balancer=x",
             String::new(),
             404,
-            "no load balancer",
+            "no load balancer `x`",
         ),
         (
             "GET /v1/explain?load_balancer=web",
