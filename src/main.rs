@@ -12,7 +12,7 @@ use elbow::demo;
 use elbow::http::Reply;
 use elbow::limits::SHARDS_MAX;
 use elbow::shard::{self, Level, Start};
-use elbow::state::{Remembered, State};
+use elbow::state::State;
 use elbow::sticky::{Seals, Verdict};
 use elbow::sys::{Link, socket, thread, unix_millis};
 use tracing::level_filters::LevelFilter;
@@ -89,6 +89,8 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
     let cores = choose_cores(&config.host)?;
     let keys = control::keys::load(config.host.state_dir.as_deref())
         .map_err(|error| format!("cannot load the cookie keys: {error}"))?;
+    let remembered = control::memory::load(config.host.state_dir.as_deref())
+        .map_err(|error| format!("cannot take up the sessions of before: {error}"))?;
     if config.host.state_dir.is_none() {
         tracing::info!("no state_dir: sessions last until this process ends");
     }
@@ -99,7 +101,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
         config,
         &opened.addresses,
         cores.len(),
-        Remembered::new(),
+        remembered,
         unix_millis(),
     );
     let (link, reports) = Link::new(state.snapshot(), cores.len());
@@ -131,6 +133,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
         reports,
         admin: opened.admin.take(),
         seals: Seals::new(&keys),
+        state_dir: config.host.state_dir.clone(),
         shutdown_timeout: config.host.shutdown_timeout,
         about: About {
             version: env!("CARGO_PKG_VERSION"),

@@ -4,7 +4,8 @@
 //!   checker ──Checked──►┐
 //!                       ├─► State::apply ─► snapshot to the shards, health rows to admin, log
 //!   shards ──reports──► checker (at once)
-//!   admin: reads what was published          signals ─► drain ─► the end
+//!   admin: reads what was published,         view ─► state directory
+//!          wishes for commands               signals ─► drain ─► the end
 //! ```
 //!
 //! One tokio runtime on one thread. Not here: anything a request waits for. Invariant: what shards
@@ -16,10 +17,12 @@ mod check;
 mod checker;
 mod drain;
 pub mod keys;
+pub mod memory;
 mod metrics;
 mod signals;
 
 use std::io;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +32,7 @@ use tokio::time::{self, MissedTickBehavior};
 
 use self::admin::Admin;
 use self::checker::Checker;
+use self::memory::Memory;
 use self::signals::Stop;
 use crate::health::{Reason, Status};
 use crate::limits;
@@ -55,6 +59,8 @@ pub struct Control {
     pub admin: Option<std::net::TcpListener>,
     /// Opens cookies, for whoever asks where their sessions go.
     pub seals: Seals,
+    /// Where the view is kept over restarts, writable; `None`: nowhere.
+    pub state_dir: Option<PathBuf>,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
     /// What `/metrics` says about this build.
@@ -71,11 +77,14 @@ pub fn run(control: Control, ready: impl FnOnce()) -> io::Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let ending = runtime.block_on(async {
         let stops = signals::listen()?;
         ready();
         serve(control, stops).await
-    })
+    });
+    // Not waiting for a disk that does not answer.
+    runtime.shutdown_background();
+    ending
 }
 
 async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Ending> {
@@ -85,6 +94,7 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
         mut reports,
         admin,
         seals,
+        state_dir,
         shutdown_timeout,
         about,
     } = control;
@@ -102,6 +112,7 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
     let mut checker = Checker::new(results, &counts);
     checker.follow(state.check_plans());
     let mut publisher = Publisher {
+        memory: Memory::new(state_dir, state.remembered(), counts),
         state,
         link: Arc::clone(&link),
         published,
@@ -113,7 +124,10 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
     loop {
         tokio::select! {
             biased;
-            ending = &mut stopped => return Ok(ending),
+            ending = &mut stopped => {
+                publisher.memory.finish().await;
+                return Ok(ending);
+            }
             // Before reports, so that a report is judged by the newest verdict.
             _ = commands.recv_many(&mut batch, limits::COMMANDS_WAITING) => {
                 publisher.apply_all(batch.drain(..), &mut checker);
@@ -171,6 +185,7 @@ struct Publisher {
     state: State,
     link: Arc<Link>,
     published: watch::Sender<Published>,
+    memory: Memory,
 }
 
 impl Publisher {
@@ -198,6 +213,9 @@ impl Publisher {
     fn publish(&self, effects: &Effects, checker: &mut Checker) {
         if effects.is_new {
             self.link.snapshot.store(Arc::new(self.state.snapshot()));
+        }
+        if effects.changes_view {
+            self.memory.note(self.state.remembered());
         }
         if effects.changes_checks {
             checker.follow(self.state.check_plans());

@@ -153,4 +153,6 @@ pub struct ControlLine {
     pub check_bursts: Count,
     /// Admin connections closed on accept, as `limits::ADMIN_CONNECTIONS_MAX` were open.
     pub admin_connections_refused: Count,
+    /// Times that the view could not be written down.
+    pub view_write_errors: Count,
 }

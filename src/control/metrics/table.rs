@@ -225,6 +225,12 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
         Counter,
         |l| &l.admin_connections_refused,
     ),
+    (
+        "elbow_view_write_errors",
+        "Times that the view could not be written to the state directory",
+        Counter,
+        |l| &l.view_write_errors,
+    ),
 ];
 
 /// With labels `load_balancer` and `verdict`; counters, as the next two.

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use super::backend::Backend;
 use super::message::{Response, get};
@@ -135,6 +136,22 @@ impl Elbow {
         let response = Wire::connect(self.admin).ask(&get("/metrics", &["Connection: close"]));
         assert_eq!(response.status(), 200, "{}", response.head.text);
         response.body_text()
+    }
+
+    /// Status and body of an answer of the admin address; null if there is no body.
+    pub(crate) fn admin(&self, method: &str, target: &str, body: &str) -> (u16, Value) {
+        let length = body.len();
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n{body}",
+            self.admin
+        );
+        let response = Wire::connect(self.admin).ask(&request);
+        let value = match response.body.as_slice() {
+            [] => Value::Null,
+            json => serde_json::from_slice(json).expect("/v1 answers in JSON"),
+        };
+        (response.status(), value)
     }
 
     /// The sum of one metric over all its labels.

@@ -18,6 +18,7 @@ pub(crate) struct Setup {
     host_lines: Vec<String>,
     attributes: Vec<String>,
     expiration_seconds: Option<u32>,
+    app_cookie: Option<&'static str>,
 }
 
 /// One listener of it.
@@ -59,6 +60,14 @@ impl Setup {
             ..Self::new(instances)
         };
         setup.listeners(&[listener])
+    }
+
+    /// As [`Setup::new`], with a policy that follows this cookie of the application.
+    pub(crate) fn app(instances: &[SocketAddr], cookie_name: &'static str) -> Self {
+        Self {
+            app_cookie: Some(cookie_name),
+            ..Self::sticky(instances, None)
+        }
     }
 
     pub(crate) fn listeners(mut self, listeners: &[Listener]) -> Self {
@@ -133,21 +142,27 @@ name = "by-duration"
         if let Some(seconds) = self.expiration_seconds {
             toml.push_str(&format!("expiration_seconds = {seconds}\n"));
         }
+        let policy = match self.app_cookie {
+            None => "by-duration",
+            Some(cookie_name) => {
+                toml.push_str(&format!(
+                    "[[load_balancer.app_cookie_policy]]\nname = \"by-app\"\n\
+                     cookie_name = {cookie_name:?}\n"
+                ));
+                "by-app"
+            }
+        };
         for Listener {
             is_sticky,
             is_behind_tls,
             instance_port,
         } in &self.listeners
         {
-            let policies = if *is_sticky {
-                "[\"by-duration\"]"
-            } else {
-                "[]"
-            };
+            let policies: &[&str] = if *is_sticky { &[policy] } else { &[] };
             toml.push_str(&format!(
                 "[[load_balancer.listener]]\nprotocol = \"HTTP\"\nport = 0\n\
                  instance_protocol = \"HTTP\"\ninstance_port = {instance_port}\n\
-                 policies = {policies}\nbehind_tls = {is_behind_tls}\n"
+                 policies = {policies:?}\nbehind_tls = {is_behind_tls}\n"
             ));
         }
         toml.push_str("[load_balancer.attributes]\n");

@@ -1,0 +1,117 @@
+//! What a session finds after elbow was killed and started again with the same state directory.
+
+use rustix::process::Signal;
+
+use crate::harness::{After, Backend, Directory, Elbow, Outcome, Setup, eventually, get};
+
+/// Answers with its name, and sets the application's cookie.
+fn app_backend(name: &'static str) -> Backend {
+    Backend::with(move |_, wire| {
+        let length = name.len();
+        wire.try_send(format!(
+            "HTTP/1.1 200 OK\r\nSet-Cookie: app=1\r\nContent-Length: {length}\r\n\r\n{name}"
+        ))?;
+        Ok(After::Keep)
+    })
+}
+
+fn kept_in(directory: &Directory) -> String {
+    format!("state_dir = {:?}", directory.path().join("state"))
+}
+
+/// The name of the backend that answers a session.
+fn reached(elbow: &Elbow, session: &str) -> String {
+    let field = format!("Cookie: app=1; AWSELB={session}");
+    let answer = elbow.ask(&get("/", &[&field]));
+    assert_eq!(answer.status(), 200);
+    answer.body_text()
+}
+
+fn session_on(name: &str, elbow: &Elbow) -> String {
+    let mut session = String::new();
+    eventually("a session on that backend", || {
+        let response = elbow.ask(&get("/", &[]));
+        session = response.session();
+        response.body_text() == name
+    });
+    session
+}
+
+/// Waits until the view on disk is the one in memory: the same number of lives that ended.
+fn expect_kept(directory: &Directory, ended: usize) {
+    let file = directory.path().join("state/view.json");
+    eventually("the view is kept", || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        text.matches("\"died\":{").count() == ended && text.contains("\"died\":null")
+    });
+}
+
+fn kill(mut elbow: Elbow) {
+    elbow.signal(Signal::KILL);
+    elbow.wait();
+}
+
+#[test]
+fn a_session_that_moved_stays_moved() {
+    let directory = Directory::new();
+    let (mut one, two) = (app_backend("one"), app_backend("two"));
+    let setup = Setup::app(&[one.address, two.address], "app").host(kept_in(&directory));
+    let elbow = setup.start(&[&one, &two]);
+    let session = session_on("one", &elbow);
+    one.stop();
+    eventually("it is out of service", || {
+        elbow.admin("GET", "/v1/backends", "").1[0]["state"] == "OutOfService"
+    });
+    assert_eq!(reached(&elbow, &session), "two");
+    one.restart();
+    elbow.expect_in_service(&[&one, &two]);
+    assert_eq!(reached(&elbow, &session), "two");
+    expect_kept(&directory, 1);
+    kill(elbow);
+
+    let elbow = setup.start(&[&one, &two]);
+    assert_eq!(reached(&elbow, &session), "two", "after a restart too");
+}
+
+#[test]
+fn sessions_go_on_at_once_without_waiting_for_checks() {
+    let directory = Directory::new();
+    let (one, two) = (Backend::named("one"), Backend::named("two"));
+    let setup = Setup::sticky(&[one.address, two.address], Some(60)).host(kept_in(&directory));
+    let elbow = setup.start(&[&one, &two]);
+    let sessions = ["one", "two"].map(|name| session_on(name, &elbow));
+    expect_kept(&directory, 0);
+    kill(elbow);
+
+    // No check passes any more, so that only memory can tell who was in service.
+    one.fail_checks(true);
+    two.fail_checks(true);
+    let elbow = Elbow::start(&setup.to_toml());
+    assert_eq!(reached(&elbow, &sessions[0]), "one");
+    assert_eq!(reached(&elbow, &sessions[1]), "two");
+    // And the checks have the last word.
+    eventually("nobody is in service", || {
+        elbow.ask(&get("/", &[])).status() == 503
+    });
+}
+
+#[test]
+fn a_damaged_view_is_refused_with_what_to_do() {
+    let directory = Directory::new();
+    let setup = Setup::new(&[]).host(kept_in(&directory));
+    drop(Elbow::start(&setup.to_toml()));
+    std::fs::write(directory.path().join("state/view.json"), "{").expect("it is writable");
+    let file = directory.write("elbow.toml", &setup.to_toml());
+    let outcome = Outcome::of(&["run", "--config", file.to_str().expect("ASCII")]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(
+        outcome.stderr.contains("view.json: is damaged"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(
+        outcome.stderr.contains("move it away"),
+        "{}",
+        outcome.stderr
+    );
+}
