@@ -223,7 +223,7 @@ fn the_command_drains_watches_and_cancels() {
     let refused = run(&one, &[]);
     assert_eq!(refused.code, Some(1));
     assert!(
-        refused.stderr.contains("no such instance"),
+        refused.stderr.contains("no instance `"),
         "{}",
         refused.stderr
     );
