@@ -71,7 +71,8 @@ impl Departure {
         match &self.phase {
             Phase::Sessions(progress) => Picture {
                 half_life: progress.half_life(),
-                ends_in: progress.ends_in(now_ms),
+                // None seen, and yet waiting: whether they are gone is what it waits to know.
+                ends_in: progress.ends_in(now_ms).filter(|_| progress.left() > 0),
                 deadline_in: left(progress.deadline_ms()),
                 ..Picture::of(progress)
             },

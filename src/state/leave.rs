@@ -172,8 +172,11 @@ impl LoadBalancer {
                 // and if those who came last before the drain have been counted as well.
                 let is_sure = scene.population.is_settled()
                     && *began_ms + 2 * scene.window_ms <= scene.now_ms;
-                let end = progress.end(scene.now_ms);
-                let end = end.filter(|end| *end == DrainEnd::Deadline || is_sure);
+                let is_late = progress.deadline_ms() <= scene.now_ms;
+                let end = match progress.end(scene.now_ms) {
+                    Some(DrainEnd::Idle) if !is_sure => is_late.then_some(DrainEnd::Deadline),
+                    end => end,
+                };
                 if end.is_some() {
                     self.drain_connections(index, end, None, scene, effects);
                 }

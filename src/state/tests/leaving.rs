@@ -189,6 +189,17 @@ fn a_drain_ends_at_its_deadline_with_sessions_left() {
 }
 
 #[test]
+fn a_deadline_comes_also_while_nobody_has_been_counted() {
+    let mut state = draining(None);
+    drop(apply(&mut state, sessions(60)));
+    assert_eq!(only_drain(&state, 0).ends_in, None, "nothing is known yet");
+    drop(tick(&mut state, 59_999));
+    assert_eq!(admits(&state), Some(Admits::Sessions));
+    drop(tick(&mut state, 60_000));
+    assert_eq!(admits(&state), Some(Admits::Nothing));
+}
+
+#[test]
 fn sessions_nobody_has_counted_yet_are_waited_for() {
     let mut state = draining(None);
     // Nothing was ever reported, so nothing says that nobody is there.
