@@ -1,7 +1,8 @@
 //! `elbow drain`: lets an instance leave, and shows how far it is.
 //!
-//! Not here: the drain, which the process that is asked carries out, watched or not. Invariant: what
-//! ends a watch before the drain is over, be it Ctrl-C or a closed stdout, leaves the drain alone.
+//! Not here: the drain, which the process that is asked carries out, watched or not. Invariant:
+//! what ends a watch before the drain is over, be it Ctrl-C or a closed stdout, leaves the drain
+//! alone.
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! How a backend leaves: first its sessions end, then its requests.
 //!
 //! ```text
-//!   in service ──► Sessions ──no session left, or deadline──► Connections ──nothing in flight,──► gone
-//!        └─────────────────────── drain_mode = "connections" ──────┘        or time is over
+//! in service ─► Sessions ──no session left, or deadline─► Connections ──nothing in flight─► gone
+//!      └──────────── drain_mode = "connections" ───────────────┘         or time is over
 //! ```
 //!
 //! Not here: what follows for the view and the shards (`pool.rs`). Invariant: both stages end.

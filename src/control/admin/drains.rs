@@ -1,9 +1,11 @@
 //! `/v1/drains`: instances that leave once their sessions have ended.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Sent, Trouble, json};
@@ -125,7 +127,7 @@ pub(super) async fn list(admin: Shared, asked: Result<Query<Asked>, QueryRejecti
         let mut pairs = names.into_iter().zip(filters);
         pairs.all(|(name, filter)| filter.as_ref().is_none_or(|filter| filter == name))
     };
-    let drains = admin.published.borrow().drains.clone();
+    let drains = Arc::clone(&admin.published.borrow().drains);
     let rows: Vec<_> = drains
         .iter()
         .filter(is_asked_for)
@@ -161,11 +163,7 @@ pub(super) async fn cancel(
 }
 
 /// The drain that was just begun, or the one that it ended with.
-pub(super) fn row_of(
-    admin: &Admin,
-    load_balancer: &str,
-    instance: &str,
-) -> axum::response::Response {
+pub(super) fn row_of(admin: &Admin, load_balancer: &str, instance: &str) -> Response {
     let published = admin.published.borrow();
     let row = published
         .drains

@@ -122,109 +122,113 @@ async fn instances_come_change_and_go() {
     assert_eq!((status, &row["stage"]), (202, &json!("connections")));
 }
 
+/// A request, its body, and the status and a part of the clause that answer it.
+const REFUSED: [(&str, &str, u16, &str); 17] = [
+    ("POST /v1/drains", "{", 400, "the body"),
+    (
+        "POST /v1/drains",
+        r#"{"load_balancer":"web","instance":"i-1","a":1}"#,
+        400,
+        "unknown field",
+    ),
+    (
+        "POST /v1/drains",
+        r#"{"load_balancer":"web","instance":"i-1","mode":"x"}"#,
+        400,
+        "mode must be",
+    ),
+    (
+        "POST /v1/drains",
+        r#"{"load_balancer":"web","instance":"i-1","deadline_seconds":9}"#,
+        400,
+        "drains of sessions",
+    ),
+    (
+        "POST /v1/drains",
+        r#"{"load_balancer":"web","instance":"i-1","mode":"session","deadline_seconds":0}"#,
+        400,
+        "deadline_seconds must be",
+    ),
+    (
+        "POST /v1/drains",
+        r#"{"load_balancer":"x","instance":"i-1"}"#,
+        404,
+        "no load balancer",
+    ),
+    (
+        "POST /v1/drains",
+        r#"{"load_balancer":"web","instance":"x"}"#,
+        404,
+        "no such instance",
+    ),
+    ("GET /v1/drains?a=b", "", 400, "unknown field"),
+    ("PATCH /v1/drains", "", 405, "Allow"),
+    (
+        "PUT /v1/load-balancers/web/instances/a%20b",
+        "{}",
+        400,
+        "id must be",
+    ),
+    (
+        "PUT /v1/load-balancers/web/instances/i-3",
+        "{}",
+        400,
+        "address is missing",
+    ),
+    (
+        "DELETE /v1/load-balancers/web/instances/i-3",
+        "",
+        404,
+        "no such instance",
+    ),
+    ("DELETE /v1/drains/web/i-3", "", 404, "no such instance"),
+    (
+        "GET /v1/explain?load_balancer=x",
+        "",
+        404,
+        "no load balancer",
+    ),
+    ("GET /v1/explain?load_balancer=web", "", 400, "which port"),
+    (
+        "GET /v1/explain?load_balancer=web&port=2",
+        "",
+        404,
+        "listens on",
+    ),
+    (
+        "GET /v1/explain?load_balancer=web&port=1&without=x",
+        "",
+        404,
+        "without",
+    ),
+];
+
 #[tokio::test]
 async fn what_does_not_hold_is_said_and_changes_nothing() {
     let bench = Bench::new().await;
     let before = bench.backends().await;
-    let place = "/v1/load-balancers/web/instances";
-    let drain = |more: &str| format!(r#"{{"load_balancer":"web","instance":"i-1"{more}}}"#);
-    let cases = [
-        ("POST /v1/drains", "{".to_owned(), 400, "the body"),
-        ("POST /v1/drains", drain(r#","a":1"#), 400, "unknown field"),
-        (
-            "POST /v1/drains",
-            drain(r#","mode":"x""#),
-            400,
-            "mode must be",
-        ),
-        (
-            "POST /v1/drains",
-            drain(r#","deadline_seconds":9"#),
-            400,
-            "drains of sessions",
-        ),
-        (
-            "POST /v1/drains",
-            drain(r#","mode":"session","deadline_seconds":0"#),
-            400,
-            "deadline_seconds must be",
-        ),
-        (
-            "POST /v1/drains",
-            drain("").replace("web", "x"),
-            404,
-            "no load balancer",
-        ),
-        (
-            "POST /v1/drains",
-            drain("").replace("i-1", "x"),
-            404,
-            "no such instance",
-        ),
-        (
-            "POST /v1/drains",
-            " ".repeat(16 * 1024 + 1),
-            413,
-            "length limit",
-        ),
-        ("GET /v1/drains?a=b", String::new(), 400, "unknown field"),
-        ("PATCH /v1/drains", String::new(), 405, "Allow"),
-        (
-            &format!("PUT {place}/a%20b"),
-            "{}".to_owned(),
-            400,
-            "id must be",
-        ),
-        (
-            &format!("PUT {place}/i-3"),
-            "{}".to_owned(),
-            400,
-            "address is missing",
-        ),
-        (
-            &format!("DELETE {place}/i-3"),
-            String::new(),
-            404,
-            "no such instance",
-        ),
-        (
-            "DELETE /v1/drains/web/i-3",
-            String::new(),
-            404,
-            "no such instance",
-        ),
-        (
-            "GET /v1/explain?load_balancer=x",
-            String::new(),
-            404,
-            "no load balancer",
-        ),
-        (
-            "GET /v1/explain?load_balancer=web",
-            String::new(),
-            400,
-            "which port",
-        ),
-        (
-            "GET /v1/explain?load_balancer=web&port=2",
-            String::new(),
-            404,
-            "listens on",
-        ),
-        (
-            "GET /v1/explain?load_balancer=web&port=1&without=x",
-            String::new(),
-            404,
-            "without",
-        ),
-    ];
-    for (request_line, body, expected, clause) in cases {
-        let (status, error) = bench.request(request_line, &body).await;
+    for (request_line, body, expected, clause) in REFUSED {
+        let (status, error) = bench.request(request_line, body).await;
         let told = error["error"].as_str().unwrap_or_default();
         assert_eq!(status, expected, "{request_line} {error}");
         assert!(told.contains(clause), "{request_line}: {told}");
     }
+    let too_long = " ".repeat(limits::ADMIN_BODY_BYTES_MAX + 1);
+    let (status, error) = bench.request("POST /v1/drains", &too_long).await;
+    assert_eq!(status, 413, "{error}");
     assert_eq!(bench.backends().await, before);
+}
+
+#[tokio::test]
+async fn a_method_that_cannot_be_is_told_those_that_can() {
+    let bench = Bench::new().await;
+    let answer = bench.ask("PATCH /v1/drains").await.to_lowercase();
+    let allowed = answer.lines().find_map(|line| line.strip_prefix("allow: "));
+    let allowed = allowed.unwrap_or_else(|| panic!("no Allow in {answer}"));
+    assert!(
+        allowed.contains("get") && allowed.contains("post"),
+        "{allowed}"
+    );
 }
 
 #[tokio::test]
