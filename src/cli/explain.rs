@@ -30,8 +30,8 @@ pub struct Explain {
     pub port: Option<u16>,
 
     /// The value of the client's stickiness cookie, or its whole Cookie field
-    #[arg(long, value_name = "VALUE", default_value = "")]
-    pub cookie: String,
+    #[arg(long, value_name = "VALUE")]
+    pub cookie: Option<String>,
 
     /// The value of the application's own cookie, unless it is in --cookie
     #[arg(long, value_name = "VALUE")]
@@ -70,7 +70,7 @@ fn ask(flags: &Explain) -> Asked<String> {
     let query: Vec<(&str, &str)> = [
         ("load_balancer", Some(&*flags.load_balancer)),
         ("port", port.as_deref()),
-        ("cookie", Some(&*flags.cookie)),
+        ("cookie", flags.cookie.as_deref()),
         ("app_cookie", flags.app_cookie.as_deref()),
         ("without", flags.without.as_deref()),
     ]
@@ -116,7 +116,9 @@ fn told(answer: &Explanation, now: u64) -> String {
         lines.add("moved", moved(step, now));
     }
     for (place, backend) in (1..).zip(&answer.ranked) {
-        lines.add("rank", format!("{place}. {}", ranked(backend)));
+        let is_home = answer.home.as_ref() == Some(&backend.backend);
+        let home = if is_home { ", its home" } else { "" };
+        lines.add("rank", format!("{place}. {}{home}", ranked(backend)));
     }
     for line in &answer.sends {
         lines.add("answer", line);
@@ -214,7 +216,7 @@ goes      to i-2
 session   00000000000000ab
 cookie    bound to i-1 (life 1), sealed 10 s ago, session began 10 min ago
 moved     from i-1 (life 1), which ended 5 s ago, to i-2 (life 4)
-rank      1. i-2 (life 4), weight 0, leaves
+rank      1. i-2 (life 4), weight 0, leaves, its home
 answer    Set-Cookie: x
 epoch     7";
         assert_eq!(told(&answer, 1000), expected);

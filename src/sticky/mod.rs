@@ -1,5 +1,5 @@
-//! Stickiness: cookie text, the seal, the shard's table, verdicts, what Set-Cookie to send, and how
-//! many sessions each backend has.
+//! Stickiness: cookie text, the seal, the shard's table, verdicts and why, what Set-Cookie to send,
+//! and how many sessions each backend has.
 //!
 //! Not here: HTTP heads (bytes come in, bytes go out) and the choice for clients without a cookie
 //! (`balance`). Invariant: the table is a cache of what cookies say; losing it changes no answer.

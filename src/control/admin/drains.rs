@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Sent, Trouble, json};
@@ -163,11 +163,7 @@ pub(super) async fn cancel(
 }
 
 /// The drain that was just begun, or the one that it ended with.
-pub(super) fn row_of(
-    admin: &Admin,
-    load_balancer: &str,
-    instance: &str,
-) -> axum::response::Response {
+pub(super) fn row_of(admin: &Admin, load_balancer: &str, instance: &str) -> Response {
     let published = admin.published.borrow();
     let row = published
         .drains

@@ -215,7 +215,22 @@ async fn what_does_not_hold_is_said_and_changes_nothing() {
         assert_eq!(status, expected, "{request_line} {error}");
         assert!(told.contains(clause), "{request_line}: {told}");
     }
+    let too_long = " ".repeat(limits::ADMIN_BODY_BYTES_MAX + 1);
+    let (status, error) = bench.request("POST /v1/drains", &too_long).await;
+    assert_eq!(status, 413, "{error}");
     assert_eq!(bench.backends().await, before);
+}
+
+#[tokio::test]
+async fn a_method_that_cannot_be_is_told_those_that_can() {
+    let bench = Bench::new().await;
+    let answer = bench.ask("PATCH /v1/drains").await.to_lowercase();
+    let allowed = answer.lines().find_map(|line| line.strip_prefix("allow: "));
+    let allowed = allowed.unwrap_or_else(|| panic!("no Allow in {answer}"));
+    assert!(
+        allowed.contains("get") && allowed.contains("post"),
+        "{allowed}"
+    );
 }
 
 #[tokio::test]
