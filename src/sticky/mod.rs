@@ -7,6 +7,7 @@
 mod census;
 mod cookie;
 mod follow;
+mod next;
 mod place;
 mod seal;
 mod sessions;
@@ -15,6 +16,7 @@ mod table;
 pub use census::{Census, Sketch};
 pub use cookie::{AppTally, own_names, write_app_lines, write_lines};
 pub use follow::{Copying, encode_dollar_path, encode_path, strip_cookies};
+pub use next::Next;
 pub use place::{Verdict, next_home};
 pub use seal::{Binding, Key, NONCE_BYTES, Seals, VALUE_BYTES, Value};
 pub use sessions::{Sessions, Stick, Tally, Visit};
