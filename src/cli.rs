@@ -19,7 +19,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use load::{Answer, Failure, check, load, load_demo};
 
-use crate::config::{Admin, Cores, Driver, Mistake, Overrides};
+use crate::config::{Admin, Cores, Driver, Mistake, Overrides, Stickiness};
 
 /// The arguments of the process.
 #[derive(Debug, Parser)]
@@ -42,13 +42,16 @@ pub enum Command {
     Check(Check),
 }
 
+/// The flags of `elbow run` that say what a file would.
+const SOURCE_FLAGS: [&str; 4] = ["listen", "backend", "sticky", "sticky_app"];
+
 /// The flags of `elbow run`.
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 #[group(id = "source", required = true, args = ["config", "listen"])]
 pub struct Run {
     /// The configuration file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "backend", "sticky"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = SOURCE_FLAGS)]
     pub config: Option<PathBuf>,
 
     /// Without a file: the address and port to accept clients on
@@ -64,6 +67,17 @@ pub struct Run {
     #[arg(long, value_name = "SECONDS", requires = "listen")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(i32::MAX)))]
     pub sticky: Option<u32>,
+
+    /// Without a file: keep each client on its backend for as long as it has this cookie of the
+    /// application
+    #[arg(
+        long,
+        value_name = "COOKIE",
+        requires = "listen",
+        conflicts_with = "sticky"
+    )]
+    #[arg(value_parser = Stickiness::by_application)]
+    pub sticky_app: Option<Stickiness>,
 
     /// Where metrics and health are served: a loopback address, or `off` [default: what the file
     /// says, else 127.0.0.1:9090]
@@ -230,6 +244,9 @@ Examples:
       Each request to the backend with the fewest outstanding ones.
   elbow run --listen 0.0.0.0:8080 --backend 10.0.0.1:9001 --backend 10.0.0.2:9001 --sticky 3600
       As before, and whoever got an answer from a backend comes back to it for an hour.
+  elbow run --listen 0.0.0.0:8080 --backend 10.0.0.1:9001 --backend 10.0.0.2:9001 \\
+    --sticky-app JSESSIONID
+      Whoever got a JSESSIONID from a backend comes back to it as long as the browser keeps that.
   elbow run --config elbow.toml --cores 2-5 --state-dir /var/lib/elbow
       On four CPUs, and with cookies that survive a restart. Flags go before the file.
 

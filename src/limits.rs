@@ -112,6 +112,10 @@ pub const IDLE_RENEWALS: u64 = 16;
 /// Drains that ended and are still told of, per load balancer; older ones are forgotten.
 pub const DRAINS_REMEMBERED: usize = 64;
 
+/// How long a backend that takes no more requests stays registered even if nothing runs on it:
+/// until shards have certainly seen that it leaves.
+pub const DRAIN_NOTICE_MS: u64 = 250;
+
 /// How long the order to end what runs on a backend stands in snapshots. Shards look at each new
 /// snapshot once per [`SWEEP_INTERVAL`].
 pub const CUTS_KEPT_MS: u64 = 10_000;

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Check, Demo, Run};
-use crate::config::{self, Config, Mistake, Problems};
+use crate::config::{self, Config, Mistake, Problems, Stickiness};
 
 /// Longest configuration file that is read; a thousand load balancers with a thousand backends each
 /// fit. Beyond it, or on an endless one such as a device, the file is refused.
@@ -68,12 +68,12 @@ pub fn load(run: &Run) -> Result<Config, Failure> {
     let overrides = run.host.overrides(run.admin.clone());
     match (&run.config, run.listen) {
         (Some(file), _) => Ok(read(file)?.override_host(overrides)?),
-        (None, Some(listen)) => Ok(Config::from_flags(
-            listen,
-            &run.backend,
-            run.sticky,
-            overrides,
-        )?),
+        (None, Some(listen)) => {
+            let stickiness = run.sticky.map(Stickiness::for_seconds).transpose()?;
+            let stickiness = stickiness.or_else(|| run.sticky_app.clone());
+            let config = Config::from_flags(listen, &run.backend, stickiness, overrides)?;
+            Ok(config)
+        }
         (None, None) => Err(Failure::Usage(
             "either --config or --listen is needed".to_owned(),
         )),

@@ -6,7 +6,7 @@ use std::io::Write;
 use clap::CommandFactory;
 
 use super::*;
-use crate::config::{Admin, Cores, Driver, Host};
+use crate::config::{Admin, Cores, Driver, Host, Stickiness};
 
 /// A configuration file that is removed when the test ends.
 struct ConfigFile(PathBuf);
@@ -81,6 +81,21 @@ fn flags_alone_make_a_configuration() {
 }
 
 #[test]
+fn stickiness_comes_from_one_flag_or_the_other() {
+    let flags = "elbow run --listen 0.0.0.0:8080 --backend 10.0.0.1:9001";
+    let stickiness = |more: &str| {
+        let config = load(&run(&format!("{flags} {more}"))).expect("the flags hold");
+        config.load_balancers[0].listeners[0].stickiness.clone()
+    };
+    assert_eq!(stickiness(""), None);
+    assert_eq!(stickiness("--sticky 60"), Stickiness::for_seconds(60).ok());
+    assert_eq!(
+        stickiness("--sticky-app JSESSIONID"),
+        Stickiness::by_application("JSESSIONID").ok()
+    );
+}
+
+#[test]
 fn flags_go_before_the_file() {
     let file = ConfigFile::new("flags-first", ONE_BALANCER.as_bytes());
     let plain = load(&run(&format!("elbow run --config {}", file.name()))).expect("it holds");
@@ -119,6 +134,11 @@ fn a_bad_command_line_is_one_line() {
              for more information, try '--help'",
         ),
         (
+            format!("{flags} --sticky-app AWSELB"),
+            "invalid value 'AWSELB' for '--sticky-app <COOKIE>': is a name of elbow's own \
+             cookies: name the application's; for more information, try '--help'",
+        ),
+        (
             "elbow run --listen :80 --backend 10.0.0.1:80".to_owned(),
             "invalid value ':80' for '--listen <ADDR>': must be an IP address and port, such as \
              127.0.0.1:8080; for more information, try '--help'",
@@ -133,6 +153,10 @@ fn a_bad_command_line_is_one_line() {
         "elbow run --listen 0.0.0.0:80".to_owned(),
         "elbow run --backend 10.0.0.1:80".to_owned(),
         "elbow run --config a.toml --sticky 60".to_owned(),
+        "elbow run --config a.toml --sticky-app JSESSIONID".to_owned(),
+        "elbow run --sticky-app JSESSIONID".to_owned(),
+        format!("{flags} --sticky-app JSESSIONID --sticky 60"),
+        format!("{flags} --sticky-app a;b"),
         "elbow run --config a.toml --listen 0.0.0.0:80 --backend 10.0.0.1:80".to_owned(),
         format!("{flags} --cores 0 --shards 1"),
         format!("{flags} --sticky 2147483648"),

@@ -3,9 +3,29 @@
 //!
 //! Not here: what a switch does to a request (`sticky`, `balance`).
 
+use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The affinity switches of one load balancer. Their defaults change nothing that CLB does.
+use super::Mistake;
+use super::cookie::is_token;
+use super::duration::{Lengths, SHORTEST};
+use super::read::{Field, Report, Section};
+
+/// Longest name of a header that keeps clients together.
+const HEADER_NAME_BYTES_MAX: usize = 128;
+
+/// From a hundredth to ten times the fair share above it.
+const LOAD_BOUND: RangeInclusive<f64> = 0.01..=10.0;
+
+/// Longer than any backend needs to fill its caches; below as text.
+const SLOW_START: Lengths = Lengths {
+    seconds: 1..=15 * 60,
+    shortest: SHORTEST,
+};
+
+/// The affinity switches of one load balancer. Their defaults are what CLB does, with one
+/// exception: [`Failover::Rank`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -75,6 +95,32 @@ pub enum UnderscoreEncoding {
     Off,
 }
 
+impl UnderscoreEncoding {
+    /// As the key `underscore_encoding` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StickinessCookie => "stickiness-cookie",
+            Self::AllSetCookies => "all-set-cookies",
+            Self::RequestDollarPath => "request-dollar-path",
+            Self::Off => "off",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let all = [
+            Self::StickinessCookie,
+            Self::AllSetCookies,
+            Self::RequestDollarPath,
+            Self::Off,
+        ];
+        let mistake = "must be \"stickiness-cookie\", \"all-set-cookies\", \
+                       \"request-dollar-path\" or \"off\"";
+        all.into_iter()
+            .find(|encoding| encoding.name() == text)
+            .ok_or_else(|| mistake.into())
+    }
+}
+
 /// What keeps clients together that send no cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fallback {
@@ -87,6 +133,38 @@ pub enum Fallback {
     Header(String),
 }
 
+impl Fallback {
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        match text {
+            "none" => return Ok(Self::None),
+            "client-address" => return Ok(Self::ClientAddress),
+            _ => {}
+        }
+        let name = text
+            .strip_prefix("header:")
+            .ok_or("must be \"none\", \"client-address\" or such as \"header:X-Device\"")?;
+        if !is_token(name) || name.len() > HEADER_NAME_BYTES_MAX {
+            return Err(format!(
+                "the name after header: must be 1 to {HEADER_NAME_BYTES_MAX} letters, digits and \
+                 !#$%&'*+-.^_`|~"
+            )
+            .into());
+        }
+        Ok(Self::Header(name.to_owned()))
+    }
+}
+
+impl fmt::Display for Fallback {
+    /// As the key `fallback_affinity` says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::ClientAddress => f.write_str("client-address"),
+            Self::Header(name) => write!(f, "header:{name}"),
+        }
+    }
+}
+
 /// Where a session goes whose backend is out of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failover {
@@ -95,4 +173,89 @@ pub enum Failover {
     Rank,
     /// To the backend with the least outstanding requests: R-033 to the letter.
     LeastOutstanding,
+}
+
+impl Failover {
+    /// As the key `failover` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rank => "rank",
+            Self::LeastOutstanding => "least-outstanding",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let all = [Self::Rank, Self::LeastOutstanding];
+        all.into_iter()
+            .find(|failover| failover.name() == text)
+            .ok_or_else(|| "must be \"rank\" or \"least-outstanding\"".into())
+    }
+}
+
+/// Reads the affinity switches among the attributes; `default` stands for what is not written.
+pub(super) fn affinity(
+    section: &mut Section<'_>,
+    default: Affinity,
+    report: &mut Report<'_>,
+) -> Option<Affinity> {
+    let underscore_encoding =
+        section.read_or("underscore_encoding", default.underscore_encoding, |f| {
+            f.parsed(UnderscoreEncoding::parse, report)
+        });
+    let fallback = section.read_or("fallback_affinity", default.fallback, |field| {
+        field.parsed(Fallback::parse, report)
+    });
+    let load_bound_percent = section.read_or("load_bound", default.load_bound_percent, |field| {
+        load_bound_percent(&field, report)
+    });
+    let slow_start = section.read_or("slow_start", default.slow_start, |field| {
+        slow_start(&field, report)
+    });
+    let failover = section.read_or("failover", default.failover, |field| {
+        field.parsed(Failover::parse, report)
+    });
+    let mut switch = |key, default| section.read_or(key, default, |field| field.boolean(report));
+    let strips_cookie = switch("strip_cookie", default.strips_cookie);
+    let is_strict = switch("strict", default.is_strict);
+    let sends_standby = switch("standby_header", default.sends_standby);
+    let sends_reason = switch("reason_header", default.sends_reason);
+    Some(Affinity {
+        underscore_encoding: underscore_encoding?,
+        strips_cookie: strips_cookie?,
+        is_strict: is_strict?,
+        fallback: fallback?,
+        load_bound_percent: load_bound_percent?,
+        slow_start: slow_start?,
+        sends_standby: sends_standby?,
+        sends_reason: sends_reason?,
+        failover: failover?,
+    })
+}
+
+/// Reads `load_bound`: how far above the fair share, as a part of it, or `false`.
+fn load_bound_percent(field: &Field<'_>, report: &mut Report<'_>) -> Option<Option<u32>> {
+    if field.as_boolean() == Some(false) {
+        return Some(None);
+    }
+    let bound = field.as_number().filter(|bound| LOAD_BOUND.contains(bound));
+    let Some(bound) = bound else {
+        let (first, last) = (LOAD_BOUND.start(), LOAD_BOUND.end());
+        report.refuse(field, format!("must be {first} to {last}, or false"));
+        return None;
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "1 to 1000, as the range says"
+    )]
+    let percent = (bound * 100.0).round() as u32;
+    Some(Some(percent))
+}
+
+/// Reads `slow_start`; 0 and `false` switch it off.
+fn slow_start(field: &Field<'_>, report: &mut Report<'_>) -> Option<Duration> {
+    if field.as_boolean() == Some(false) || field.as_number() == Some(0.0) {
+        return Some(Duration::ZERO);
+    }
+    field.duration_or("0 or false", &SLOW_START, report)
 }

@@ -45,7 +45,8 @@ impl Lengths {
     pub(super) fn mistake(&self) -> Mistake {
         let (first, last) = (self.seconds.start(), self.seconds.end());
         let shortest = written(self.shortest);
-        format!("must be {first} to {last} seconds, or text from \"{shortest}\" to \"{last}s\"")
+        let longest = written(Duration::from_secs(*last));
+        format!("must be {first} to {last} seconds, or text from \"{shortest}\" to \"{longest}\"")
             .into()
     }
 }
@@ -73,10 +74,15 @@ pub(super) fn parse(text: &str) -> Result<Duration, Mistake> {
         .ok_or_else(expected)
 }
 
-/// The shortest text that [`parse`] reads as `length`, which is cut to whole milliseconds.
+/// What [`parse`] reads as `length`, in the largest unit that leaves a whole number. `length` is
+/// cut to milliseconds.
 pub(super) fn written(length: Duration) -> String {
+    let seconds = length.as_secs();
     match length.subsec_millis() {
-        0 => format!("{}s", length.as_secs()),
+        0 if seconds == 0 => "0s".to_owned(),
+        0 if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        0 if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        0 => format!("{seconds}s"),
         _ => format!("{}ms", length.as_millis()),
     }
 }
@@ -127,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_written_length_reads_back() {
-        for ms in [50, 999, 1000, 1001, 90_000] {
+        for ms in [0, 50, 999, 1000, 1001, 90_000, 120_000, 3_600_000] {
             let length = Duration::from_millis(ms);
             assert_eq!(parse(&written(length)), Ok(length));
         }

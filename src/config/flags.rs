@@ -9,8 +9,12 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::listener::EXPIRATION_SECONDS_MAX;
-use super::{Admin, Attributes, Backend, Config, Cores, Driver, DurationPolicy, HealthCheck};
+use super::cookie::application_cookie_name;
+use super::policy::EXPIRATION_SECONDS_MAX;
+use super::{
+    Admin, ApplicationPolicy, Attributes, Backend, Config, Cores, Driver, DurationPolicy,
+    HealthCheck,
+};
 use super::{Host, Listener, LoadBalancer, Mistake, Protocol, Stickiness, Target};
 use crate::limits::BACKENDS_MAX;
 
@@ -29,25 +33,39 @@ pub struct Overrides {
     pub admin: Option<Admin>,
 }
 
+impl Stickiness {
+    /// `--sticky`: the life of the cookie in seconds, 0 for the browser session.
+    pub fn for_seconds(seconds: u32) -> Result<Self, Mistake> {
+        if seconds > EXPIRATION_SECONDS_MAX {
+            return Err(format!("must be 0 to {EXPIRATION_SECONDS_MAX}").into());
+        }
+        let policy = DurationPolicy::new(POLICY_OF_FLAGS, NonZeroU32::new(seconds));
+        Ok(Self::Duration(policy))
+    }
+
+    /// `--sticky-app`: the name of the application's cookie.
+    pub fn by_application(cookie_name: &str) -> Result<Self, Mistake> {
+        let cookie_name = application_cookie_name(cookie_name)?;
+        let policy = ApplicationPolicy::new(POLICY_OF_FLAGS, cookie_name);
+        Ok(Self::Application(policy))
+    }
+}
+
+/// What a policy is called that flags made.
+const POLICY_OF_FLAGS: &str = "sticky";
+
 impl Config {
     /// One load balancer, named `default`, from `listen` to `backends`, which are checked by TCP
     /// connections to their ports every 5 s.
     ///
-    /// `sticky` is the life of the cookie in seconds, 0 for the browser session, `None` for no
-    /// stickiness. The first backend's port is the instance port, and with it the scope of cookies:
-    /// sessions survive a restart that keeps it.
+    /// The first backend's port is the instance port, and with it the scope of cookies: sessions
+    /// survive a restart that keeps it.
     pub fn from_flags(
         listen: SocketAddr,
         backends: &[SocketAddr],
-        sticky: Option<u32>,
+        stickiness: Option<Stickiness>,
         overrides: Overrides,
     ) -> Result<Self, Mistake> {
-        if sticky > Some(EXPIRATION_SECONDS_MAX) {
-            return Err(format!("--sticky must be 0 to {EXPIRATION_SECONDS_MAX}").into());
-        }
-        let stickiness = sticky.map(|seconds| {
-            Stickiness::Duration(DurationPolicy::new("sticky", NonZeroU32::new(seconds)))
-        });
         let instance_port = backends
             .first()
             .ok_or("at least one --backend is needed")?
@@ -175,7 +193,8 @@ mod tests {
         backends: &[SocketAddr],
         sticky: Option<u32>,
     ) -> Result<Config, Mistake> {
-        Config::from_flags(address(listen), backends, sticky, Overrides::default())
+        let stickiness = sticky.map(Stickiness::for_seconds).transpose()?;
+        Config::from_flags(address(listen), backends, stickiness, Overrides::default())
     }
 
     fn two_backends() -> [SocketAddr; 2] {
@@ -212,6 +231,15 @@ mod tests {
         assert_eq!(stickiness(None), None);
         let session = Stickiness::Duration(DurationPolicy::new("sticky", None));
         assert_eq!(stickiness(Some(0)), Some(session));
+    }
+
+    #[test]
+    fn an_application_policy_is_one_that_a_file_could_have_made() {
+        let made = Stickiness::by_application("JSESSIONID");
+        let policy = ApplicationPolicy::new("sticky", "JSESSIONID");
+        assert_eq!(made, Ok(Stickiness::Application(policy)));
+        assert!(Stickiness::by_application("AWSELB").is_err());
+        assert!(Stickiness::by_application("a b").is_err());
     }
 
     #[test]

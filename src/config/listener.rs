@@ -1,76 +1,12 @@
-//! `[[load_balancer.listener]]`, and the policies it may name.
+//! `[[load_balancer.listener]]`.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
 
+use super::policy::Policies;
 use super::problem::nearest;
 use super::read::{Field, NOT_YET, Report, Section};
-use super::{Admin, DurationPolicy, Listener, Mistake, Protocol, Stickiness};
-
-/// Longest policy name; CLB publishes none (CLB.md §3.4).
-const POLICY_NAME_BYTES_MAX: usize = 128;
-
-/// Policy names that AWS keeps for itself (CLB.md §3.4).
-const RESERVED_PREFIXES: [&str; 2] = ["ELBSecurityPolicy-", "ELBSample-"];
-
-/// Longest life of a cookie, 2^31 - 1 s (CLB.md §6).
-pub(super) const EXPIRATION_SECONDS_MAX: u32 = i32::MAX as u32;
-
-/// The policies of one load balancer by name; `None` for one whose entry is wrong in another way,
-/// so that its use by a listener is not refused as well.
-pub(super) type Policies<'t> = HashMap<&'t str, Option<Stickiness>>;
-
-/// Reads all `[[load_balancer.lb_cookie_policy]]`.
-pub(super) fn policies<'t>(section: &mut Section<'t>, report: &mut Report<'_>) -> Policies<'t> {
-    section.refuse_not_yet(&["app_cookie_policy"], report);
-    let mut policies = Policies::new();
-    for mut section in section
-        .sections("lb_cookie_policy", report)
-        .unwrap_or_default()
-    {
-        let name_field = section.required("name", report);
-        let expiration_seconds = section.read_or("expiration_seconds", None, |field| {
-            let seconds = field.integer(0..=EXPIRATION_SECONDS_MAX.into(), report)?;
-            let seconds = u32::try_from(seconds).expect("the range ends within u32");
-            Some(NonZeroU32::new(seconds))
-        });
-        section.finish(report);
-        let Some(name_field) = name_field else {
-            continue;
-        };
-        let Some(name) = name_field.text(report) else {
-            continue;
-        };
-        let name_holds = name_field.parsed(check_policy_name, report);
-        let stickiness = || {
-            name_holds?;
-            let policy = DurationPolicy::new(name, expiration_seconds?);
-            Some(Stickiness::Duration(policy))
-        };
-        if policies.insert(name, stickiness()).is_some() {
-            report.refuse(
-                &name_field,
-                "is the name of another policy of this load balancer too",
-            );
-        }
-    }
-    policies
-}
-
-fn check_policy_name(name: &str) -> Result<(), Mistake> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if name.is_empty() || name.len() > POLICY_NAME_BYTES_MAX || !name.bytes().all(is_allowed) {
-        return Err(format!("must be 1 to {POLICY_NAME_BYTES_MAX} of A-Z a-z 0-9 -").into());
-    }
-    match RESERVED_PREFIXES
-        .iter()
-        .find(|prefix| name.starts_with(**prefix))
-    {
-        Some(prefix) => Err(format!("must not begin with {prefix}, which AWS reserves").into()),
-        None => Ok(()),
-    }
-}
+use super::{Admin, Listener, Protocol, Stickiness};
 
 /// What the load balancers of a file must not take from each other.
 pub(super) struct Places {
@@ -177,7 +113,7 @@ fn address(
     Some(address)
 }
 
-/// Reads `policies`: at most one, since all there are so far are about stickiness.
+/// Reads `policies`: at most one, since all there are so far are about stickiness (CLB.md §2.1).
 fn stickiness(
     field: &Field<'_>,
     policies: &Policies<'_>,
@@ -203,26 +139,4 @@ fn stickiness(
     };
     report.refuse(item, mistake);
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn policy_names_are_plain_and_not_those_of_aws() {
-        assert!(check_policy_name("my-duration-cookie-policy").is_ok());
-        assert!(check_policy_name("ELBSecurity").is_ok());
-        let long = "p".repeat(POLICY_NAME_BYTES_MAX + 1);
-        for name in [
-            "",
-            "a_b",
-            "a b",
-            "ELBSample-x",
-            "ELBSecurityPolicy-2016-08",
-            &long,
-        ] {
-            assert!(check_policy_name(name).is_err(), "{name:?} was taken");
-        }
-    }
 }

@@ -1,13 +1,15 @@
-//! `[[load_balancer]]` without its listeners and instances.
+//! `[[load_balancer]]` without its listeners, instances, policies and attributes.
 
 use std::time::Duration;
 
+use super::attributes::attributes;
 use super::duration::{Lengths, SHORTEST, written};
 use super::instance::{Instances, backends};
-use super::listener::{Places, listener, policies};
+use super::listener::{Places, listener};
+use super::policy::policies;
+use super::profile::Profile;
 use super::read::{Field, Report, Section};
-use super::{Affinity, Attributes, CorsCookieName, DrainMode, HealthCheck, Listener};
-use super::{LoadBalancer, Mistake, Protocol, Target};
+use super::{HealthCheck, Listener, LoadBalancer, Mistake, Protocol, Target};
 use crate::limits::LISTENERS_MAX;
 
 const NAME_BYTES_MAX: usize = 32;
@@ -19,11 +21,6 @@ const INTERVAL: Lengths = Lengths {
 };
 const TIMEOUT: Lengths = Lengths {
     seconds: 2..=60,
-    shortest: SHORTEST,
-};
-/// CLB.md §4.3, and below as text.
-const IDLE_TIMEOUT: Lengths = Lengths {
-    seconds: 1..=4000,
     shortest: SHORTEST,
 };
 
@@ -45,32 +42,10 @@ impl HealthCheck {
     }
 }
 
-impl Default for Attributes {
-    fn default() -> Self {
-        Self {
-            idle_timeout: Duration::from_secs(60),
-            cors_cookie_name: CorsCookieName::AwsAlbCors,
-            connection_draining: None,
-            drain_mode: DrainMode::Connections,
-            affinity: Affinity::default(),
-        }
-    }
-}
-
-impl CorsCookieName {
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        match text {
-            "AWSALBCORS" => Ok(Self::AwsAlbCors),
-            "AWSELBCORS" => Ok(Self::AwsElbCors),
-            "both" => Ok(Self::Both),
-            _ => Err("must be \"AWSALBCORS\", \"AWSELBCORS\" or \"both\"".into()),
-        }
-    }
-}
-
 /// Reads one `[[load_balancer]]`.
 pub(super) fn load_balancer(
     mut section: Section<'_>,
+    profile: Profile,
     instances: &Instances<'_>,
     places: &mut Places,
     report: &mut Report<'_>,
@@ -79,7 +54,6 @@ pub(super) fn load_balancer(
         .required("name", report)
         .and_then(|field| name(&field, places, report));
     let backends = backends(&mut section, instances, report);
-    let policies = policies(&mut section, report);
     let sections = section.sections("listener", report);
     match sections.as_ref().map(Vec::len) {
         Some(0) => {
@@ -93,8 +67,9 @@ pub(super) fn load_balancer(
         }
         Some(_) | None => {}
     }
+    let sections = sections.unwrap_or_default();
+    let policies = policies(&mut section, profile, &sections, report);
     let listeners: Vec<Option<Listener>> = sections
-        .unwrap_or_default()
         .into_iter()
         .map(|section| listener(section, &policies, places, report))
         .collect();
@@ -104,7 +79,7 @@ pub(super) fn load_balancer(
         .and_then(Option::as_ref)
         .map_or(80, |l| l.instance_port);
     let health_check = health_check(&mut section, first_port, report);
-    let attributes = attributes(&mut section, report);
+    let attributes = attributes(&mut section, profile.attributes(), report);
     section.finish(report);
     Some(LoadBalancer {
         name: name?,
@@ -184,33 +159,6 @@ fn health_check(
 fn threshold(field: &Field<'_>, report: &mut Report<'_>) -> Option<u32> {
     let threshold = field.integer(2..=10, report)?;
     Some(u32::try_from(threshold).expect("the range ends with 10"))
-}
-
-fn attributes(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Attributes> {
-    let default = Attributes::default();
-    let Some(mut section) = section.section("attributes", report) else {
-        return Some(default);
-    };
-    let idle_timeout = section.read_or("idle_timeout", default.idle_timeout, |f| {
-        f.duration(&IDLE_TIMEOUT, report)
-    });
-    let cors_cookie_name = section.read_or("cors_cookie_name", default.cors_cookie_name, |field| {
-        field.parsed(CorsCookieName::parse, report)
-    });
-    let not_yet = [
-        "access_log",
-        "connection_draining",
-        "cross_zone",
-        "desync_mode",
-        "failover",
-    ];
-    section.refuse_not_yet(&not_yet, report);
-    section.finish(report);
-    Some(Attributes {
-        idle_timeout: idle_timeout?,
-        cors_cookie_name: cors_cookie_name?,
-        ..default
-    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use super::host::{ANY_ADDRESS, admin, host};
 use super::instance::instances;
 use super::listener::Places;
 use super::load_balancer::load_balancer;
-use super::read::{NOT_YET, Report, Section};
+use super::profile::Profile;
+use super::read::{Report, Section};
 use super::{Admin, Config, LoadBalancer, Problem, Problems};
 use crate::limits::LOAD_BALANCERS_MAX;
 
@@ -39,7 +40,8 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Problems> {
 }
 
 fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> {
-    profile(&mut document, report);
+    // A profile that is wrong has been noted: any other is only needed to read on.
+    let profile = profile(&mut document, report).unwrap_or(Profile::Clb);
     let host = host(&mut document, report);
     let admin = admin(&mut document, report);
     let instances = instances(&mut document, report);
@@ -63,7 +65,7 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
     let load_balancers: Vec<Option<LoadBalancer>> = sections
         .unwrap_or_default()
         .into_iter()
-        .map(|section| load_balancer(section, &instances, &mut places, report))
+        .map(|section| load_balancer(section, profile, &instances, &mut places, report))
         .collect();
     document.refuse_not_yet(&["cluster"], report);
     document.finish(report);
@@ -74,14 +76,9 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
     })
 }
 
-/// Reads `profile`, which has one value so far.
-fn profile(document: &mut Section<'_>, report: &mut Report<'_>) {
-    let Some(field) = document.field("profile") else {
-        return;
-    };
-    match field.text(report) {
-        Some("clb") | None => {}
-        Some("modern") => report.refuse(&field, NOT_YET),
-        Some(_) => report.refuse(&field, "must be \"clb\""),
-    }
+/// Reads `profile`; `clb` where it is not written.
+fn profile(document: &mut Section<'_>, report: &mut Report<'_>) -> Option<Profile> {
+    document.read_or("profile", Profile::Clb, |field| {
+        field.parsed(Profile::parse, report)
+    })
 }

@@ -6,6 +6,7 @@
 //! other module checks a range or a reference again.
 
 mod affinity;
+mod attributes;
 mod cookie;
 mod cores;
 mod duration;
@@ -17,6 +18,7 @@ mod load_balancer;
 mod lower;
 mod policy;
 mod problem;
+mod profile;
 mod read;
 mod summary;
 mod target;

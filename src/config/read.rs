@@ -121,6 +121,11 @@ impl<'t> Section<'t> {
         })
     }
 
+    /// The value of `key` as it is, whoever is to read it.
+    pub(super) fn peek(&self, key: &str) -> Option<&'t DeValue<'t>> {
+        self.table.get(key).map(Spanned::get_ref)
+    }
+
     /// The value of `key`, which must be written.
     pub(super) fn required(
         &mut self,
@@ -246,6 +251,20 @@ impl<'t> Field<'t> {
         self.settle(parse(text), report)
     }
 
+    /// The value if it is true or false, for keys that take something else too.
+    pub(super) fn as_boolean(&self) -> Option<bool> {
+        self.value.as_bool()
+    }
+
+    /// The value if it is a number, whole or not, for keys that take something else too.
+    pub(super) fn as_number(&self) -> Option<f64> {
+        match self.value {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The value as true or false.
     pub(super) fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
         self.value
@@ -281,15 +300,30 @@ impl<'t> Field<'t> {
 
     /// The value as a length of time: whole seconds, or text with a unit.
     pub(super) fn duration(&self, lengths: &Lengths, report: &mut Report<'_>) -> Option<Duration> {
-        let length = match self.value {
+        self.settle(self.length(lengths), report)
+    }
+
+    /// The same where the key also takes `others`, which the problem then names as well.
+    pub(super) fn duration_or(
+        &self,
+        others: &str,
+        lengths: &Lengths,
+        report: &mut Report<'_>,
+    ) -> Option<Duration> {
+        let length = self.length(lengths);
+        let length = length.map_err(|mistake| format!("{mistake}, or {others}").into());
+        self.settle(length, report)
+    }
+
+    fn length(&self, lengths: &Lengths) -> Result<Duration, Mistake> {
+        match self.value {
             DeValue::String(text) => lengths.take_text(text),
             DeValue::Integer(_) => match self.unsigned() {
                 Some(seconds) => lengths.take_seconds(seconds),
                 None => Err(lengths.mistake()),
             },
             _ => Err(lengths.mistake()),
-        };
-        self.settle(length, report)
+        }
     }
 
     /// The values of a list.

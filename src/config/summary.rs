@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::duration::written;
-use super::{Backend, Config, HealthCheck, Listener, LoadBalancer, Stickiness};
+use super::{ApplicationPolicy, Attributes, Backend, Config, CookieTemplate, DrainMode};
+use super::{DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness};
 
 /// How many backends of one load balancer are named; the rest is counted.
 const BACKENDS_NAMED_MAX: usize = 8;
@@ -47,7 +48,11 @@ impl fmt::Display for LoadBalancer {
             None | Some(0) => {}
             Some(more) => write!(f, " and {more} more")?,
         }
-        write!(f, "\n  {}", self.health_check)
+        write!(f, "\n  {}", self.health_check)?;
+        match attribute_switches(&self.attributes).list() {
+            Some(list) => write!(f, "\n  attributes: {list}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -76,21 +81,22 @@ impl fmt::Display for Listener {
 
 impl fmt::Display for Stickiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        let (name, switches) = match self {
             Self::Duration(policy) => {
                 match policy.expiration_seconds {
                     None => write!(f, "sticky for the browser session")?,
                     Some(seconds) => write!(f, "sticky for {seconds} s")?,
                 }
-                write!(f, " ({})", policy.name)
+                (&policy.name, duration_switches(policy))
             }
             Self::Application(policy) => {
-                write!(
-                    f,
-                    "sticky by the cookie {} ({})",
-                    policy.cookie_name, policy.name
-                )
+                write!(f, "sticky by the application's {}", policy.cookie_name)?;
+                (&policy.name, application_switches(policy))
             }
+        };
+        match switches.list() {
+            Some(list) => write!(f, " ({name}: {list})"),
+            None => write!(f, " ({name})"),
         }
     }
 }
@@ -102,9 +108,13 @@ impl fmt::Display for Backend {
             None => self.address.to_string(),
         };
         if address == self.id {
-            f.write_str(&self.id)
+            f.write_str(&self.id)?;
         } else {
-            write!(f, "{}={address}", self.id)
+            write!(f, "{}={address}", self.id)?;
+        }
+        match self.weight {
+            1 => Ok(()),
+            weight => write!(f, " (weight {weight})"),
         }
     }
 }
@@ -124,4 +134,89 @@ impl fmt::Display for HealthCheck {
              out after {unhealthy_threshold} failures, back after {healthy_threshold} successes"
         )
     }
+}
+
+/// Keys that are not at CLB's defaults, each with its value unless that is `true`.
+#[derive(Default)]
+struct Switches(Vec<String>);
+
+impl Switches {
+    fn flag(&mut self, key: &str, is_on: bool) {
+        if is_on {
+            self.0.push(key.to_owned());
+        }
+    }
+
+    fn value(&mut self, key: &str, value: Option<impl fmt::Display>) {
+        if let Some(value) = value {
+            self.0.push(format!("{key} {value}"));
+        }
+    }
+
+    fn changed<T: PartialEq + fmt::Display>(&mut self, key: &str, value: T, default: T) {
+        self.value(key, (value != default).then_some(value));
+    }
+
+    fn list(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.0.join(", "))
+    }
+}
+
+fn duration_switches(policy: &DurationPolicy) -> Switches {
+    let DurationPolicy { cookie, .. } = policy;
+    let clb = CookieTemplate::default();
+    let mut switches = Switches::default();
+    switches.changed("cookie_name", &cookie.name, &clb.name);
+    switches.changed("cookie_path", &cookie.path, &clb.path);
+    switches.value("cookie_domain", cookie.domain.as_ref());
+    switches.flag("secure", cookie.is_secure);
+    switches.flag("http_only", cookie.is_http_only);
+    switches.value("same_site", cookie.same_site.map(SameSite::name));
+    switches.flag("partitioned", cookie.is_partitioned);
+    switches.changed("refresh", policy.refresh.name(), Refresh::Never.name());
+    switches.value("idle_limit", policy.idle_limit.map(written));
+    switches.value("absolute_limit", policy.absolute_limit.map(written));
+    switches
+}
+
+fn application_switches(policy: &ApplicationPolicy) -> Switches {
+    let mut switches = Switches::default();
+    switches.flag("copy_unknown_attributes", policy.copies_unknown_attributes);
+    switches.value("absolute_limit", policy.absolute_limit.map(written));
+    switches
+}
+
+fn attribute_switches(attributes: &Attributes) -> Switches {
+    let clb = Attributes::default();
+    let mut switches = Switches::default();
+    let (idle, clb_idle) = (attributes.idle_timeout, clb.idle_timeout);
+    switches.changed("idle_timeout", written(idle), written(clb_idle));
+    let (cors, clb_cors) = (attributes.cors_cookie_name, clb.cors_cookie_name);
+    switches.changed("cors_cookie_name", cors.name(), clb_cors.name());
+    let draining = attributes.connection_draining;
+    switches.value("connection_draining", draining.map(written));
+    if let DrainMode::Sessions { deadline } = attributes.drain_mode {
+        switches.value("drain_mode", Some("session"));
+        switches.value("drain_deadline", Some(written(deadline)));
+    }
+    let (affinity, clb) = (&attributes.affinity, clb.affinity);
+    let (encoding, clb_encoding) = (affinity.underscore_encoding, clb.underscore_encoding);
+    switches.changed("underscore_encoding", encoding.name(), clb_encoding.name());
+    switches.flag("strip_cookie", affinity.strips_cookie);
+    switches.flag("strict", affinity.is_strict);
+    switches.changed("fallback_affinity", &affinity.fallback, &clb.fallback);
+    let load_bound = affinity.load_bound_percent;
+    switches.value(
+        "load_bound",
+        load_bound.map(|percent| f64::from(percent) / 100.0),
+    );
+    switches.changed(
+        "slow_start",
+        written(affinity.slow_start),
+        written(clb.slow_start),
+    );
+    switches.flag("standby_header", affinity.sends_standby);
+    switches.flag("reason_header", affinity.sends_reason);
+    switches.changed("failover", affinity.failover.name(), clb.failover.name());
+    switches
 }

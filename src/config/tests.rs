@@ -1,5 +1,8 @@
 //! Whole files: what is taken, and that every problem is named where it is.
 
+mod attributes;
+mod stickiness;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -33,6 +36,7 @@ address = "10.0.1.7"
 id = "i-1111"
 address = "10.0.1.6"
 port = 9001
+weight = 5
 
 [[load_balancer]]
 name = "my-loadbalancer"
@@ -46,8 +50,23 @@ instances = ["i-0a1b2c3d", "i-1111", "10.0.1.8", "[::1]:9001"]
   [[load_balancer.lb_cookie_policy]]
   name = "my-duration-cookie-policy"
   expiration_seconds = 60
+  cookie_name = "__Secure-shop"
+  cookie_path = "/shop"
+  cookie_domain = "example.com"
+  secure = true
+  http_only = true
+  same_site = "None"
+  partitioned = true
+  refresh = "always"
+  idle_limit = "15m"
+  absolute_limit = "8h"
   [[load_balancer.lb_cookie_policy]]
   name = "browser"
+  [[load_balancer.app_cookie_policy]]
+  name = "my-app-cookie-policy"
+  cookie_name = "my-app-cookie"
+  copy_unknown_attributes = true
+  absolute_limit = "12h"
   [[load_balancer.listener]]
   protocol = "HTTP"
   port = 80
@@ -61,9 +80,26 @@ instances = ["i-0a1b2c3d", "i-1111", "10.0.1.8", "[::1]:9001"]
   port = 0
   instance_port = 8081
   policies = ["browser"]
+  [[load_balancer.listener]]
+  protocol = "http"
+  port = 0
+  instance_port = 8082
+  policies = ["my-app-cookie-policy"]
   [load_balancer.attributes]
   idle_timeout = 4000
   cors_cookie_name = "both"
+  connection_draining = true
+  drain_mode = "session"
+  drain_deadline = "30m"
+  underscore_encoding = "off"
+  strip_cookie = true
+  strict = true
+  fallback_affinity = "client-address"
+  load_bound = 0.5
+  slow_start = "30s"
+  standby_header = true
+  reason_header = true
+  failover = "least-outstanding"
 "#;
 
 /// The least that a file must say, with `listener` within its listener and `rest` after it.
@@ -114,7 +150,7 @@ fn every_key_of_this_version_arrives() {
     let backends: Vec<String> = balancer.backends.iter().map(Backend::to_string).collect();
     let expected = [
         "i-0a1b2c3d=10.0.1.7",
-        "i-1111=10.0.1.6:9001",
+        "i-1111=10.0.1.6:9001 (weight 5)",
         "10.0.1.8",
         "[::1]:9001",
     ];
@@ -131,31 +167,33 @@ fn every_key_of_this_version_arrives() {
         healthy_threshold: 4,
     };
     assert_eq!(balancer.health_check, check);
-    let attributes = Attributes {
-        idle_timeout: Duration::from_secs(4000),
-        cors_cookie_name: CorsCookieName::Both,
-        ..Attributes::default()
-    };
-    assert_eq!(balancer.attributes, attributes);
+    assert_eq!(balancer.attributes.idle_timeout, Duration::from_secs(4000));
+    assert_eq!(balancer.attributes.cors_cookie_name, CorsCookieName::Both);
     let first = Listener {
         address: SocketAddr::from(([10, 0, 0, 1], 80)),
         protocol: Protocol::Http,
         instance_protocol: Protocol::Http,
         instance_port: 8080,
-        stickiness: Some(Stickiness::Duration(DurationPolicy::new(
-            "my-duration-cookie-policy",
-            NonZeroU32::new(60),
-        ))),
+        stickiness: None,
         behind_tls: true,
     };
     let second = Listener {
         address: "[::1]:0".parse().expect("an address"),
         instance_port: 8081,
-        stickiness: Some(Stickiness::Duration(DurationPolicy::new("browser", None))),
         behind_tls: false,
         ..first.clone()
     };
-    assert_eq!(balancer.listeners, [first, second]);
+    let third = Listener {
+        address: SocketAddr::from(([10, 0, 0, 1], 0)),
+        instance_port: 8082,
+        ..second.clone()
+    };
+    let without_policy = |listener: &Listener| Listener {
+        stickiness: None,
+        ..listener.clone()
+    };
+    let listeners: Vec<Listener> = balancer.listeners.iter().map(without_policy).collect();
+    assert_eq!(listeners, [first, second, third]);
 }
 
 #[test]
@@ -206,7 +244,7 @@ elbow.toml:3: host.drivr: is not a key here; did you mean `driver`?
 elbow.toml:7: load_balancer[0].instances[1] = \"i-missing\": \
 is neither the id of an [[instance]] nor an IP address
 elbow.toml:9: load_balancer[0].health_check.interval = 3: \
-must be 5 to 300 seconds, or text from \"50ms\" to \"300s\"
+must be 5 to 300 seconds, or text from \"50ms\" to \"5m\"
 elbow.toml:12: load_balancer[0].listener[0].port = 70000: must be 0 to 65535
 5 problems";
     assert_eq!(report, expected);
@@ -268,14 +306,11 @@ fn what_comes_later_is_told_from_what_is_unknown() {
     for text in [
         small("certificate = \"/site.pem\"", ""),
         small("instance_protocol = \"HTTPS\"", ""),
-        small("", "[[load_balancer.app_cookie_policy]]\nname = \"a\""),
-        small("", "[load_balancer.attributes]\nconnection_draining = 300"),
         small("", "[load_balancer.attributes]\naccess_log = \"-\""),
         small("", "[load_balancer.attributes]\ncross_zone = true"),
         small("", "[load_balancer.attributes]\ndesync_mode = \"monitor\""),
         small("", "[cluster]\nlisten = \"10.0.0.5:7946\""),
         small("", "[[admin.credential]]\naccess_key_id = \"A\""),
-        format!("profile = \"modern\"\n{}", small("", "")),
         small("", "").replace("HTTP", "TCP"),
         small("", "").replace("HTTP", "SSL"),
         small("", "").replace("HTTP", "HTTPS"),
@@ -513,10 +548,35 @@ shards on 0-1,3, not pinned
 admin address 127.0.0.1:9999
 cookie keys in /var/lib/elbow
 load balancer my-loadbalancer
-  HTTP 10.0.0.1:80 to HTTP 8080, behind TLS, sticky for 60 s (my-duration-cookie-policy)
+  HTTP 10.0.0.1:80 to HTTP 8080, behind TLS, sticky for 60 s (my-duration-cookie-policy: \
+cookie_name __Secure-shop, cookie_path /shop, cookie_domain example.com, secure, http_only, \
+same_site None, partitioned, refresh always, idle_limit 15m, absolute_limit 8h)
   HTTP [::1]:0 to HTTP 8081, sticky for the browser session (browser)
-  backends: i-0a1b2c3d=10.0.1.7 i-1111=10.0.1.6:9001 10.0.1.8 [::1]:9001
-  checked by HTTP:8080/ping every 10s, timeout 250ms, out after 3 failures, back after 4 successes";
+  HTTP 10.0.0.1:0 to HTTP 8082, sticky by the application's my-app-cookie (my-app-cookie-policy: \
+copy_unknown_attributes, absolute_limit 12h)
+  backends: i-0a1b2c3d=10.0.1.7 i-1111=10.0.1.6:9001 (weight 5) 10.0.1.8 [::1]:9001
+  checked by HTTP:8080/ping every 10s, timeout 250ms, out after 3 failures, back after 4 successes
+  attributes: idle_timeout 4000s, cors_cookie_name both, connection_draining 5m, \
+drain_mode session, drain_deadline 30m, underscore_encoding off, strip_cookie, strict, \
+fallback_affinity client-address, load_bound 0.5, slow_start 30s, standby_header, reason_header, \
+failover least-outstanding";
+    assert_eq!(summary, expected);
+}
+
+#[test]
+fn a_summary_has_no_word_for_what_is_as_clb_has_it() {
+    let text = small("", "[load_balancer.attributes]\nfailover = \"rank\"\n");
+    let summary = parse(&text, "elbow.toml")
+        .expect("the file holds")
+        .to_string();
+    let expected = "\
+shards on every allowed CPU, pinned
+admin address 127.0.0.1:9090
+cookie keys last until restart (no state_dir)
+load balancer a
+  HTTP 0.0.0.0:8080 to HTTP 80, not sticky
+  backends: none, so every request gets 503
+  checked by TCP:80 every 30s, timeout 5s, out after 2 failures, back after 10 successes";
     assert_eq!(summary, expected);
 }
 

@@ -94,7 +94,8 @@ impl Checker {
         }
     }
 
-    /// Waits until a task ends that was not told to. They run for ever, so that is a panic: our bug.
+    /// Waits until a task ends that was not told to. They run for ever, so that is a panic: our
+    /// bug.
     pub(super) async fn lost_task(&mut self) -> String {
         loop {
             match self.tasks.join_next().await {

@@ -212,10 +212,10 @@ impl Shard {
         }
         if !snapshot.cuts.is_empty() {
             self.watches.cut(&snapshot.cuts);
-            let routes = snapshot.routes.iter();
-            let addresses = routes.flat_map(|route| route.backends.iter().map(|b| b.address));
-            self.idle.keep_only(&addresses.collect());
         }
+        let routes = snapshot.routes.iter();
+        let addresses = routes.flat_map(|route| route.backends.iter().map(|b| b.address));
+        self.idle.keep_only(&addresses.collect());
     }
 
     /// Tells the control thread which sessions were seen where in this window.

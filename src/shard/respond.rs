@@ -96,12 +96,8 @@ fn settle(
     let mut lines = this.shard.lines.borrow_mut();
     lines.clear();
     stick::settle(this, held, &response, &mut lines);
-    let encodes = this
-        .route
-        .attributes
-        .affinity
-        .underscore_encoding
-        .is_of_set_cookies();
+    let affinity = &this.route.attributes.affinity;
+    let encodes = affinity.underscore_encoding.is_of_set_cookies();
     let downstream = Downstream {
         keep_alive,
         unchunks,
@@ -111,7 +107,19 @@ fn settle(
     let mut head = this.shard.scratch.borrow_mut();
     head.clear();
     response.write(&downstream, &mut head);
-    if !this.shard.blocks.replace_front(wire, head_bytes, &head) {
+    let blocks = &this.shard.blocks;
+    if !blocks.can_replace_front(wire, head_bytes, head.len()) {
+        // All large blocks are in use. The answer without its cookies is better than none.
+        this.shard.counts().bulk_blocks_short.add(1);
+        let bare = Downstream {
+            set_cookie: None,
+            extra_lines: b"",
+            ..downstream
+        };
+        head.clear();
+        response.write(&bare, &mut head);
+    }
+    if !blocks.replace_front(wire, head_bytes, &head) {
         return Err(BadResponse);
     }
 

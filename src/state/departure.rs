@@ -1,8 +1,8 @@
 //! How a backend leaves: first its sessions end, then its requests.
 //!
 //! ```text
-//!   in service ──► Sessions ──no session left, or deadline──► Connections ──nothing in flight,──► gone
-//!        └─────────────────────── drain_mode = "connections" ──────┘        or time is over
+//!   in service ──► Sessions ─no session left, or deadline─► Connections ─nothing in flight,─► gone
+//!        └───────────────── drain_mode = "connections" ──────────┘        or time is over
 //! ```
 //!
 //! Not here: what follows for the view and the shards (`pool.rs`). Invariant: both stages end.
@@ -27,6 +27,7 @@ pub(super) enum Phase {
     Connections {
         /// How the sessions ended, if they were waited for, and how that went.
         sessions: Option<(Progress, DrainEnd)>,
+        since_ms: u64,
         until_ms: u64,
     },
 }
@@ -74,7 +75,9 @@ impl Departure {
                 deadline_in: left(progress.deadline_ms()),
                 ..Picture::of(progress)
             },
-            Phase::Connections { sessions, until_ms } => Picture {
+            Phase::Connections {
+                sessions, until_ms, ..
+            } => Picture {
                 ends_in: Some(left(*until_ms)),
                 deadline_in: left(*until_ms),
                 ..sessions

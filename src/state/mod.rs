@@ -7,6 +7,7 @@
 
 mod command;
 mod departure;
+mod leave;
 mod load;
 mod picture;
 mod pool;
@@ -232,6 +233,7 @@ impl State {
             now_ms,
             next_epoch: self.epoch + 1,
             shard_count: self.shard_count,
+            window_ms: self.window_ms,
             clock: &mut self.clock,
             slots: &mut self.slots,
             population: &self.population,

@@ -1,25 +1,24 @@
-//! A load balancer: its listeners, its backends, and how they come, live and go.
+//! A load balancer: its listeners, its backends, and how they come and live.
 //!
-//! Not here: who asks (`mod.rs`), and the pictures of it for shards and people (`picture.rs`).
+//! Not here: how they go (`leave.rs`), who asks (`mod.rs`), and the pictures of it for shards and
+//! people (`picture.rs`).
 //! Invariants: a backend's chronicle has an open life exactly while its checks say that it is well
 //! and it has not been told to let its last requests finish; ids are unique.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::command::{Effects, Event, Happening, Refusal};
-use super::departure::{Departure, Phase};
+use super::departure::Departure;
 use super::load::{BackendLine, LoadBalancerLine, PerShard};
 use super::population::Population;
-use super::progress::{DrainEnd, Progress};
-use super::rows::{DrainRow, Stage};
+use super::rows::DrainRow;
 use super::slots::Slots;
 use super::snapshot::Cut;
-use crate::config::{self, Attributes, DrainMode, Protocol, Stickiness};
+use crate::config::{self, Attributes, Protocol, Stickiness};
 use crate::health::{self, Chronicle, Clock, Outcome, RiseFall, Status, Thresholds, View};
-use crate::limits::{BACKENDS_MAX, DRAINS_REMEMBERED};
+use crate::limits::BACKENDS_MAX;
 
 /// What a change to one load balancer may touch beside it.
 pub(super) struct Scene<'s> {
@@ -27,6 +26,7 @@ pub(super) struct Scene<'s> {
     /// The epoch in which what happens now will be seen.
     pub(super) next_epoch: u64,
     pub(super) shard_count: usize,
+    pub(super) window_ms: u64,
     pub(super) clock: &'s mut Clock,
     pub(super) slots: &'s mut Slots,
     pub(super) population: &'s Population,
@@ -206,187 +206,8 @@ impl LoadBalancer {
         Ok(())
     }
 
-    /// Lets a backend leave, as `mode` or the attributes say.
-    pub(super) fn deregister(
-        &mut self,
-        id: &str,
-        mode: Option<DrainMode>,
-        scene: &mut Scene<'_>,
-        effects: &mut Effects,
-    ) -> Result<(), Refusal> {
-        let index = self.index_of(id)?;
-        let member = &self.members[index];
-        let is_sticky = self.listeners.iter().any(|l| l.stickiness.is_some());
-        let has_sessions = is_sticky && member.health.status() == Status::InService;
-        match mode.unwrap_or(self.attributes.drain_mode) {
-            DrainMode::Sessions { deadline } if has_sessions => {
-                self.drain_sessions(index, deadline, scene, effects);
-            }
-            DrainMode::Sessions { .. } | DrainMode::Connections => {
-                self.drain_connections(index, None, scene, effects);
-            }
-        }
-        Ok(())
-    }
-
-    fn drain_sessions(
-        &mut self,
-        index: usize,
-        deadline: Duration,
-        scene: &mut Scene<'_>,
-        effects: &mut Effects,
-    ) {
-        let sessions = scene.population.alive(self.members[index].slot);
-        let deadline_ms = scene.now_ms.saturating_add(millis(deadline));
-        let member = &mut self.members[index];
-        match &mut member.departure {
-            // Asked again: the deadline is the new one, the progress is that of the drain.
-            Some(Departure {
-                phase: Phase::Sessions(progress),
-                ..
-            }) => progress.postpone(deadline_ms),
-            // It is further than that.
-            Some(_) => {}
-            None => {
-                member.departure = Some(Departure {
-                    began_ms: scene.now_ms,
-                    phase: Phase::Sessions(Progress::begin(scene.now_ms, sessions, deadline_ms)),
-                });
-                self.reweigh(index, 0, scene, effects);
-                self.tell(index, Happening::DrainBegan { sessions }, effects);
-            }
-        }
-    }
-
-    fn drain_connections(
-        &mut self,
-        index: usize,
-        end: Option<DrainEnd>,
-        scene: &mut Scene<'_>,
-        effects: &mut Effects,
-    ) {
-        let draining = self.attributes.connection_draining;
-        let member = &mut self.members[index];
-        let (began_ms, sessions) = match member.departure.take() {
-            Some(Departure {
-                began_ms,
-                phase: Phase::Sessions(progress),
-            }) => (
-                began_ms,
-                // Cut short by whoever asked for this: as good as its deadline.
-                Some((progress, end.unwrap_or(DrainEnd::Deadline))),
-            ),
-            Some(further) => {
-                member.departure = Some(further);
-                return;
-            }
-            None => (scene.now_ms, None),
-        };
-        if let Some((progress, _)) = &sessions {
-            let sessions = progress.left();
-            self.tell(index, Happening::DrainEnded { sessions }, effects);
-        }
-        self.end_life(index, scene, effects);
-        self.members[index].departure = Some(Departure {
-            began_ms,
-            phase: Phase::Connections {
-                sessions,
-                until_ms: scene.now_ms.saturating_add(draining.map_or(0, millis)),
-            },
-        });
-        effects.is_new = true;
-        effects.changes_checks = true;
-    }
-
-    /// Keeps a backend whose sessions are drained.
-    pub(super) fn cancel_drain(
-        &mut self,
-        id: &str,
-        scene: &mut Scene<'_>,
-        effects: &mut Effects,
-    ) -> Result<(), Refusal> {
-        let index = self.index_of(id)?;
-        let member = &mut self.members[index];
-        if !member
-            .departure
-            .as_ref()
-            .is_some_and(Departure::takes_sessions)
-        {
-            return Err(Refusal::NotDraining);
-        }
-        member.departure = None;
-        let weight = member.weight;
-        self.reweigh(index, weight, scene, effects);
-        self.tell(index, Happening::DrainCancelled, effects);
-        Ok(())
-    }
-
-    /// Time has passed: drains go on, and who has too many sessions is found anew.
-    pub(super) fn tick(
-        &mut self,
-        is_new_window: bool,
-        scene: &mut Scene<'_>,
-        effects: &mut Effects,
-    ) {
-        for index in (0..self.members.len()).rev() {
-            let member = &mut self.members[index];
-            let slot = member.slot;
-            match &mut member.departure {
-                Some(Departure {
-                    phase: Phase::Sessions(progress),
-                    ..
-                }) => {
-                    if is_new_window {
-                        progress.observe(scene.now_ms, scene.population.alive(slot));
-                    }
-                    let end = progress.end(scene.now_ms).filter(|end| {
-                        // Nobody seen means nobody left only if one has looked for long enough.
-                        *end == DrainEnd::Deadline || scene.population.is_settled()
-                    });
-                    if end.is_some() {
-                        self.drain_connections(index, end, scene, effects);
-                    }
-                }
-                Some(Departure {
-                    phase: Phase::Connections { until_ms, .. },
-                    ..
-                }) => {
-                    let is_late = *until_ms <= scene.now_ms;
-                    if is_late || member.outstanding() == 0 {
-                        self.remove(index, scene, effects);
-                    }
-                }
-                None => {}
-            }
-        }
-        if is_new_window {
-            effects.changes_rows = true;
-            self.find_overloaded(scene.population, effects);
-        }
-    }
-
-    fn remove(&mut self, index: usize, scene: &mut Scene<'_>, effects: &mut Effects) {
-        self.cut(index, scene);
-        let outstanding = self.members[index].outstanding();
-        self.tell(index, Happening::Deregistered { outstanding }, effects);
-        if let Some(row) = self.drain_row(index, scene.now_ms) {
-            let departure = self.members[index].departure.as_ref();
-            let end = departure.and_then(Departure::end_of_sessions);
-            self.done.push_back(DrainRow {
-                stage: Stage::Done(end),
-                ..row
-            });
-            if self.done.len() > DRAINS_REMEMBERED {
-                self.done.pop_front();
-            }
-        }
-        let member = self.members.remove(index);
-        scene.slots.give_back(member.slot);
-        effects.is_new = true;
-    }
-
     /// Marks those that have more than their share of the sessions alive, by `load_bound_percent`.
-    fn find_overloaded(&mut self, population: &Population, effects: &mut Effects) {
+    pub(super) fn find_overloaded(&mut self, population: &Population, effects: &mut Effects) {
         let Some(percent) = self.attributes.affinity.load_bound_percent else {
             return;
         };
@@ -410,7 +231,7 @@ impl LoadBalancer {
     }
 
     /// Ends what runs on a backend, on all shards.
-    fn cut(&self, index: usize, scene: &mut Scene<'_>) {
+    pub(super) fn cut(&self, index: usize, scene: &mut Scene<'_>) {
         let cut = Cut {
             slot: self.members[index].slot,
             before: scene.next_epoch,
@@ -418,14 +239,20 @@ impl LoadBalancer {
         scene.cuts.push((scene.now_ms, cut));
     }
 
-    fn end_life(&mut self, index: usize, scene: &mut Scene<'_>, effects: &mut Effects) {
+    pub(super) fn end_life(&mut self, index: usize, scene: &mut Scene<'_>, effects: &mut Effects) {
         let now = scene.clock.stamp(scene.now_ms);
         let id_hash = self.members[index].id_hash;
         self.chronicle_mut(id_hash).end(now);
         effects.changes_view = true;
     }
 
-    fn reweigh(&mut self, index: usize, weight: u32, scene: &mut Scene<'_>, effects: &mut Effects) {
+    pub(super) fn reweigh(
+        &mut self,
+        index: usize,
+        weight: u32,
+        scene: &mut Scene<'_>,
+        effects: &mut Effects,
+    ) {
         let now = scene.clock.stamp(scene.now_ms);
         let id_hash = self.members[index].id_hash;
         self.chronicle_mut(id_hash).reweigh(now, weight);
@@ -433,7 +260,7 @@ impl LoadBalancer {
         effects.is_new = true;
     }
 
-    fn tell(&self, index: usize, what: Happening, effects: &mut Effects) {
+    pub(super) fn tell(&self, index: usize, what: Happening, effects: &mut Effects) {
         let member = &self.members[index];
         effects.events.push(Event {
             load_balancer: Arc::clone(&self.name),
@@ -465,7 +292,7 @@ impl LoadBalancer {
         }
     }
 
-    fn index_of(&self, id: &str) -> Result<usize, Refusal> {
+    pub(super) fn index_of(&self, id: &str) -> Result<usize, Refusal> {
         let index = self.members.iter().position(|member| &*member.id == id);
         index.ok_or(Refusal::NoBackend)
     }
@@ -480,8 +307,4 @@ impl Member {
     pub(super) fn outstanding(&self) -> u64 {
         self.counts.sum(|line| &line.outstanding)
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

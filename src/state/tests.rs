@@ -2,7 +2,12 @@ use super::fixture::{backend, listener, sticky};
 use std::sync::Arc;
 
 use super::*;
-use crate::health::{Failure, Outcome};
+use crate::health::{self, Failure, Outcome};
+use crate::limits;
+use crate::sticky::Sketch;
+
+mod leaving;
+mod membership;
 
 const FAIL: Outcome = Outcome::Failure(Failure::Refused);
 

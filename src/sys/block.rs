@@ -297,6 +297,12 @@ impl Blocks {
         true
     }
 
+    /// Whether [`replace_front`](Self::replace_front) would do with so many new bytes.
+    pub fn can_replace_front(&self, block: &Block, old_bytes: usize, new_bytes: usize) -> bool {
+        let length = block.len() - old_bytes + new_bytes;
+        length <= block.capacity() || self.may_lend(length)
+    }
+
     /// Takes a block back; beyond the bounds it goes to the allocator.
     pub fn put(&self, block: Block) {
         if block.capacity() >= BULK_BLOCK_BYTES {
@@ -424,6 +430,7 @@ mod tests {
         let mut block = blocks.relay();
         block.append(b"head|body");
         let too_long = vec![b'h'; BULK_BLOCK_BYTES - 4];
+        assert!(!blocks.can_replace_front(&block, 4, too_long.len()));
         assert!(!blocks.replace_front(&mut block, 4, &too_long));
         blocks.bulk_in_use.set(BULK_BLOCKS_MAX);
         assert!(!blocks.replace_front(&mut block, 4, &too_long[1..]));

@@ -41,8 +41,14 @@ impl Elbow {
 
     /// Starts it with these arguments and waits until it says that it is ready.
     pub(crate) fn spawn(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_elbow"))
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_elbow"));
+        command.args(arguments);
+        Self::spawn_by(command)
+    }
+
+    /// As [`Elbow::spawn`], by a command that becomes elbow.
+    pub(crate) fn spawn_by(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,7 +77,7 @@ impl Elbow {
                     RecvTimeoutError::Timeout => "is not ready in time",
                     RecvTimeoutError::Disconnected => "ended before it was ready",
                 };
-                panic!("elbow {what}: {arguments:?}\n{text}")
+                panic!("elbow {what}: {command:?}\n{text}")
             });
             if let Some(rest) = line.strip_prefix("listening http ") {
                 let address = rest.split(' ').next().unwrap_or_default();

@@ -1,0 +1,143 @@
+//! `[load_balancer.attributes]`.
+//!
+//! Not here: its affinity switches (`affinity.rs`), and what stands for keys that are not written
+//! (`profile.rs`).
+
+use std::time::Duration;
+
+use super::affinity::affinity;
+use super::duration::{Lengths, SHORTEST};
+use super::read::{Field, Report, Section};
+use super::{Affinity, Attributes, CorsCookieName, DrainMode, Mistake};
+
+/// CLB.md §4.3, and below as text.
+const IDLE_TIMEOUT: Lengths = Lengths {
+    seconds: 1..=4000,
+    shortest: SHORTEST,
+};
+
+/// CLB.md §4.5, and below as text.
+const CONNECTION_DRAINING: Lengths = Lengths {
+    seconds: 1..=3600,
+    shortest: SHORTEST,
+};
+
+/// How long exchanges in flight may run where `connection_draining` is only switched on
+/// (CLB.md §4.5).
+pub(super) const CONNECTION_DRAINING_DEFAULT: Duration = Duration::from_secs(300);
+
+/// Up to a week.
+const DRAIN_DEADLINE: Lengths = Lengths {
+    seconds: 1..=7 * 24 * 60 * 60,
+    shortest: SHORTEST,
+};
+
+/// How long sessions may stay on a backend that leaves, unless `drain_deadline` says otherwise.
+pub(super) const DRAIN_DEADLINE_DEFAULT: Duration = Duration::from_secs(60 * 60);
+
+impl Default for Attributes {
+    /// CLB's.
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(60),
+            cors_cookie_name: CorsCookieName::AwsAlbCors,
+            connection_draining: None,
+            drain_mode: DrainMode::Connections,
+            affinity: Affinity::default(),
+        }
+    }
+}
+
+impl CorsCookieName {
+    /// As the key `cors_cookie_name` says it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AwsAlbCors => "AWSALBCORS",
+            Self::AwsElbCors => "AWSELBCORS",
+            Self::Both => "both",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let all = [Self::AwsAlbCors, Self::AwsElbCors, Self::Both];
+        all.into_iter()
+            .find(|name| name.name() == text)
+            .ok_or_else(|| "must be \"AWSALBCORS\", \"AWSELBCORS\" or \"both\"".into())
+    }
+}
+
+impl DrainMode {
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        match text {
+            "connections" => Ok(Self::Connections),
+            "session" => Ok(Self::Sessions {
+                deadline: DRAIN_DEADLINE_DEFAULT,
+            }),
+            _ => Err("must be \"connections\" or \"session\"".into()),
+        }
+    }
+}
+
+/// Reads `[load_balancer.attributes]` of a load balancer; `default` stands for what is not written.
+pub(super) fn attributes(
+    load_balancer: &mut Section<'_>,
+    default: Attributes,
+    report: &mut Report<'_>,
+) -> Option<Attributes> {
+    let Some(mut section) = load_balancer.section("attributes", report) else {
+        return Some(default);
+    };
+    let idle_timeout = section.read_or("idle_timeout", default.idle_timeout, |field| {
+        field.duration(&IDLE_TIMEOUT, report)
+    });
+    let cors_cookie_name = section.read_or("cors_cookie_name", default.cors_cookie_name, |field| {
+        field.parsed(CorsCookieName::parse, report)
+    });
+    let connection_draining =
+        section.read_or("connection_draining", default.connection_draining, |f| {
+            connection_draining(&f, report)
+        });
+    let drain_mode = drain_mode(&mut section, default.drain_mode, report);
+    let affinity = affinity(&mut section, default.affinity, report);
+    section.refuse_not_yet(&["access_log", "cross_zone", "desync_mode"], report);
+    section.finish(report);
+    Some(Attributes {
+        idle_timeout: idle_timeout?,
+        cors_cookie_name: cors_cookie_name?,
+        connection_draining: connection_draining?,
+        drain_mode: drain_mode?,
+        affinity: affinity?,
+    })
+}
+
+fn connection_draining(field: &Field<'_>, report: &mut Report<'_>) -> Option<Option<Duration>> {
+    match field.as_boolean() {
+        Some(true) => Some(Some(CONNECTION_DRAINING_DEFAULT)),
+        Some(false) => Some(None),
+        None => field
+            .duration_or("true or false", &CONNECTION_DRAINING, report)
+            .map(Some),
+    }
+}
+
+/// Reads `drain_mode` with its `drain_deadline`.
+fn drain_mode(
+    section: &mut Section<'_>,
+    default: DrainMode,
+    report: &mut Report<'_>,
+) -> Option<DrainMode> {
+    let mode = section.read_or("drain_mode", default, |field| {
+        field.parsed(DrainMode::parse, report)
+    });
+    let Some(field) = section.field("drain_deadline") else {
+        return mode;
+    };
+    let deadline = field.duration(&DRAIN_DEADLINE, report)?;
+    match mode? {
+        DrainMode::Sessions { .. } => Some(DrainMode::Sessions { deadline }),
+        DrainMode::Connections => {
+            report.refuse(&field, "needs drain_mode = \"session\"");
+            None
+        }
+    }
+}
