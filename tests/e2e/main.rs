@@ -14,6 +14,7 @@ mod bodies;
 mod commands;
 mod cookies;
 mod drain;
+mod failover;
 mod failures;
 mod framing;
 mod headers;

@@ -18,6 +18,7 @@ pub(crate) struct Setup {
     host_lines: Vec<String>,
     attributes: Vec<String>,
     expiration_seconds: Option<u32>,
+    app_cookie: Option<&'static str>,
 }
 
 /// One listener of it.
@@ -59,6 +60,14 @@ impl Setup {
             ..Self::new(instances)
         };
         setup.listeners(&[listener])
+    }
+
+    /// As [`Setup::new`], with a policy that follows the application's cookie of that name.
+    pub(crate) fn following(instances: &[SocketAddr], app_cookie: &'static str) -> Self {
+        Self {
+            app_cookie: Some(app_cookie),
+            ..Self::sticky(instances, None)
+        }
     }
 
     pub(crate) fn listeners(mut self, listeners: &[Listener]) -> Self {
@@ -133,16 +142,21 @@ name = "by-duration"
         if let Some(seconds) = self.expiration_seconds {
             toml.push_str(&format!("expiration_seconds = {seconds}\n"));
         }
+        if let Some(name) = self.app_cookie {
+            toml.push_str(&format!(
+                "[[load_balancer.app_cookie_policy]]\nname = \"by-app\"\ncookie_name = {name:?}\n"
+            ));
+        }
         for Listener {
             is_sticky,
             is_behind_tls,
             instance_port,
         } in &self.listeners
         {
-            let policies = if *is_sticky {
-                "[\"by-duration\"]"
-            } else {
-                "[]"
+            let policies = match (*is_sticky, self.app_cookie) {
+                (false, _) => "[]",
+                (true, None) => "[\"by-duration\"]",
+                (true, Some(_)) => "[\"by-app\"]",
             };
             toml.push_str(&format!(
                 "[[load_balancer.listener]]\nprotocol = \"HTTP\"\nport = 0\n\
