@@ -105,11 +105,17 @@ impl History {
         }
     }
 
-    /// The number of a backend's last life by that epoch.
-    pub(crate) fn last_life(&self, backend: u64, epoch: u64) -> u32 {
-        let lives = self.lives.range((backend, 0)..=(backend, u32::MAX));
-        let begun = lives.filter(|(_, span)| span.born <= epoch);
-        begun.map(|(&(_, life), _)| life).next_back().unwrap_or(0)
+    /// Where a session belongs that stays with its cookie's backend in any life.
+    pub(crate) fn named(&self, cookie: &Binding, epoch: u64) -> Belongs {
+        let backend = cookie.backend;
+        let lives = self
+            .lives
+            .range((backend, cookie.life)..=(backend, u32::MAX));
+        let mut begun = lives.filter(|(_, span)| span.born <= epoch);
+        match begun.next_back() {
+            Some((&(backend, life), _)) => Belongs::At(Home { backend, life }, None),
+            None => Belongs::Unborn,
+        }
     }
 
     pub(crate) fn others(&self, epoch: u64, without: u64) -> Others {

@@ -25,6 +25,8 @@ pub(crate) const APPLICATION: usize = 1;
 pub(crate) enum Invariant {
     /// A failure moves a session to one new backend, on all shards and in all requests in flight.
     /// Exempt: between two moves off one life, another backend came, went, or refused connections.
+    /// Not judged: a shard that has not heard of the life in the cookie, and sessions whose home
+    /// ended when nobody else was in service (`limits::OUTAGE_SETTLING_MS`).
     OneNewBackend,
     /// A session stays where it is as long as that is in service for the shard and takes
     /// connections. Under a duration policy that is its cookie's backend in any life.
@@ -187,50 +189,40 @@ impl Judge {
         self.tally.moves += u64::from(is_move);
         self.tally.calm_moves += u64::from(is_move && self.is_calm);
         let epoch = case.snapshot.epoch;
-        let left = if case.policy == DURATION {
-            (
-                cookie.backend,
-                self.history.last_life(cookie.backend, epoch),
-            )
-        } else {
-            let mut steps = Vec::new();
-            match self.history.belongs(cookie, epoch, |step| steps.push(step)) {
-                Belongs::At(home, _) => {
-                    for (from, at, to) in steps {
-                        let others = self.history.others(at, from.backend);
-                        let moved = Moved {
-                            to,
-                            others,
-                            refused: Vec::new(),
-                        };
-                        self.note(cookie.session, from, moved, case)?;
-                    }
-                    (home.backend, home.life)
-                }
-                Belongs::Unborn => {
-                    self.tally.unborn += 1;
-                    return Ok(());
-                }
-                Belongs::Outage => {
-                    self.tally.outages += 1;
-                    return Ok(());
-                }
+        let mut steps = Vec::new();
+        let belongs = match case.policy {
+            DURATION => self.history.named(cookie, epoch),
+            _ => (self.history).belongs(cookie, epoch, |step| steps.push(step)),
+        };
+        let from = match belongs {
+            Belongs::At(home, _) => home,
+            Belongs::Unborn => {
+                self.tally.unborn += 1;
+                return Ok(());
+            }
+            Belongs::Outage => {
+                self.tally.outages += 1;
+                return Ok(());
             }
         };
-        if target == left.0 {
+        for (left, at, to) in steps {
+            let moved = Moved {
+                to,
+                others: self.history.others(at, left.backend),
+                refused: Vec::new(),
+            };
+            self.note(cookie.session, left, moved, case)?;
+        }
+        if target == from.backend {
             return Ok(());
         }
         let refused = case.tried.iter().map(|&b| case.route().backends[b].id_hash);
-        let mut refused: Vec<u64> = refused.filter(|&b| b != left.0).collect();
+        let mut refused: Vec<u64> = refused.filter(|&b| b != from.backend).collect();
         refused.sort_unstable();
         let moved = Moved {
             to: target,
-            others: self.history.others(epoch, left.0),
+            others: self.history.others(epoch, from.backend),
             refused,
-        };
-        let from = Home {
-            backend: left.0,
-            life: left.1,
         };
         self.note(cookie.session, from, moved, case)
     }
