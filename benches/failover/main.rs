@@ -1,4 +1,4 @@
-//! `cargo bench --bench failover`: what a backend's death does to sessions, behind elbow and others.
+//! `cargo bench --bench failover`: what a backend's death does to sessions, here and elsewhere.
 //!
 //! Five backends, two hundred sessions with six requests each at the same time; one backend is
 //! killed in the middle, by SIGKILL, and comes back later. Counted is what each session met. How
