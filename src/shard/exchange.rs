@@ -18,7 +18,7 @@ use crate::balance::{Moment, least_outstanding};
 use crate::http::{HeadEnd, Reply, find_end};
 use crate::limits::{BACKENDS_TRIED_MAX, RELAY_HEADROOM_BYTES, RESPONSE_HEAD_BYTES_MAX};
 use crate::state::{BackendLine, LoadBalancerLine, Report, Route};
-use crate::sticky::{Verdict, next_home};
+use crate::sticky::Next;
 use crate::sys::{Block, Instant, unix_millis};
 
 /// What one exchange works with.
@@ -302,21 +302,16 @@ impl<'a> Exchange<'a> {
     }
 
     fn choose(&self, tried: &[usize]) -> Option<usize> {
-        let stick = &self.inbound.stick;
-        let backends = &self.route.backends;
-        let affinity = &self.route.attributes.affinity;
-        match (stick.home, stick.session) {
-            (Some(index), _) if !tried.contains(&index) => Some(index),
-            // Its backend is out, or has just refused: it stays nowhere else.
-            (_, Some(_)) if affinity.is_strict && stick.verdict != Verdict::Fallback => None,
-            (_, Some(session)) if self.route.goes_by_rank() => next_home(session, backends, tried),
-            _ => {
+        match self.inbound.stick.next(self.route, tried) {
+            Next::Backend(index) => Some(index),
+            Next::Nobody => None,
+            Next::Any => {
                 let moment = Moment {
                     now_ms: unix_millis(),
-                    slow_start: affinity.slow_start,
+                    slow_start: self.route.attributes.affinity.slow_start,
                 };
                 let mut turn = self.shard.turn.get();
-                let chosen = least_outstanding(backends, tried, &mut turn, moment);
+                let chosen = least_outstanding(&self.route.backends, tried, &mut turn, moment);
                 self.shard.turn.set(turn);
                 chosen
             }

@@ -11,7 +11,7 @@ use crate::config::{Affinity, DurationPolicy, Fallback, Stickiness};
 use crate::health;
 use crate::http::{Request, Response};
 use crate::state::{LoadBalancerLine, Route};
-use crate::sticky::{self, Binding, NONCE_BYTES, Stick, Tally, Value, Visit};
+use crate::sticky::{self, NONCE_BYTES, Stick, Tally, Value, Visit};
 use crate::sys::unix_seconds;
 
 /// Finds where a request belongs, and counts why.
@@ -112,7 +112,7 @@ fn bind_by_duration(
     out: &mut Vec<u8>,
 ) -> Option<u64> {
     let stick = &this.inbound.stick;
-    if stick.holds_at(held.index) {
+    if stick.holds_for(held.index) {
         return stick.session;
     }
     let (session, value) = seal(this, held)?;
@@ -128,25 +128,11 @@ fn seal(this: &Exchange<'_>, held: &Held<'_>) -> Option<(u64, Value)> {
     let mut random = [0; NONCE_BYTES + 8];
     aws_lc_rs::rand::fill(&mut random).ok()?;
     let (nonce, fresh) = random.split_first_chunk::<NONCE_BYTES>()?;
+    let fresh = fresh.iter().fold(0, |sum, &b| sum << 8 | u64::from(b));
     let stick = &this.inbound.stick;
-    let session = stick
-        .session
-        .unwrap_or_else(|| fresh.iter().fold(0, |sum, &b| sum << 8 | u64::from(b)));
-    let backend = &this.route.backends[held.index];
-    let now = unix_seconds();
-    let binding = Binding {
-        scope: this.route.scope,
-        backend: backend.id_hash,
-        life: backend.life,
-        issued: now,
-        session,
-        began: match stick.began {
-            0 => u32::try_from(now).unwrap_or(u32::MAX),
-            began => began,
-        },
-    };
+    let binding = stick.binding(this.route, held.index, fresh, unix_seconds());
     let value = this.shard.sessions.borrow().seal(&binding, *nonce);
-    Some((session, value))
+    Some((binding.session, value))
 }
 
 /// `X-Elbow-Reason: moved; backend=i-2; life=1; epoch=17`.

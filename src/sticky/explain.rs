@@ -289,7 +289,7 @@ fn sends(route: &Route, stick: &Stick) -> Vec<String> {
     match route.stickiness.as_deref() {
         Some(_) if !is_answered => Vec::new(),
         None => Vec::new(),
-        Some(Stickiness::Duration(_)) if stick.home.is_some_and(|home| stick.holds_at(home)) => {
+        Some(Stickiness::Duration(_)) if stick.home.is_some_and(|home| stick.holds_for(home)) => {
             Vec::new()
         }
         Some(Stickiness::Duration(policy)) => {

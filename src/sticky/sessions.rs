@@ -53,12 +53,6 @@ impl Stick {
         began: 0,
         renews: false,
     };
-
-    /// Whether the client needs no new cookie of a duration policy if this backend answers: the one
-    /// that it has says so already, and is not to be renewed.
-    pub fn holds_at(&self, answering: usize) -> bool {
-        self.verdict == Verdict::Valid && self.home == Some(answering) && !self.renews
-    }
 }
 
 /// One shard's memory of sessions, and the keys to cookies that it has not seen.

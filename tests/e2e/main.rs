@@ -15,6 +15,7 @@ mod commands;
 mod cookies;
 mod drain;
 mod explain;
+mod failover;
 mod failures;
 mod framing;
 mod headers;

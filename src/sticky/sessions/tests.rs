@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use super::super::next_home;
 use super::super::seal::Key;
+use super::super::{Next, next_home};
 use super::*;
 use crate::config::{ApplicationPolicy, Attributes};
 use crate::health::{Clock, View, id_hash};
@@ -213,6 +213,20 @@ fn a_session_whose_backend_is_out_has_one_next_home() {
     // Under a duration policy its own backend has it again once it is back.
     world.goes("a", true);
     assert_eq!(world.verdict(&cookie), (Verdict::Valid, Some(0)));
+}
+
+#[test]
+fn a_refused_session_goes_on_by_rank_and_a_strict_one_nowhere() {
+    let mut world = World::new();
+    let cookie = world.cookie("a", 9);
+    let stick = world.look_up(&cookie);
+    assert_eq!(stick.next(&world.route, &[]), Next::Backend(0));
+    let second = next_home(9, &world.route.backends, &[0]).expect("three are in service");
+    assert_eq!(stick.next(&world.route, &[0]), Next::Backend(second));
+    assert_eq!(stick.next(&world.route, &[0, 1, 2]), Next::Nobody);
+    assert_eq!(Stick::NOWHERE.next(&world.route, &[0]), Next::Any);
+    let world = world.strict();
+    assert_eq!(stick.next(&world.route, &[0]), Next::Nobody);
 }
 
 #[test]

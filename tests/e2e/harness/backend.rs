@@ -58,6 +58,22 @@ impl Backend {
         Self::with(move |_, wire| reply(wire, name))
     }
 
+    /// Answers with its name as well, and gives a cookie `app` to whoever has none.
+    pub(crate) fn application(name: &'static str) -> Self {
+        Self::with(move |request, wire| {
+            let cookies = request.head.fields("Cookie").join("; ");
+            if cookies.split("; ").any(|pair| pair.starts_with("app=")) {
+                return reply(wire, name);
+            }
+            let length = name.len();
+            wire.try_send(format!(
+                "HTTP/1.1 200 OK\r\nSet-Cookie: app={name}; Path=/\r\n\
+                 Content-Length: {length}\r\n\r\n{name}"
+            ))?;
+            Ok(After::Keep)
+        })
+    }
+
     /// Reads each request whole, then lets `handler` answer.
     pub(crate) fn with(
         handler: impl Fn(&Request, &mut Wire) -> io::Result<After> + Send + Sync + 'static,

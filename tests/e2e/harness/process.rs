@@ -66,7 +66,7 @@ fn backend_process_mode() {
     let Ok(name) = env::var(NAME_VARIABLE) else {
         return;
     };
-    let backend = Backend::named(name.leak());
+    let backend = Backend::application(name.leak());
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "\nbackend {}", backend.address).expect("the parent reads");
     stdout.flush().expect("the parent reads");
