@@ -10,7 +10,7 @@
 //!                       │      ▲ Snapshot               │ Report                         │
 //!                       │      │ (immutable, numbered)  ▼ (bounded mailbox)              │
 //!                       │   control (main thread, tokio): the only writer of State       │
-//!                       │   health checks · admin address · signals                      │
+//!                       │   health checks · admin address · memory of the view · signals │
 //!                       └────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -54,7 +54,7 @@
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, serve, backend connections, deadlines (monoio) |
-//! | [`control`] | shell | checker, admin, signals, cookie keys (tokio) |
+//! | [`control`] | shell | checker, admin, what outlives a restart, signals, cookie keys (tokio) |
 //! | [`sys`] | shell | sockets, ring buffers, pinning, clock: the only `unsafe` |
 //! | [`cli`], [`demo`] | shell | commands and flags; the backends of `elbow demo` |
 //! | [`limits`] | | every bound of the system, with its reason |

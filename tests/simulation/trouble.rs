@@ -73,7 +73,7 @@ impl World {
                 None
             }
             7 => {
-                let mode = DrainMode::Connections;
+                let mode = DrainMode::Connections { timeout: None };
                 self.control.deregister(server, mode, now_ms)
             }
             8 => {
