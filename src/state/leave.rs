@@ -159,14 +159,13 @@ impl LoadBalancer {
         effects: &mut Effects,
     ) {
         let member = &mut self.members[index];
-        let (slot, outstanding) = (member.slot, member.outstanding());
         let Some(Departure { began_ms, phase }) = &mut member.departure else {
             return;
         };
         match phase {
             Phase::Sessions(progress) => {
                 if is_new_window {
-                    progress.observe(scene.now_ms, scene.population.alive(slot));
+                    progress.observe(scene.now_ms, scene.population.alive(member.slot));
                 }
                 // Nobody was seen: that means that nobody is left only if all have been looked at,
                 // and if those who came last before the drain have been counted as well.
@@ -189,7 +188,7 @@ impl LoadBalancer {
                 if *until_ms <= scene.now_ms {
                     self.cut(index, scene);
                     self.remove(index, scene, effects);
-                } else if is_known && outstanding == 0 {
+                } else if is_known && member.outstanding() == 0 {
                     self.remove(index, scene, effects);
                 }
             }
