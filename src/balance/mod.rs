@@ -1,5 +1,5 @@
-//! Choosing a backend for a request that belongs to none: least outstanding requests, in
-//! proportion to weights.
+//! Choosing a backend for a request that belongs to none: least outstanding requests, or
+//! by weights where they differ.
 //!
 //! Not stickiness, not health: it is given the backends and sees who is in service. Invariant: a
 //! backend is chosen if and only if one that may be is there.
@@ -22,9 +22,11 @@ pub struct Moment {
     pub slow_start: Duration,
 }
 
-/// The backend in service with the fewest outstanding requests over all shards for its weight,
-/// leaving out those already tried. Ties go round, in proportion to weights: `turn` is the
-/// chooser's own counter and moves on each call.
+/// The backend in service with the fewest outstanding requests over all shards, leaving out those
+/// already tried. Ties go round: `turn` is the chooser's own counter and moves on each call.
+///
+/// Where weights differ, as they also do in a slow start, backends are drawn in proportion to
+/// weight / (outstanding + 1): by weight while they are idle, and less the busier they are.
 ///
 /// Backends that leave, weigh nothing or have too many sessions are chosen only where there is no
 /// other: a request that can be served is.
@@ -37,35 +39,49 @@ pub fn least_outstanding(
     *turn = turn.wrapping_add(1);
     let start = *turn % backends.len().max(1);
     let in_turn = (start..backends.len()).chain(0..start);
+    let bids = in_turn
+        .filter(|index| !tried.contains(index))
+        .filter_map(|index| Bid::of(index, &backends[index], moment));
     let mut best: Option<Bid> = None;
-    let mut is_weighted_tie = false;
-    for index in in_turn.filter(|index| !tried.contains(index)) {
-        let Some(bid) = Bid::of(index, &backends[index], moment) else {
+    let mut shares_differ = false;
+    for bid in bids {
+        let Some(least) = best.filter(|best| best.is_last_resort <= bid.is_last_resort) else {
+            best = Some(bid);
+            shares_differ = false;
             continue;
         };
-        match best {
-            Some(best) if best.key() < bid.key() => {}
-            Some(best) if best.key() == bid.key() => is_weighted_tie |= best.share != bid.share,
-            Some(_) | None => {
+        if least.is_last_resort == bid.is_last_resort {
+            shares_differ |= least.share != bid.share;
+            if bid.outstanding < least.outstanding {
                 best = Some(bid);
-                is_weighted_tie = false;
             }
         }
     }
     let best = best?;
-    if !is_weighted_tie {
-        return Some(best.index);
+    if shares_differ {
+        return draw(backends, tried, *turn, moment, best.is_last_resort);
     }
+    Some(best.index)
+}
+
+/// Draws a backend by weight and load.
+fn draw(
+    backends: &[Backend],
+    tried: &[usize],
+    turn: usize,
+    moment: Moment,
+    is_last_resort: bool,
+) -> Option<usize> {
     let left = (0..backends.len()).filter(|index| !tried.contains(index));
-    let tied = left
+    let bids = left
         .filter_map(|index| Bid::of(index, &backends[index], moment))
-        .filter(|bid| bid.key() == best.key());
-    let candidates = tied.map(|bid| Candidate {
+        .filter(|bid| bid.is_last_resort == is_last_resort);
+    let candidates = bids.map(|bid| Candidate {
         index: bid.index,
         id_hash: backends[bid.index].id_hash,
-        weight: bid.share,
+        weight: bid.pull(),
     });
-    rank::first(mix(*turn as u64, 0), candidates).map(|first| first.index)
+    rank::first(mix(turn as u64, 0), candidates).map(|first| first.index)
 }
 
 /// How well a backend could take a request.
@@ -73,8 +89,7 @@ pub fn least_outstanding(
 struct Bid {
     index: usize,
     is_last_resort: bool,
-    /// Outstanding requests in relation to the share, in millionths.
-    load: u64,
+    outstanding: u64,
     /// Weight in thousandths, less during a slow start.
     share: u32,
 }
@@ -85,19 +100,18 @@ impl Bid {
             return None;
         }
         let weight = backend.weight_for_others();
-        let share = weight.max(1) * ramp(backend, moment);
-        let outstanding = backend.counts.sum(|line| &line.outstanding);
         Some(Self {
             index,
             is_last_resort: weight == 0 || backend.is_over_bound,
-            load: outstanding.saturating_mul(1_000_000) / u64::from(share),
-            share,
+            outstanding: backend.counts.sum(|line| &line.outstanding),
+            share: weight.max(1) * ramp(backend, moment),
         })
     }
 
-    /// The least is chosen.
-    fn key(&self) -> (bool, u64) {
-        (self.is_last_resort, self.load)
+    /// What it is drawn in proportion to: at most 256 times a million.
+    fn pull(&self) -> u32 {
+        let pull = u64::from(self.share) * 1000 / self.outstanding.saturating_add(1);
+        u32::try_from(pull.max(1)).expect("256 weights of a million")
     }
 }
 
@@ -161,7 +175,7 @@ mod tests {
         }
     }
 
-    /// How often each is chosen of 10,000 times, none of them ever busy.
+    /// How often each is chosen of 10,000 times.
     fn shares(backends: &[Backend], moment: Moment) -> Vec<u32> {
         let mut shares = vec![0; backends.len()];
         let mut turn = 0;
@@ -182,13 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn a_heavier_backend_has_more_requests_before_it_counts_as_busier() {
-        let mut heavy = backend(true, &[5]);
-        heavy.weight = 3;
-        assert_eq!(
-            least_outstanding(&[heavy, backend(true, &[2])], &[], &mut 0),
-            Some(0)
-        );
+    fn a_busy_backend_is_drawn_less_than_by_its_weight() {
+        // 3 / (5 + 1) to 1 / (2 + 1).
+        let busy = |id_hash, weight, outstanding| Backend {
+            counts: backend(true, &[outstanding]).counts,
+            ..weighing(id_hash, weight)
+        };
+        let shares = shares(&[busy(1, 3, 5), busy(2, 1, 2)], STEADY);
+        assert!(shares[0].abs_diff(6000) < 250, "{shares:?}");
     }
 
     #[test]
