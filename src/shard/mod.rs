@@ -99,7 +99,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     let mut ends_idle_at = Instant::NEVER;
     let mut next_trim = Instant::now();
     let mut window_ends_at = next_trim.after(window);
-    let mut seen_epoch = 0;
+    let mut seen_epoch = shard.world().snapshot.epoch;
     loop {
         monoio::time::sleep(SWEEP_INTERVAL).await;
         let now = Instant::now();

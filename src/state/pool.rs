@@ -166,13 +166,18 @@ impl LoadBalancer {
         let member = &mut self.members[index];
         let is_moved = (member.address, member.port) != (wanted.address, wanted.port);
         let was_leaving = member.departure.take();
-        let is_reweighed = member.weight != wanted.weight || was_leaving.is_some();
-        member.weight = wanted.weight;
+        let had_left = was_leaving.as_ref().is_some_and(|d| !d.takes_sessions());
+        let is_kept = was_leaving.is_some() && !had_left;
+        let is_reweighed = std::mem::replace(&mut member.weight, wanted.weight) != wanted.weight;
+        if is_kept {
+            self.tell(index, Happening::DrainCancelled, effects);
+        }
         if is_reweighed {
-            self.reweigh(index, wanted.weight, scene, effects);
             self.tell(index, Happening::Weighed(wanted.weight), effects);
         }
-        let had_left = was_leaving.is_some_and(|departure| !departure.takes_sessions());
+        if is_kept || is_reweighed || had_left {
+            self.reweigh(index, wanted.weight, scene, effects);
+        }
         if is_moved || had_left {
             let thresholds = self.thresholds();
             let member = &mut self.members[index];
@@ -232,13 +237,12 @@ impl LoadBalancer {
         }
     }
 
-    /// Ends what runs on a backend, on all shards.
+    /// Ends what runs on a backend, on all shards. The later of two cuts says all.
     pub(super) fn cut(&self, index: usize, scene: &mut Scene<'_>) {
-        let cut = Cut {
-            slot: self.members[index].slot,
-            before: scene.next_epoch,
-        };
-        scene.cuts.push((scene.now_ms, cut));
+        let slot = self.members[index].slot;
+        let before = scene.next_epoch;
+        scene.cuts.retain(|(_, cut)| cut.slot != slot);
+        scene.cuts.push((scene.now_ms, Cut { slot, before }));
     }
 
     pub(super) fn end_life(&mut self, index: usize, scene: &mut Scene<'_>, effects: &mut Effects) {
