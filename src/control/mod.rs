@@ -128,6 +128,8 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
                 publisher.memory.finish().await;
                 return Ok(ending);
             }
+            // Rarely ready, and not to be starved by those that may always be.
+            _ = ticks.tick() => publisher.apply_all([Command::Tick].into_iter(), &mut checker),
             // Before reports, so that a report is judged by the newest verdict.
             _ = commands.recv_many(&mut batch, limits::COMMANDS_WAITING) => {
                 publisher.apply_all(batch.drain(..), &mut checker);
@@ -149,7 +151,6 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
                     publisher.apply_all([Command::Counted(sketches)].into_iter(), &mut checker);
                 }
             },
-            _ = ticks.tick() => publisher.apply_all([Command::Tick].into_iter(), &mut checker),
             reason = checker.lost_task() => {
                 tracing::error!(reason, "bug: a backend is no longer checked");
             }
