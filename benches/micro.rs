@@ -396,6 +396,7 @@ fn route(backends: Vec<Backend>) -> Route {
     Route {
         load_balancer: "web".into(),
         counts: Arc::new(PerShard::new(SHARDS)),
+        protocol: elbow::config::Protocol::Http,
         address: "198.51.100.1:80".parse().expect("an address"),
         scope: SCOPE,
         stickiness: Some(Arc::new(Stickiness::Duration(policy()))),

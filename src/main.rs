@@ -218,12 +218,15 @@ fn open(config: &Config, shard_count: usize) -> Result<Opened, String> {
 /// Says on stdout where elbow listens and how it runs: one line each, for people and scripts.
 fn announce(config: &Config, opened: &Opened, cores: &[Option<usize>], levels: &[Level]) {
     let mut lines = String::new();
-    let names = config
-        .load_balancers
-        .iter()
-        .flat_map(|balancer| balancer.listeners.iter().map(|_| &balancer.name));
-    for (address, name) in opened.addresses.iter().zip(names) {
-        lines += &format!("listening http {address} load_balancer={name}\n");
+    let listeners = config.load_balancers.iter().flat_map(|balancer| {
+        balancer
+            .listeners
+            .iter()
+            .map(|l| (l.protocol, &balancer.name))
+    });
+    for (address, (protocol, name)) in opened.addresses.iter().zip(listeners) {
+        let protocol = protocol.to_string().to_lowercase();
+        lines += &format!("listening {protocol} {address} load_balancer={name}\n");
     }
     if let Some(address) = opened.admin_address {
         lines += &format!("admin http://{address}\n");

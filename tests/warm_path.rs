@@ -127,6 +127,7 @@ fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
     let route = Route {
         load_balancer: "web".into(),
         counts: Arc::new(PerShard::new(1)),
+        protocol: elbow::config::Protocol::Http,
         address,
         scope: 1,
         stickiness: Some(Arc::new(Stickiness::Duration(policy))),

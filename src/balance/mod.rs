@@ -1,10 +1,14 @@
 //! Choosing a backend for a request that belongs to none: least outstanding requests, or
-//! by weights where they differ.
+//! by weights where they differ. For a connection of a TCP listener: one after the other.
 //!
 //! Not stickiness, not health: it is given the backends and sees who is in service. Invariant: a
 //! backend is chosen if and only if one that may be is there.
 
+mod round_robin;
+
 use std::time::Duration;
+
+pub use round_robin::round_robin;
 
 use crate::health::mix;
 use crate::health::rank::{self, Candidate};
@@ -135,7 +139,7 @@ mod tests {
     use super::*;
     use crate::state::{BackendLine, PerShard};
 
-    const STEADY: Moment = Moment {
+    pub(super) const STEADY: Moment = Moment {
         now_ms: 0,
         slow_start: Duration::ZERO,
     };
@@ -144,7 +148,7 @@ mod tests {
         super::least_outstanding(backends, tried, turn, STEADY)
     }
 
-    fn backend(is_in_service: bool, outstanding: &[u64]) -> Backend {
+    pub(super) fn backend(is_in_service: bool, outstanding: &[u64]) -> Backend {
         let counts: PerShard<BackendLine> = PerShard::new(outstanding.len());
         for (shard, &n) in outstanding.iter().enumerate() {
             counts.line(shard).outstanding.set(n);
@@ -167,7 +171,7 @@ mod tests {
         }
     }
 
-    fn weighing(id_hash: u64, weight: u32) -> Backend {
+    pub(super) fn weighing(id_hash: u64, weight: u32) -> Backend {
         Backend {
             id_hash,
             weight,

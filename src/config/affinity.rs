@@ -129,7 +129,7 @@ pub enum Fallback {
     /// The address that the client's connection comes from.
     ClientAddress,
     /// The value of the request header of this name, an RFC 9110 token as written; names compare
-    /// without regard to case.
+    /// without regard to case. Connections of TCP listeners have none and are balanced.
     Header(String),
 }
 
@@ -193,9 +193,11 @@ impl Failover {
 }
 
 /// Reads the affinity switches among the attributes; `default` stands for what is not written.
+/// `reads_heads`: one of the load balancer's listeners is HTTP.
 pub(super) fn affinity(
     section: &mut Section<'_>,
     default: Affinity,
+    reads_heads: bool,
     report: &mut Report<'_>,
 ) -> Option<Affinity> {
     let underscore_encoding =
@@ -203,7 +205,7 @@ pub(super) fn affinity(
             f.parsed(UnderscoreEncoding::parse, report)
         });
     let fallback = section.read_or("fallback_affinity", default.fallback, |field| {
-        field.parsed(Fallback::parse, report)
+        fallback(&field, reads_heads, report)
     });
     let load_bound_percent = section.read_or("load_bound", default.load_bound_percent, |field| {
         load_bound_percent(&field, report)
@@ -230,6 +232,18 @@ pub(super) fn affinity(
         sends_reason: sends_reason?,
         failover: failover?,
     })
+}
+
+fn fallback(field: &Field<'_>, reads_heads: bool, report: &mut Report<'_>) -> Option<Fallback> {
+    let fallback = field.parsed(Fallback::parse, report)?;
+    if matches!(fallback, Fallback::Header(_)) && !reads_heads {
+        report.refuse(
+            field,
+            "needs an HTTP listener: TCP listeners see no headers",
+        );
+        return None;
+    }
+    Some(fallback)
 }
 
 /// Reads `load_bound`: how far above the fair share, as a part of it, or `false`.

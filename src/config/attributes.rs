@@ -111,9 +111,11 @@ impl DrainMode {
 }
 
 /// Reads `[load_balancer.attributes]` of a load balancer; `default` stands for what is not written.
+/// `reads_heads`: one of its listeners is HTTP.
 pub(super) fn attributes(
     load_balancer: &mut Section<'_>,
     default: Attributes,
+    reads_heads: bool,
     report: &mut Report<'_>,
 ) -> Option<Attributes> {
     let Some(mut section) = load_balancer.section("attributes", report) else {
@@ -130,7 +132,7 @@ pub(super) fn attributes(
             connection_draining(&f, report)
         });
     let drain_mode = drain_mode(&mut section, default.drain_mode, report);
-    let affinity = affinity(&mut section, default.affinity, report);
+    let affinity = affinity(&mut section, default.affinity, reads_heads, report);
     section.refuse_not_yet(&["access_log", "cross_zone", "desync_mode"], report);
     section.finish(report);
     Some(Attributes {

@@ -30,17 +30,20 @@ pub(super) fn listener(
     let protocol = section
         .required("protocol", report)
         .and_then(|field| protocol(&field, report));
-    let instance_protocol = section.read_or("instance_protocol", Protocol::Http, |field| {
-        instance_protocol(&field, report)
+    let default = protocol.unwrap_or(Protocol::Http);
+    let instance_protocol = section.read_or("instance_protocol", default, |field| {
+        instance_protocol(&field, protocol, report)
     });
     let instance_port = section
         .required("instance_port", report)
         .and_then(|field| field.port(report));
     let address = address(&mut section, places, report);
     let stickiness = section.read_or("policies", None, |field| {
-        stickiness(&field, policies, report)
+        stickiness(&field, policies, protocol, report)
     });
-    let behind_tls = section.read_or("behind_tls", false, |field| field.boolean(report));
+    let behind_tls = section.read_or("behind_tls", false, |field| {
+        behind_tls(&field, protocol, report)
+    });
     section.refuse_not_yet(&["certificate"], report);
     section.finish(report);
     Some(Listener {
@@ -55,31 +58,56 @@ pub(super) fn listener(
 
 fn protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Protocol> {
     match field.parsed(Protocol::parse, report)? {
-        Protocol::Http => Some(Protocol::Http),
+        protocol @ (Protocol::Http | Protocol::Tcp) => Some(protocol),
         Protocol::Https => {
             let mistake = format!("{NOT_YET}; behind a TLS terminator use HTTP and behind_tls");
             report.refuse(field, mistake);
             None
         }
-        Protocol::Tcp | Protocol::Ssl => {
+        Protocol::Ssl => {
             report.refuse(field, NOT_YET);
             None
         }
     }
 }
 
-fn instance_protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Protocol> {
-    match field.parsed(Protocol::parse, report)? {
-        Protocol::Http => Some(Protocol::Http),
-        Protocol::Https => {
-            report.refuse(field, NOT_YET);
-            None
+/// Whether what clients speak is passed on unread; no, if it is not known.
+fn is_of_bytes(front: Option<Protocol>) -> bool {
+    front.is_some_and(|protocol| !protocol.is_http())
+}
+
+/// Reads `instance_protocol`: of the same kind as what clients speak (CLB.md §3.4).
+fn instance_protocol(
+    field: &Field<'_>,
+    front: Option<Protocol>,
+    report: &mut Report<'_>,
+) -> Option<Protocol> {
+    let protocol = field.parsed(Protocol::parse, report)?;
+    let mistake = match (front.map(Protocol::is_http), protocol) {
+        (Some(true), Protocol::Tcp | Protocol::Ssl) => {
+            "an HTTP listener speaks HTTP to its backends"
         }
-        Protocol::Tcp | Protocol::Ssl => {
-            report.refuse(field, "an HTTP listener speaks HTTP to its backends");
-            None
+        (Some(false), Protocol::Http | Protocol::Https) => {
+            "a TCP listener speaks TCP to its backends"
         }
+        (_, Protocol::Http | Protocol::Tcp) => return Some(protocol),
+        (_, Protocol::Https | Protocol::Ssl) => NOT_YET,
+    };
+    report.refuse(field, mistake);
+    None
+}
+
+/// Reads `behind_tls`, which is about what an HTTP listener writes into requests and answers.
+fn behind_tls(field: &Field<'_>, front: Option<Protocol>, report: &mut Report<'_>) -> Option<bool> {
+    let behind_tls = field.boolean(report)?;
+    if behind_tls && is_of_bytes(front) {
+        report.refuse(
+            field,
+            "a TCP listener changes nothing by it: it is for HTTP",
+        );
+        return None;
     }
+    Some(behind_tls)
 }
 
 /// Reads `address` and `port`, and takes the place if it is free.
@@ -113,13 +141,20 @@ fn address(
     Some(address)
 }
 
-/// Reads `policies`: at most one, since all there are so far are about stickiness (CLB.md §2.1).
+/// Reads `policies`: at most one, since all there are so far are about stickiness (CLB.md §2.1),
+/// and none on a listener that is not HTTP.
 fn stickiness(
     field: &Field<'_>,
     policies: &Policies<'_>,
+    front: Option<Protocol>,
     report: &mut Report<'_>,
 ) -> Option<Option<Stickiness>> {
     let items = field.items(report)?;
+    if !items.is_empty() && is_of_bytes(front) {
+        let mistake = "a stickiness policy needs an HTTP listener: a TCP listener sees no cookies";
+        report.refuse(field, mistake);
+        return None;
+    }
     if items.len() > 1 {
         report.refuse(field, "a listener has at most one stickiness policy");
         return None;

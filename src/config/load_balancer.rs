@@ -79,7 +79,10 @@ pub(super) fn load_balancer(
         .and_then(Option::as_ref)
         .map_or(80, |l| l.instance_port);
     let health_check = health_check(&mut section, first_port, report);
-    let attributes = attributes(&mut section, profile.attributes(), report);
+    // A listener that is wrong has been noted and may be any.
+    let may_read_heads = |l: &Option<Listener>| l.as_ref().is_none_or(|l| l.protocol.is_http());
+    let reads_heads = listeners.is_empty() || listeners.iter().any(may_read_heads);
+    let attributes = attributes(&mut section, profile.attributes(), reads_heads, report);
     section.finish(report);
     Some(LoadBalancer {
         name: name?,

@@ -166,18 +166,26 @@ pub enum Protocol {
     Ssl,
 }
 
+impl Protocol {
+    /// Whether requests are read: else bytes are passed on as they are.
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+}
+
 /// One `[[load_balancer.listener]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Where it accepts. Unique in the file, unless the port is 0.
     pub address: SocketAddr,
-    /// The protocol on the client's side. Only [`Protocol::Http`] is lowered so far.
+    /// The protocol on the client's side. Only [`Protocol::Http`] and [`Protocol::Tcp`] are
+    /// lowered so far.
     pub protocol: Protocol,
-    /// The protocol on the backend's side. Only [`Protocol::Http`] is lowered so far.
+    /// The protocol on the backend's side, of the same kind as the client's (CLB.md §3.4).
     pub instance_protocol: Protocol,
     /// The port on backends that have none of their own; also the scope of cookies.
     pub instance_port: u16,
-    /// The stickiness policy in force, if any (at most one, CLB.md §2.1).
+    /// The stickiness policy in force, if any (at most one, CLB.md §2.1; none on TCP, R-008).
     pub stickiness: Option<Stickiness>,
     /// Clients reach this HTTP listener through a TLS terminator: the front end counts as HTTPS
     /// for `X-Forwarded-Proto` and for the second cookie (CLB.md §2.3).

@@ -39,7 +39,13 @@ impl fmt::Display for LoadBalancer {
         }
         write!(f, "\n  backends:")?;
         if self.backends.is_empty() {
-            write!(f, " none, so every request gets 503")?;
+            let gets_503 = self.listeners.iter().any(|l| l.protocol.is_http());
+            let what = if gets_503 {
+                "request gets 503"
+            } else {
+                "connection is reset"
+            };
+            write!(f, " none, so every {what}")?;
         }
         for backend in self.backends.iter().take(BACKENDS_NAMED_MAX) {
             write!(f, " {backend}")?;
@@ -73,6 +79,7 @@ impl fmt::Display for Listener {
             write!(f, ", behind TLS")?;
         }
         match &self.stickiness {
+            None if !protocol.is_http() => Ok(()),
             None => write!(f, ", not sticky"),
             Some(stickiness) => write!(f, ", {stickiness}"),
         }

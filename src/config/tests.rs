@@ -311,7 +311,7 @@ fn what_comes_later_is_told_from_what_is_unknown() {
         small("", "[load_balancer.attributes]\ndesync_mode = \"monitor\""),
         small("", "[cluster]\nlisten = \"10.0.0.5:7946\""),
         small("", "[[admin.credential]]\naccess_key_id = \"A\""),
-        small("", "").replace("HTTP", "TCP"),
+        tcp("instance_protocol = \"SSL\"", ""),
         small("", "").replace("HTTP", "SSL"),
         small("", "").replace("HTTP", "HTTPS"),
     ] {
@@ -321,6 +321,56 @@ fn what_comes_later_is_told_from_what_is_unknown() {
             "{text}: {mistake}"
         );
     }
+}
+
+/// [`small`] with a TCP listener.
+fn tcp(listener: &str, rest: &str) -> String {
+    small(listener, rest).replace("protocol = \"HTTP\"", "protocol = \"TCP\"")
+}
+
+#[test]
+fn a_tcp_listener_speaks_tcp_to_its_backends_and_is_not_sticky() {
+    for text in [
+        tcp("", ""),
+        tcp("instance_protocol = \"tcp\"\npolicies = []", ""),
+    ] {
+        let config = parse(&text, "elbow.toml").expect("the file holds");
+        let listener = &config.load_balancers[0].listeners[0];
+        let protocols = (listener.protocol, listener.instance_protocol);
+        assert_eq!(protocols, (Protocol::Tcp, Protocol::Tcp));
+        assert_eq!(listener.stickiness, None);
+        let summary = config.to_string();
+        assert!(
+            summary.contains("  TCP 0.0.0.0:8080 to TCP 80\n"),
+            "{summary}"
+        );
+        assert!(summary.contains("every connection is reset"), "{summary}");
+    }
+    let mistake = only_mistake(&tcp("instance_protocol = \"HTTPS\"", ""));
+    assert_eq!(mistake, "a TCP listener speaks TCP to its backends");
+}
+
+#[test]
+fn what_needs_heads_is_refused_on_tcp() {
+    let policy = "[[load_balancer.lb_cookie_policy]]\nname = \"p\"";
+    let mistake = only_mistake(&tcp("policies = [\"p\"]", policy));
+    let expected = "a stickiness policy needs an HTTP listener: a TCP listener sees no cookies";
+    assert_eq!(mistake, expected);
+    let mistake = only_mistake(&tcp("behind_tls = true", ""));
+    assert!(mistake.contains("it is for HTTP"), "{mistake}");
+    assert!(parse(&tcp("behind_tls = false", ""), "elbow.toml").is_ok());
+
+    let by = |word: &str| format!("[load_balancer.attributes]\nfallback_affinity = \"{word}\"");
+    assert!(parse(&tcp("", &by("client-address")), "elbow.toml").is_ok());
+    let mistake = only_mistake(&tcp("", &by("header:X-Device")));
+    assert_eq!(
+        mistake,
+        "needs an HTTP listener: TCP listeners see no headers"
+    );
+    let http = "[[load_balancer.listener]]\nprotocol = \"HTTP\"\nport = 81\ninstance_port = 80\n";
+    let both = small("", &format!("{http}{}", by("header:X-Device")));
+    let both = both.replacen("\"HTTP\"", "\"TCP\"", 1);
+    assert!(parse(&both, "elbow.toml").is_ok(), "it is for the other");
 }
 
 #[test]

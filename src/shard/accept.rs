@@ -11,6 +11,7 @@ use std::task::Poll;
 use monoio::net::{TcpListener, TcpStream};
 
 use super::Shard;
+use super::relay::relay;
 use super::serve::{Client, serve};
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_PER_SHARD, POSTED_ACCEPTS};
 use crate::sys::Stream;
@@ -96,7 +97,12 @@ async fn connection(shard: Rc<Shard>, stream: Stream, peer: SocketAddr, listener
     counts.connections.add(1);
     {
         let client = Client::new(&shard, stream, peer, listener);
-        if contain(pin!(serve(&shard, &client))).await.is_err() {
+        let relays = shard.world().route(listener).relays();
+        let ended = match relays {
+            true => contain(pin!(relay(&shard, &client))).await,
+            false => contain(pin!(serve(&shard, &client))).await,
+        };
+        if ended.is_err() {
             counts.panics.add(1);
         }
     }

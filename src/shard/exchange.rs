@@ -102,7 +102,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// The backends that this exchange could not reach.
+/// The backends that an exchange, or a connection to be relayed, could not reach.
 #[derive(Debug, Default)]
 pub(super) struct Tried {
     indices: [usize; BACKENDS_TRIED_MAX],
@@ -115,7 +115,12 @@ impl Tried {
         self.count += 1;
     }
 
-    fn as_slice(&self) -> &[usize] {
+    /// No more are tried.
+    pub(super) fn is_full(&self) -> bool {
+        self.count == self.indices.len()
+    }
+
+    pub(super) fn as_slice(&self) -> &[usize] {
         &self.indices[..self.count]
     }
 }
@@ -277,7 +282,7 @@ impl<'a> Exchange<'a> {
         tried: &mut Tried,
         is_second: bool,
     ) -> Result<(Held<'a>, Lease<'a>), Reply> {
-        while tried.count < BACKENDS_TRIED_MAX {
+        while !tried.is_full() {
             let Some(index) = self.choose(tried.as_slice()) else {
                 break;
             };
@@ -295,7 +300,7 @@ impl<'a> Exchange<'a> {
             };
             match opened {
                 Ok(lease) => return Ok((held, lease)),
-                Err(error) => self.give_up_on(index, &error, tried),
+                Err(error) => give_up_on(self.shard, self.route, index, &error, tried),
             }
         }
         Err(Reply::ServiceUnavailable)
@@ -318,19 +323,6 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn give_up_on(&self, index: usize, error: &io::Error, tried: &mut Tried) {
-        tried.add(index);
-        self.counts.redispatches.add(1);
-        tracing::debug!(backend = %self.route.backends[index].id, %error, "cannot connect");
-        let is_told = self.shard.link.report(Report::Unreachable {
-            load_balancer: Arc::clone(&self.route.load_balancer),
-            backend: Arc::clone(&self.route.backends[index].id),
-        });
-        if !is_told {
-            self.shard.counts().reports_dropped.add(1);
-        }
-    }
-
     /// The moment by which the other side must have done something.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now().after(self.route.attributes.idle_timeout)
@@ -350,5 +342,27 @@ impl<'a> Exchange<'a> {
         } else {
             NoAnswer::Silent
         }
+    }
+}
+
+/// Notes that a backend cannot be reached, and has it checked.
+pub(super) fn give_up_on(
+    shard: &Shard,
+    route: &Route,
+    index: usize,
+    error: &io::Error,
+    tried: &mut Tried,
+) {
+    tried.add(index);
+    let counts: &LoadBalancerLine = route.counts.line(shard.index);
+    counts.redispatches.add(1);
+    let backend = &route.backends[index].id;
+    tracing::debug!(%backend, %error, "cannot connect");
+    let is_told = shard.link.report(Report::Unreachable {
+        load_balancer: Arc::clone(&route.load_balancer),
+        backend: Arc::clone(backend),
+    });
+    if !is_told {
+        shard.counts().reports_dropped.add(1);
     }
 }

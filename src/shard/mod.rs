@@ -1,6 +1,7 @@
 //! A shard: one core's thread and everything it owns. It accepts, serves, and waits for nobody.
 //!
-//! Read [`serve`](serve::serve) first: it is the data path, one call per stage. Not here: any
+//! Read [`serve`](serve::serve) first: it is the data path, one call per stage; connections of TCP
+//! listeners go through [`relay`](relay::relay) instead. Not here: any
 //! decision about health or configuration; those come in a snapshot. Invariants: a shard never
 //! waits for another thread; one snapshot per exchange; no operation is dropped in flight.
 
@@ -8,6 +9,7 @@ mod accept;
 mod admit;
 mod driver;
 mod exchange;
+mod relay;
 mod respond;
 mod serve;
 mod stick;

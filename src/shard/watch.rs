@@ -12,7 +12,7 @@ use slab::Slab;
 
 use crate::state::Cut;
 use crate::sys::Instant;
-use crate::sys::socket::{Way, reset_on_close, shut_down};
+use crate::sys::socket::{Way, reset, reset_on_close, shut_down};
 
 /// What a connection waits for. While something is being sent to the client, that comes first: a
 /// client that does not read loses both connections on expiry, whatever else is waited for.
@@ -30,6 +30,9 @@ pub(super) enum Waiting {
     Answer,
     /// What the client still sends and nobody wants. Expiry ends the receive.
     Leftover,
+    /// Bytes of a relayed connection, either way. Expiry resets both sides: neither has said that
+    /// it was done.
+    Relay,
 }
 
 /// One client connection's deadline.
@@ -109,6 +112,15 @@ impl Watch {
                 self.shut_down_upstream();
             }
             Waiting::Answer => self.shut_down_upstream(),
+            Waiting::Relay => self.reset(),
+        }
+    }
+
+    /// Resets both sides; their operations in flight complete with an error.
+    pub(super) fn reset(&self) {
+        reset(self.client);
+        if let Some(descriptor) = self.upstream.get() {
+            reset(descriptor);
         }
     }
 
@@ -260,6 +272,20 @@ mod tests {
         assert_eq!(client.read(&mut [0]).unwrap(), 1);
         std::io::Write::write_all(&mut client, b"y").unwrap();
         assert_eq!(peer.read(&mut [0]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_relayed_connection_that_is_silent_is_reset_on_both_sides() {
+        let (client, mut peer) = pair();
+        let (upstream, mut backend) = pair();
+        let watches = Watches::default();
+        let watch = watches.add(client.as_raw_fd());
+        watch.set_upstream(Some(upstream.as_raw_fd()));
+        watch.wait(Waiting::Relay, Instant::now());
+        watches.sweep(Instant::now(), false);
+        assert!(watch.is_expired());
+        assert!(peer.read(&mut [0]).is_err(), "an end would be a lie");
+        assert!(backend.read(&mut [0]).is_err());
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl Count {
 /// What one shard counts for one backend of one load balancer.
 #[derive(Debug, Default)]
 pub struct BackendLine {
-    /// Exchanges that hold the backend now. The chooser sums these over all shards.
+    /// Exchanges and relayed connections that hold the backend now. The chooser sums these over
+    /// all shards.
     pub outstanding: Count,
     /// Final answers by class, 1xx (unused) to 5xx.
     pub responses: [Count; 5],
@@ -101,10 +102,19 @@ pub struct LoadBalancerLine {
     pub app_cookies_encoded: Count,
     /// Requests sent again after a stale connection.
     pub retries: Count,
-    /// Requests sent to another backend because theirs could not be reached.
+    /// Requests, and connections of TCP listeners, that went to another backend because theirs
+    /// could not be reached.
     pub redispatches: Count,
-    /// Exchanges that ended before the answer was whole.
+    /// Exchanges that ended before the answer was whole, relayed connections that were reset.
     pub aborted: Count,
+    /// Connections that TCP listeners took on; also the turn of the shard's round robin.
+    pub relays: Count,
+    /// Those of them that were reset at once, as no backend could be reached.
+    pub relays_unserved: Count,
+    /// Bytes relayed from clients to backends.
+    pub relayed_up: Count,
+    /// Bytes relayed from backends to clients.
+    pub relayed_down: Count,
 }
 
 /// What one shard counts for itself.

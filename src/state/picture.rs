@@ -32,6 +32,7 @@ impl LoadBalancer {
             load_balancer: Arc::clone(&self.name),
             counts: Arc::clone(&self.counts),
             address: listener.address,
+            protocol: listener.protocol,
             scope: health::mix(
                 health::id_hash(&self.name),
                 u64::from(listener.instance_port),

@@ -49,6 +49,7 @@ pub(super) struct LoadBalancer {
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) address: SocketAddr,
+    pub(super) protocol: Protocol,
     pub(super) instance_port: u16,
     pub(super) stickiness: Option<Arc<Stickiness>>,
     pub(super) is_secure: bool,
@@ -79,6 +80,7 @@ impl LoadBalancer {
     ) -> Self {
         let listener = |(listener, address): (&config::Listener, SocketAddr)| Listener {
             address,
+            protocol: listener.protocol,
             instance_port: listener.instance_port,
             stickiness: listener.stickiness.clone().map(Arc::new),
             is_secure: listener.behind_tls || listener.protocol == Protocol::Https,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::load::{BackendLine, LoadBalancerLine, PerShard};
-use crate::config::{Attributes, Failover, Stickiness};
+use crate::config::{Attributes, Failover, Protocol, Stickiness};
 use crate::health::View;
 use crate::sticky::Sketch;
 
@@ -32,7 +32,7 @@ pub struct Cut {
     pub before: u64,
 }
 
-/// What one listener does with a request.
+/// What one listener does with a request, or with a connection where it relays bytes.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// The load balancer's name.
@@ -41,6 +41,8 @@ pub struct Route {
     pub counts: Arc<PerShard<LoadBalancerLine>>,
     /// Where the listener accepts; the port is the real one, also where 0 was asked for.
     pub address: SocketAddr,
+    /// What clients speak here. Where it is not HTTP, bytes are relayed and never read.
+    pub protocol: Protocol,
     /// What a cookie is valid for: load balancer and instance port.
     pub scope: u64,
     /// The cookie policy; `None`: every request is balanced anew.
@@ -57,6 +59,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// Whether bytes are relayed here, and no requests read.
+    pub fn relays(&self) -> bool {
+        !self.protocol.is_http()
+    }
+
     /// Whether a session whose backend is out goes to the first of the others by its rank, which
     /// application policies always need, as the view goes by it.
     pub fn goes_by_rank(&self) -> bool {

@@ -140,7 +140,14 @@ pub fn explain(question: &Question<'_>, seals: &Seals) -> Option<Explanation> {
         load_balancer: route.load_balancer.to_string(),
         listener: route.address.to_string(),
         policy: route.stickiness.as_deref().map_or_else(
-            || "not sticky".to_owned(),
+            || {
+                if route.relays() {
+                    "bytes as they are"
+                } else {
+                    "not sticky"
+                }
+                .to_owned()
+            },
             |stickiness: &Stickiness| stickiness.to_string(),
         ),
         epoch: visit.epoch,
@@ -236,6 +243,9 @@ fn because(route: &Route, stick: &Stick, counted: Option<&Binding>) -> String {
         lived(route, bound_to(binding)).backend
     });
     match stick.verdict {
+        Verdict::None if route.relays() => {
+            "the listener relays bytes and sees no cookies".to_owned()
+        }
         Verdict::None if route.stickiness.is_none() => {
             "the listener has no stickiness policy".to_owned()
         }
@@ -268,6 +278,12 @@ fn goes(route: &Route, stick: &Stick) -> String {
     match (stick.home, &route.attributes.affinity.fallback) {
         (Some(home), _) => format!("to {}", route.backends[home].id),
         (None, _) if stick.verdict == Verdict::Strict => "nowhere: it gets 503".to_owned(),
+        (None, _) if route.relays() && !route.backends.iter().any(Backend::is_in_service) => {
+            "nowhere: no backend is in service, the connection is reset".to_owned()
+        }
+        (None, Fallback::None | Fallback::Header(_)) if route.relays() => {
+            "to the backend in turn".to_owned()
+        }
         (None, _) if !route.backends.iter().any(takes_all) => {
             "nowhere: no backend in service takes new sessions, it gets 503".to_owned()
         }

@@ -53,6 +53,16 @@ impl Stick {
         began: 0,
         renews: false,
     };
+
+    /// Where a client belongs that is known without a cookie, by what stands for it.
+    pub fn known(session: u64, route: &Route) -> Self {
+        Self {
+            verdict: Verdict::Fallback,
+            session: Some(session),
+            home: fallback_home(session, &route.backends),
+            ..Self::NOWHERE
+        }
+    }
 }
 
 /// One shard's memory of sessions, and the keys to cookies that it has not seen.
@@ -178,15 +188,7 @@ pub(super) fn find<'b>(
     };
     match visit.fallback.filter(|_| stick.session.is_none()) {
         None => (stick, binding),
-        Some(session) => {
-            let stick = Stick {
-                verdict: Verdict::Fallback,
-                session: Some(session),
-                home: fallback_home(session, &route.backends),
-                ..Stick::NOWHERE
-            };
-            (stick, None)
-        }
+        Some(session) => (Stick::known(session, route), None),
     }
 }
 

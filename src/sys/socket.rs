@@ -117,6 +117,25 @@ pub fn accept_waiting(listener: RawFd) -> Option<(TcpStream, SocketAddr)> {
     Some((socket.into(), peer.as_socket()?))
 }
 
+/// Resets a connection at once: the peer gets a reset with no end before it, unsent bytes are
+/// dropped, operations in flight complete with an error. The descriptor stays open.
+pub fn reset(descriptor: RawFd) {
+    let nowhere = libc::sockaddr {
+        sa_family: libc::sa_family_t::try_from(libc::AF_UNSPEC).expect("it is 0"),
+        sa_data: [0; 14],
+    };
+    #[expect(unsafe_code, reason = "connect(2) on a descriptor that monoio owns")]
+    // SAFETY: the address is a live `sockaddr` of the size that is passed; the descriptor is open
+    // (module invariant). `AF_UNSPEC` dissolves the association, see tcp(7) and connect(2).
+    unsafe {
+        libc::connect(
+            descriptor,
+            &raw const nowhere,
+            libc::socklen_t::try_from(size_of::<libc::sockaddr>()).expect("16 bytes"),
+        );
+    }
+}
+
 /// Makes the coming close drop unsent bytes and reset the peer at once, for clients that stopped
 /// reading.
 pub fn reset_on_close(descriptor: RawFd) {
@@ -190,6 +209,21 @@ mod tests {
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (_, peer) = accept_waiting(listener.as_raw_fd()).unwrap();
         assert_eq!(peer, near.local_addr().unwrap());
+    }
+
+    #[test]
+    fn a_reset_reaches_a_peer_before_any_end() {
+        for ended_before in [None, Some(Way::Send)] {
+            let (mut near, mut far) = pair();
+            if let Some(way) = ended_before {
+                shut_down(near.as_raw_fd(), way);
+                assert_eq!(far.read(&mut [0]).unwrap(), 0);
+            }
+            reset(near.as_raw_fd());
+            let told = far.write_all(b"x").and_then(|()| far.read(&mut [0]));
+            assert!(told.is_err(), "after {ended_before:?}: {told:?}");
+            assert!(near.read(&mut [0]).is_err(), "our side is told as well");
+        }
     }
 
     #[test]

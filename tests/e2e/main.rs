@@ -24,3 +24,4 @@ mod replies;
 mod restart;
 mod stalls;
 mod sticky;
+mod tcp;

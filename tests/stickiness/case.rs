@@ -93,6 +93,8 @@ pub(crate) struct Listener {
     pub(crate) instance_port: u16,
     pub(crate) behind_tls: bool,
     pub(crate) sticky: bool,
+    /// Relays bytes; never sticky.
+    pub(crate) tcp: bool,
 }
 
 impl Default for Listener {
@@ -101,6 +103,7 @@ impl Default for Listener {
             instance_port: 8080,
             behind_tls: false,
             sticky: true,
+            tcp: false,
         }
     }
 }

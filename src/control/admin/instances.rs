@@ -26,6 +26,7 @@ struct BalancerRow<'a> {
 #[derive(Serialize)]
 struct ListenerRow {
     address: String,
+    protocol: String,
     policy: Option<String>,
     behind_tls: bool,
 }
@@ -54,6 +55,7 @@ impl From<&Route> for ListenerRow {
     fn from(route: &Route) -> Self {
         Self {
             address: route.address.to_string(),
+            protocol: route.protocol.to_string(),
             policy: route.stickiness.as_deref().map(ToString::to_string),
             behind_tls: route.is_secure,
         }

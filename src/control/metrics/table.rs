@@ -147,15 +147,39 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
     ),
     (
         "elbow_redispatches",
-        "Requests sent to another backend as theirs could not be reached",
+        "Requests and TCP connections sent to another backend as theirs could not be reached",
         Counter,
         |l| &l.redispatches,
     ),
     (
         "elbow_aborted",
-        "Exchanges that ended before the answer was whole",
+        "Exchanges that ended before the answer was whole, TCP connections that were reset",
         Counter,
         |l| &l.aborted,
+    ),
+    (
+        "elbow_relays",
+        "Connections that TCP listeners took on",
+        Counter,
+        |l| &l.relays,
+    ),
+    (
+        "elbow_relays_unserved",
+        "Connections of TCP listeners that were reset at once as no backend could be reached",
+        Counter,
+        |l| &l.relays_unserved,
+    ),
+    (
+        "elbow_relayed_up_bytes",
+        "Bytes relayed from clients to backends",
+        Counter,
+        |l| &l.relayed_up,
+    ),
+    (
+        "elbow_relayed_down_bytes",
+        "Bytes relayed from backends to clients",
+        Counter,
+        |l| &l.relayed_down,
     ),
 ];
 
@@ -163,7 +187,7 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
 pub(super) const BY_BACKEND: &[Row<BackendLine>] = &[
     (
         "elbow_backend_outstanding",
-        "Exchanges that hold the backend now",
+        "Exchanges and TCP connections that hold the backend now",
         Gauge,
         |l| &l.outstanding,
     ),

@@ -48,6 +48,7 @@ impl World {
         let route = Route {
             load_balancer: "lb".into(),
             counts: Arc::new(PerShard::new(1)),
+            protocol: crate::config::Protocol::Http,
             address: "127.0.0.1:80".parse().unwrap(),
             scope: 7,
             stickiness: Some(Arc::new(stickiness)),

@@ -80,8 +80,8 @@ impl Elbow {
                 };
                 panic!("elbow {what}: {command:?}\n{text}")
             });
-            if let Some(rest) = line.strip_prefix("listening http ") {
-                let address = rest.split(' ').next().unwrap_or_default();
+            if let Some(rest) = line.strip_prefix("listening ") {
+                let address = rest.split(' ').nth(1).unwrap_or_default();
                 listeners.push(address.parse().expect("`listening` names an address"));
             } else if let Some(rest) = line.strip_prefix("admin http://") {
                 admin = Some(

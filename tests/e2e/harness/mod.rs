@@ -5,6 +5,7 @@ mod backend;
 mod elbow;
 mod message;
 mod process;
+mod raw;
 mod setup;
 mod wire;
 
@@ -15,6 +16,7 @@ pub(crate) use backend::{After, Backend, Gate, reply};
 pub(crate) use elbow::{Directory, Elbow, Outcome};
 pub(crate) use message::{Framing, Head, Response, get, post};
 pub(crate) use process::BackendProcess;
+pub(crate) use raw::{RawBackend, dial};
 pub(crate) use setup::{Listener, Setup};
 pub(crate) use wire::Wire;
 

@@ -19,11 +19,13 @@ pub(crate) struct Setup {
     attributes: Vec<String>,
     expiration_seconds: Option<u32>,
     app_cookie: Option<&'static str>,
+    is_checked_by_tcp: bool,
 }
 
 /// One listener of it.
 #[derive(Clone)]
 pub(crate) struct Listener {
+    pub(crate) is_tcp: bool,
     pub(crate) is_sticky: bool,
     pub(crate) is_behind_tls: bool,
     pub(crate) instance_port: u16,
@@ -32,10 +34,29 @@ pub(crate) struct Listener {
 impl Default for Listener {
     fn default() -> Self {
         Self {
+            is_tcp: false,
             is_sticky: false,
             is_behind_tls: false,
             instance_port: 8080,
         }
+    }
+}
+
+impl Listener {
+    fn to_toml(&self, policy: &str) -> String {
+        let Self {
+            is_tcp,
+            is_sticky,
+            is_behind_tls,
+            instance_port,
+        } = self;
+        let policies: &[&str] = if *is_sticky { &[policy] } else { &[] };
+        let protocol = if *is_tcp { "TCP" } else { "HTTP" };
+        format!(
+            "[[load_balancer.listener]]\nprotocol = {protocol:?}\nport = 0\n\
+             instance_protocol = {protocol:?}\ninstance_port = {instance_port}\n\
+             policies = {policies:?}\nbehind_tls = {is_behind_tls}\n"
+        )
     }
 }
 
@@ -68,6 +89,19 @@ impl Setup {
             app_cookie: Some(cookie_name),
             ..Self::sticky(instances, None)
         }
+    }
+
+    /// These backends, of any protocol, and one TCP listener.
+    pub(crate) fn tcp(instances: &[SocketAddr]) -> Self {
+        let listener = Listener {
+            is_tcp: true,
+            ..Listener::default()
+        };
+        let setup = Self {
+            is_checked_by_tcp: true,
+            ..Self::new(instances)
+        };
+        setup.listeners(&[listener])
     }
 
     pub(crate) fn listeners(mut self, listeners: &[Listener]) -> Self {
@@ -119,6 +153,10 @@ impl Setup {
             toml.push('\n');
         }
         let instances: Vec<String> = self.instances.iter().map(ToString::to_string).collect();
+        let target = match self.is_checked_by_tcp {
+            true => "TCP:8080",
+            false => "HTTP:8080/health",
+        };
         write!(
             toml,
             r#"
@@ -129,7 +167,7 @@ listen = "127.0.0.1:0"
 name = "web"
 instances = {instances:?}
 [load_balancer.health_check]
-target = "HTTP:8080/health"
+target = {target:?}
 interval = "500ms"
 timeout = "450ms"
 unhealthy_threshold = 3
@@ -152,18 +190,8 @@ name = "by-duration"
                 "by-app"
             }
         };
-        for Listener {
-            is_sticky,
-            is_behind_tls,
-            instance_port,
-        } in &self.listeners
-        {
-            let policies: &[&str] = if *is_sticky { &[policy] } else { &[] };
-            toml.push_str(&format!(
-                "[[load_balancer.listener]]\nprotocol = \"HTTP\"\nport = 0\n\
-                 instance_protocol = \"HTTP\"\ninstance_port = {instance_port}\n\
-                 policies = {policies:?}\nbehind_tls = {is_behind_tls}\n"
-            ));
+        for listener in &self.listeners {
+            toml.push_str(&listener.to_toml(policy));
         }
         toml.push_str("[load_balancer.attributes]\n");
         toml.push_str(&self.attributes.join("\n"));

@@ -141,14 +141,15 @@ fn to_toml(site: &Site<'_>) -> String {
     toml.push_str(&policy(&setup.policy));
     let is_sticky = !matches!(setup.policy, Policy::None);
     for listener in &setup.listeners {
-        let policies = if is_sticky && listener.sticky {
+        let protocol = if listener.tcp { "TCP" } else { "HTTP" };
+        let policies = if is_sticky && listener.sticky && !listener.tcp {
             "[\"sticky\"]"
         } else {
             "[]"
         };
         toml.push_str(&format!(
-            "[[load_balancer.listener]]\nprotocol = \"HTTP\"\nport = 0\n\
-             instance_protocol = \"HTTP\"\ninstance_port = {}\nbehind_tls = {}\n\
+            "[[load_balancer.listener]]\nprotocol = {protocol:?}\nport = 0\n\
+             instance_protocol = {protocol:?}\ninstance_port = {}\nbehind_tls = {}\n\
              policies = {policies}\n",
             listener.instance_port, listener.behind_tls
         ));

@@ -1,0 +1,234 @@
+//! A connection of a TCP listener: bytes pass from client to backend and back as they are
+//! (CLB.md §4.1).
+//!
+//! Not a reader of them, and no stickiness beyond the client's address. Invariants: an end
+//! on one side is passed on as what it was, an end of sending as that, and whatever else as a reset
+//! on both sides; a connection that waits for bytes holds the smallest block each way.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shard;
+use super::exchange::{Tried, give_up_on};
+use super::serve::Client;
+use super::upstream::Lease;
+use super::watch::{Waiting, Watch};
+use crate::balance::{Moment, round_robin};
+use crate::config::Fallback;
+use crate::health;
+use crate::limits::{BULK_BLOCK_BYTES, IDLE_BLOCK_BYTES};
+use crate::state::{BackendLine, Count, LoadBalancerLine, PerShard, Route};
+use crate::sticky::{Next, Stick};
+use crate::sys::socket::{Way, is_quiet, shut_down};
+use crate::sys::{Block, Instant, Stream, unix_millis};
+
+/// Relays a connection until both sides are done with it.
+pub(super) async fn relay(shard: &Shard, client: &Client<'_>) {
+    let Some(Opened {
+        lease,
+        held: _held,
+        counts,
+        idle_timeout,
+    }) = open(shard, client).await
+    else {
+        // Nobody was there to end it, and an end would seem to be somebody's answer.
+        return client.watch.reset();
+    };
+    let counts = counts.line(shard.index);
+    let this = Relay {
+        shard,
+        watch: &client.watch,
+        idle_timeout,
+        is_broken: Cell::new(false),
+    };
+    client.watch.wait(Waiting::Relay, this.deadline());
+    if client.watch.is_expired() {
+        // The backend was cut off while it was connected to.
+        this.break_off();
+    }
+    let (near, far) = (&client.stream, lease.stream());
+    monoio::join!(
+        this.pass(near, far, &counts.relayed_up),
+        this.pass(far, near, &counts.relayed_down),
+    );
+    if this.is_broken.get() {
+        client.watch.reset();
+        counts.aborted.add(1);
+    }
+}
+
+/// A connection whose backend is connected. It holds no snapshot: it may outlive many.
+struct Opened<'w> {
+    lease: Lease<'w>,
+    held: Held,
+    counts: Arc<PerShard<LoadBalancerLine>>,
+    /// As it was when the connection came.
+    idle_timeout: Duration,
+}
+
+/// A backend that holds a connection, counted as outstanding until that ends.
+struct Held {
+    counts: Arc<PerShard<BackendLine>>,
+    shard: usize,
+}
+
+impl Held {
+    fn new(counts: &Arc<PerShard<BackendLine>>, shard: usize) -> Self {
+        counts.line(shard).outstanding.add(1);
+        Self {
+            counts: Arc::clone(counts),
+            shard,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.counts.line(self.shard).outstanding.sub(1);
+    }
+}
+
+/// Connects to the backend whose turn it is, or to the next that can be reached; `None`: there is
+/// none in service, or none of those tried could be.
+async fn open<'w>(shard: &Shard, client: &'w Client<'_>) -> Option<Opened<'w>> {
+    let world = shard.world();
+    let route = world.route(client.listener);
+    let counts: &LoadBalancerLine = route.counts.line(shard.index);
+    // Shards begin with different backends.
+    let turn = counts.relays.value() + shard.index as u64;
+    counts.relays.add(1);
+    let stick = stick(client, route, counts);
+    let watch = &*client.watch;
+    let mut tried = Tried::default();
+    while !tried.is_full()
+        && let Some(index) = choose(&stick, route, tried.as_slice(), turn)
+    {
+        let backend = &route.backends[index];
+        let held = Held::new(&backend.counts, shard.index);
+        watch.set_backend(Some((backend.slot, world.snapshot.epoch)));
+        // A connection attempt has a bound of its own.
+        watch.wait(Waiting::Answer, Instant::NEVER);
+        let line = backend.counts.line(shard.index);
+        match Lease::open_new(backend.address, line, watch).await {
+            Ok(lease) => {
+                if let Some(session) = stick.session {
+                    shard.census.borrow_mut().note(backend.slot, session);
+                }
+                return Some(Opened {
+                    lease,
+                    held,
+                    counts: Arc::clone(&route.counts),
+                    idle_timeout: route.attributes.idle_timeout,
+                });
+            }
+            Err(error) => give_up_on(shard, route, index, &error, &mut tried),
+        }
+    }
+    counts.relays_unserved.add(1);
+    None
+}
+
+/// Where the client belongs: somewhere only if its address says so.
+fn stick(client: &Client<'_>, route: &Route, counts: &LoadBalancerLine) -> Stick {
+    if route.attributes.affinity.fallback != Fallback::ClientAddress {
+        return Stick::NOWHERE;
+    }
+    let key = health::key_hash(client.address.as_bytes());
+    let stick = Stick::known(health::mix(route.scope, key), route);
+    counts.verdicts[stick.verdict as usize].add(1);
+    stick
+}
+
+fn choose(stick: &Stick, route: &Route, tried: &[usize], turn: u64) -> Option<usize> {
+    match stick.next(route, tried) {
+        Next::Backend(index) => Some(index),
+        Next::Nobody => None,
+        Next::Any => {
+            let moment = Moment {
+                now_ms: unix_millis(),
+                slow_start: route.attributes.affinity.slow_start,
+            };
+            round_robin(&route.backends, tried, turn, moment)
+        }
+    }
+}
+
+/// What the two directions share.
+struct Relay<'a> {
+    shard: &'a Shard,
+    watch: &'a Watch,
+    idle_timeout: Duration,
+    /// A side ended otherwise than by saying that it was done.
+    is_broken: Cell<bool>,
+}
+
+impl Relay<'_> {
+    /// Moves bytes one way, one block at a time, until `from` has said that it is done, or a side
+    /// breaks. How fast `to` takes them is how fast they are received.
+    async fn pass(&self, from: &Stream, to: &Stream, passed: &Count) {
+        let mut block = self.shard.blocks.idle();
+        loop {
+            let received;
+            (received, block) = from.receive(block, usize::MAX).await;
+            match received {
+                Ok(1..) => self.progress(),
+                // What is left of the other direction goes on.
+                Ok(_) if !self.is_broken.get() => break shut_down(to.descriptor(), Way::Send),
+                Ok(_) => break,
+                Err(_) => break self.break_off(),
+            }
+            let sent;
+            (sent, block) = to.send(block, || self.progress()).await;
+            if sent.is_err() {
+                // What it had sent before it broke can still be received, and then an end.
+                self.is_broken.set(true);
+                break shut_down(to.descriptor(), Way::Receive);
+            }
+            passed.add(block.len() as u64);
+            block = self.fitting(block, from);
+        }
+        self.shard.blocks.put(block);
+    }
+
+    /// The block for the next receive: larger ones while bytes come faster than they are moved, and
+    /// the smallest while none wait.
+    fn fitting(&self, mut block: Block, from: &Stream) -> Block {
+        let is_filled = block.room() == 0;
+        let is_small = block.capacity() <= IDLE_BLOCK_BYTES;
+        block.clear(0);
+        if is_small && !is_filled {
+            return block;
+        }
+        let fresh = match is_quiet(from.descriptor()) {
+            true if is_small => return block,
+            true => self.shard.blocks.idle(),
+            false if is_small => {
+                let mut fresh = self.shard.blocks.relay();
+                fresh.clear(0);
+                fresh
+            }
+            false if is_filled && block.capacity() < BULK_BLOCK_BYTES => {
+                return self.shard.larger(block);
+            }
+            false => return block,
+        };
+        self.shard.blocks.put(block);
+        fresh
+    }
+
+    /// Ends both directions, on both sides, by a reset.
+    fn break_off(&self) {
+        self.is_broken.set(true);
+        self.watch.reset();
+    }
+
+    /// Something moved: both sides may be silent for the whole time again.
+    fn progress(&self) {
+        self.watch.extend(self.deadline());
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now().after(self.idle_timeout)
+    }
+}

@@ -1,0 +1,113 @@
+//! A backend of bytes: whatever a connection says, the test that started it answers.
+//!
+//! Connections that say nothing are health checks (`TCP:port`) and reach no handler.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
+
+use super::PATIENCE;
+
+type Handler = dyn Fn(TcpStream) + Send + Sync;
+
+/// A backend that counts its connections.
+pub(crate) struct RawBackend {
+    pub(crate) address: SocketAddr,
+    count: Arc<AtomicUsize>,
+    is_stopped: Arc<AtomicBool>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl RawBackend {
+    /// Hands each connection to `handler` on a thread of its own, once it has said something.
+    pub(crate) fn with(handler: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("the listener is bound");
+        let count = Arc::new(AtomicUsize::new(0));
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let handler: Arc<Handler> = Arc::new(handler);
+        let (counted, stopped) = (Arc::clone(&count), Arc::clone(&is_stopped));
+        let acceptor = thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (handler, counted) = (Arc::clone(&handler), Arc::clone(&counted));
+                thread::spawn(move || serve(stream, &counted, &*handler));
+            }
+        });
+        Self {
+            address,
+            count,
+            is_stopped,
+            acceptor: Some(acceptor),
+        }
+    }
+
+    /// Hands each connection to the test.
+    pub(crate) fn held() -> (Self, Receiver<TcpStream>) {
+        let (sender, streams) = mpsc::channel();
+        // A test that has ended takes no more of them.
+        let backend = Self::with(move |stream| drop(sender.send(stream)));
+        (backend, streams)
+    }
+
+    /// Answers the first bytes with its name, and ends.
+    pub(crate) fn named(name: &'static str) -> Self {
+        Self::with(move |mut stream| {
+            // A client that is gone needs no answer.
+            drop(stream.read(&mut [0; 64]));
+            drop(stream.write_all(name.as_bytes()));
+            drop(stream.shutdown(Shutdown::Write));
+            drop(io::copy(&mut stream, &mut io::sink()));
+        })
+    }
+
+    /// How many connections have said something.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Stops listening; connections go on.
+    pub(crate) fn stop(&mut self) {
+        let Some(acceptor) = self.acceptor.take() else {
+            return;
+        };
+        self.is_stopped.store(true, Ordering::SeqCst);
+        // Wakes the acceptor, which drops the listener.
+        drop(TcpStream::connect_timeout(&self.address, PATIENCE));
+        acceptor.join().expect("the acceptor does not panic");
+    }
+}
+
+impl Drop for RawBackend {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn serve(stream: TcpStream, counted: &AtomicUsize, handler: &Handler) {
+    patient(&stream);
+    if matches!(stream.peek(&mut [0]), Ok(1)) {
+        counted.fetch_add(1, Ordering::SeqCst);
+        handler(stream);
+    }
+}
+
+/// A connection to that address, with deadlines.
+pub(crate) fn dial(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("elbow listens");
+    patient(&stream);
+    stream
+}
+
+/// Lets nothing on the connection take longer than a test waits.
+fn patient(stream: &TcpStream) {
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
+        .expect("the timeout is not zero");
+}
