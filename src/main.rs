@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 
 use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host};
+use elbow::control::certificates::{self, Certificates};
 use elbow::control::{self, About, Control, Ending};
 use elbow::demo;
 use elbow::http::Reply;
@@ -14,7 +15,7 @@ use elbow::limits::SHARDS_MAX;
 use elbow::shard::{self, Level, Start};
 use elbow::state::State;
 use elbow::sticky::{Seals, Verdict};
-use elbow::sys::{Link, socket, thread, unix_millis};
+use elbow::sys::{Link, socket, thread, unix_millis, unix_seconds};
 use tracing::level_filters::LevelFilter;
 
 #[global_allocator]
@@ -60,7 +61,11 @@ fn start(config: Result<Config, Failure>, greeting: fn(&Opened) -> String) -> Ex
         Ok(config) => config,
         Err(failure) => return refuse(&failure),
     };
-    match run(&config, greeting) {
+    let certificates = match certificates::load(&config, unix_seconds()) {
+        Ok(certificates) => certificates,
+        Err(problems) => return refuse(&Failure::Certificates(problems)),
+    };
+    match run(&config, certificates, greeting) {
         Ok(Ending::Drained) => ExitCode::SUCCESS,
         Ok(Ending::TimedOut { connections }) => fail(&format!(
             "ended with {connections} connections open, the timeout was over"
@@ -82,7 +87,11 @@ struct Opened {
     admin_address: Option<SocketAddr>,
 }
 
-fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, String> {
+fn run(
+    config: &Config,
+    certificates: Certificates,
+    greeting: fn(&Opened) -> String,
+) -> Result<Ending, String> {
     if let Err(error) = thread::raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -94,6 +103,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
     if config.host.state_dir.is_none() {
         tracing::info!("no state_dir: sessions last until this process ends");
     }
+    certificates::log_deviations(config);
     let mut opened = open(config, cores.len())?;
     let greeting = greeting(&opened);
 
@@ -113,6 +123,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
             core: *core,
             driver: config.host.driver,
             listeners: std::mem::take(&mut opened.shards[index]),
+            offers: certificates.offers.clone(),
             seals: Seals::new(&keys),
             session_window: config.host.session_window,
             link: Arc::clone(&link),
@@ -133,6 +144,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
         reports,
         admin: opened.admin.take(),
         seals: Seals::new(&keys),
+        certificate_ends: certificates.ends,
         state_dir: config.host.state_dir.clone(),
         shutdown_timeout: config.host.shutdown_timeout,
         about: About {
@@ -218,12 +230,19 @@ fn open(config: &Config, shard_count: usize) -> Result<Opened, String> {
 /// Says on stdout where elbow listens and how it runs: one line each, for people and scripts.
 fn announce(config: &Config, opened: &Opened, cores: &[Option<usize>], levels: &[Level]) {
     let mut lines = String::new();
-    let names = config
-        .load_balancers
-        .iter()
-        .flat_map(|balancer| balancer.listeners.iter().map(|_| &balancer.name));
-    for (address, name) in opened.addresses.iter().zip(names) {
-        lines += &format!("listening http {address} load_balancer={name}\n");
+    let listeners = config.load_balancers.iter().flat_map(|balancer| {
+        balancer
+            .listeners
+            .iter()
+            .map(|listener| (listener, &balancer.name))
+    });
+    for (address, (listener, name)) in opened.addresses.iter().zip(listeners) {
+        let scheme = if listener.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        lines += &format!("listening {scheme} {address} load_balancer={name}\n");
     }
     if let Some(address) = opened.admin_address {
         lines += &format!("admin http://{address}\n");

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::policy::Policies;
 use super::problem::nearest;
 use super::read::{Field, NOT_YET, Report, Section};
+use super::tls::tls;
 use super::{Admin, Listener, Protocol, Stickiness};
 
 /// What the load balancers of a file must not take from each other.
@@ -40,8 +41,10 @@ pub(super) fn listener(
     let stickiness = section.read_or("policies", None, |field| {
         stickiness(&field, policies, report)
     });
-    let behind_tls = section.read_or("behind_tls", false, |field| field.boolean(report));
-    section.refuse_not_yet(&["certificate"], report);
+    let behind_tls = section.read_or("behind_tls", false, |field| {
+        behind_tls(&field, protocol, report)
+    });
+    let tls = tls(&mut section, protocol, report);
     section.finish(report);
     Some(Listener {
         address: address?,
@@ -50,17 +53,13 @@ pub(super) fn listener(
         instance_port: instance_port?,
         stickiness: stickiness?,
         behind_tls: behind_tls?,
+        tls: tls?,
     })
 }
 
 fn protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Protocol> {
     match field.parsed(Protocol::parse, report)? {
-        Protocol::Http => Some(Protocol::Http),
-        Protocol::Https => {
-            let mistake = format!("{NOT_YET}; behind a TLS terminator use HTTP and behind_tls");
-            report.refuse(field, mistake);
-            None
-        }
+        served @ (Protocol::Http | Protocol::Https) => Some(served),
         Protocol::Tcp | Protocol::Ssl => {
             report.refuse(field, NOT_YET);
             None
@@ -76,10 +75,26 @@ fn instance_protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Proto
             None
         }
         Protocol::Tcp | Protocol::Ssl => {
-            report.refuse(field, "an HTTP listener speaks HTTP to its backends");
+            report.refuse(
+                field,
+                "must be HTTP or HTTPS, as the listener's protocol is",
+            );
             None
         }
     }
+}
+
+fn behind_tls(
+    field: &Field<'_>,
+    protocol: Option<Protocol>,
+    report: &mut Report<'_>,
+) -> Option<bool> {
+    let is_behind = field.boolean(report)?;
+    if is_behind && protocol == Some(Protocol::Https) {
+        report.refuse(field, "is for HTTP listeners; on this one TLS ends here");
+        return None;
+    }
+    Some(is_behind)
 }
 
 /// Reads `address` and `port`, and takes the place if it is free.

@@ -13,6 +13,7 @@
 
 mod admin;
 mod any_certificate;
+pub mod certificates;
 mod check;
 mod checker;
 mod drain;
@@ -21,6 +22,7 @@ pub mod memory;
 mod metrics;
 mod signals;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -59,6 +61,8 @@ pub struct Control {
     pub admin: Option<std::net::TcpListener>,
     /// Opens cookies, for whoever asks where their sessions go.
     pub seals: Seals,
+    /// When each certificate ends, in seconds since 1970, by its file.
+    pub certificate_ends: BTreeMap<String, i64>,
     /// Where the view is kept over restarts, writable; `None`: nowhere.
     pub state_dir: Option<PathBuf>,
     /// How long a drain may take.
@@ -94,6 +98,7 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
         mut reports,
         admin,
         seals,
+        certificate_ends,
         state_dir,
         shutdown_timeout,
         about,
@@ -105,7 +110,15 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let counts = Arc::clone(&counts);
-        let admin = Admin::new(Arc::clone(&link), view, wishes, seals, counts, about);
+        let admin = Admin::new(
+            Arc::clone(&link),
+            view,
+            wishes,
+            seals,
+            counts,
+            certificate_ends,
+            about,
+        );
         tokio::spawn(admin.serve(listener));
     }
     let (results, mut commands) = mpsc::channel(limits::COMMANDS_WAITING);

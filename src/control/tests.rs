@@ -42,6 +42,7 @@ impl Bench {
             link: Arc::clone(&link),
             reports,
             admin: None,
+            certificate_ends: BTreeMap::new(),
             state_dir: None,
             seals: Seals::new(&keys::load(None).expect("there is randomness")),
             shutdown_timeout: Duration::from_secs(10),

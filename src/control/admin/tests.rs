@@ -70,6 +70,7 @@ impl Bench {
             wishes,
             seals(),
             Arc::clone(&counts),
+            BTreeMap::from([("site.pem".to_owned(), 0)]),
             ABOUT,
         );
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
