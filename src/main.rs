@@ -144,13 +144,13 @@ fn run(
         reports,
         admin: opened.admin.take(),
         seals: Seals::new(&keys),
-        certificate_ends: certificates.ends,
         state_dir: config.host.state_dir.clone(),
         shutdown_timeout: config.host.shutdown_timeout,
         about: About {
             version: env!("CARGO_PKG_VERSION"),
             own_answers: &Reply::NAMES,
             verdicts: &Verdict::NAMES,
+            certificate_ends: certificates.ends,
         },
     };
     let ready = || {

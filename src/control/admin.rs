@@ -11,7 +11,6 @@ mod guard;
 mod instances;
 mod rows;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{self, DefaultBodyLimit};
@@ -63,14 +62,12 @@ impl Admin {
         wishes: mpsc::Sender<Wish>,
         seals: Seals,
         counts: Arc<ControlLine>,
-        certificate_ends: BTreeMap<String, i64>,
         about: About,
     ) -> Self {
         let metrics = Metrics::new(
             Arc::clone(&link),
             published.clone(),
             Arc::clone(&counts),
-            certificate_ends,
             about,
         );
         Self {

@@ -32,8 +32,8 @@ const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 /// What [`Metrics::scrape`] returns.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What this build calls things.
-#[derive(Debug, Clone, Copy)]
+/// What this build calls things, and what it runs with.
+#[derive(Debug, Clone)]
 pub struct About {
     /// The version of elbow.
     pub version: &'static str,
@@ -41,6 +41,8 @@ pub struct About {
     pub own_answers: &'static [&'static str],
     /// Labels of [`LoadBalancerLine::verdicts`], by index; at most as many.
     pub verdicts: &'static [&'static str],
+    /// When each certificate ends, in seconds since 1970, by its file.
+    pub certificate_ends: BTreeMap<String, i64>,
 }
 
 /// Everything that `/metrics` tells.
@@ -51,7 +53,6 @@ impl Metrics {
         link: Arc<Link>,
         published: watch::Receiver<Published>,
         control: Arc<ControlLine>,
-        certificate_ends: BTreeMap<String, i64>,
         about: About,
     ) -> Self {
         let line = LoadBalancerLine::default();
@@ -68,7 +69,6 @@ impl Metrics {
             link,
             published,
             control,
-            certificate_ends,
             about,
         }));
         Self(registry)
@@ -87,7 +87,6 @@ struct Counters {
     link: Arc<Link>,
     published: watch::Receiver<Published>,
     control: Arc<ControlLine>,
-    certificate_ends: BTreeMap<String, i64>,
     about: About,
 }
 
@@ -150,7 +149,7 @@ impl Counters {
     fn certificates(&self, page: &mut Page<'_>) -> fmt::Result {
         let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
         let mut family = page.family(CERTIFICATE_DAYS, Gauge)?;
-        for (file, end) in &self.certificate_ends {
+        for (file, end) in &self.about.certificate_ends {
             let days = (end - now).div_euclid(SECONDS_PER_DAY);
             let labels = [("certificate", file.as_str())];
             family.encode_family(&labels)?.encode_gauge(&days)?;

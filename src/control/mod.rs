@@ -22,7 +22,6 @@ pub mod memory;
 mod metrics;
 mod signals;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -61,8 +60,6 @@ pub struct Control {
     pub admin: Option<std::net::TcpListener>,
     /// Opens cookies, for whoever asks where their sessions go.
     pub seals: Seals,
-    /// When each certificate ends, in seconds since 1970, by its file.
-    pub certificate_ends: BTreeMap<String, i64>,
     /// Where the view is kept over restarts, writable; `None`: nowhere.
     pub state_dir: Option<PathBuf>,
     /// How long a drain may take.
@@ -98,7 +95,6 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
         mut reports,
         admin,
         seals,
-        certificate_ends,
         state_dir,
         shutdown_timeout,
         about,
@@ -110,15 +106,7 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let counts = Arc::clone(&counts);
-        let admin = Admin::new(
-            Arc::clone(&link),
-            view,
-            wishes,
-            seals,
-            counts,
-            certificate_ends,
-            about,
-        );
+        let admin = Admin::new(Arc::clone(&link), view, wishes, seals, counts, about);
         tokio::spawn(admin.serve(listener));
     }
     let (results, mut commands) = mpsc::channel(limits::COMMANDS_WAITING);

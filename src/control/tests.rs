@@ -8,6 +8,7 @@ const ABOUT: About = About {
     version: "0",
     own_answers: &[],
     verdicts: &[],
+    certificate_ends: std::collections::BTreeMap::new(),
 };
 
 /// A running control thread's work over one load balancer, `web`.
@@ -42,7 +43,6 @@ impl Bench {
             link: Arc::clone(&link),
             reports,
             admin: None,
-            certificate_ends: BTreeMap::new(),
             state_dir: None,
             seals: Seals::new(&keys::load(None).expect("there is randomness")),
             shutdown_timeout: Duration::from_secs(10),

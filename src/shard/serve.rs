@@ -88,8 +88,7 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
         return;
     }
     let mut inbox = shard.blocks.idle();
-    let mut is_orderly = true;
-    loop {
+    let end = loop {
         client.watch.renew();
         let arrival;
         (arrival, inbox) = read_head(shard, client, inbox).await;
@@ -99,17 +98,16 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
 
         let head_bytes = match arrival {
             Arrival::Head(bytes) => bytes,
-            Arrival::Gone => break,
+            Arrival::Gone => break After::Close,
             Arrival::Late => {
                 counts.requests.add(1);
                 reply(shard, client, route, Reply::RequestTimeout, false).await;
-                break;
+                break After::Close;
             }
             Arrival::Refused(refusal) => {
                 counts.requests.add(1);
                 reply(shard, client, route, refusal.reply(), false).await;
-                inbox = linger(client, inbox).await;
-                break;
+                break After::Linger;
             }
         };
         // A deadline that passed while the last of the head came in has lost.
@@ -129,8 +127,7 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
             Err(refusal) => {
                 shard.blocks.put(wire);
                 reply(shard, client, route, refusal.reply(), false).await;
-                inbox = linger(client, inbox).await;
-                break;
+                break After::Linger;
             }
         };
         inbox.consume(head_bytes);
@@ -145,23 +142,18 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
         };
         let after;
         (after, inbox) = exchange(&this, inbox, wire).await;
-        match after {
-            After::Next => {}
-            After::Close => break,
-            After::Linger => {
-                inbox = linger(client, inbox).await;
-                break;
-            }
-            After::Reset => {
-                reset_on_close(client.stream.descriptor());
-                is_orderly = false;
-                break;
-            }
+        if !matches!(after, After::Next) {
+            break after;
         }
         inbox = shrink(shard, inbox);
+    };
+    if matches!(end, After::Linger) {
+        inbox = linger(client, inbox).await;
     }
     shard.blocks.put(inbox);
-    if is_orderly {
+    if matches!(end, After::Reset) {
+        reset_on_close(client.stream.descriptor());
+    } else {
         client.close_notify().await;
     }
 }

@@ -15,6 +15,7 @@ const ABOUT: About = About {
     version: "9.8.7",
     own_answers: &["bad_request", "no_backend"],
     verdicts: &Verdict::NAMES,
+    certificate_ends: std::collections::BTreeMap::new(),
 };
 
 fn seals() -> Seals {
@@ -70,7 +71,6 @@ impl Bench {
             wishes,
             seals(),
             Arc::clone(&counts),
-            BTreeMap::from([("site.pem".to_owned(), 0)]),
             ABOUT,
         );
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))

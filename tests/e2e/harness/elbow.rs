@@ -80,7 +80,8 @@ impl Elbow {
                 };
                 panic!("elbow {what}: {command:?}\n{text}")
             });
-            if let Some(rest) = line.strip_prefix("listening http ") {
+            let listening = line.strip_prefix("listening http");
+            if let Some(rest) = listening.map(|rest| rest.trim_start_matches('s').trim_start()) {
                 let address = rest.split(' ').next().unwrap_or_default();
                 listeners.push(address.parse().expect("`listening` names an address"));
             } else if let Some(rest) = line.strip_prefix("admin http://") {

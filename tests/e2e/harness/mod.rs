@@ -6,6 +6,7 @@ mod elbow;
 mod message;
 mod process;
 mod setup;
+mod tls;
 mod wire;
 
 use std::thread;
@@ -16,6 +17,7 @@ pub(crate) use elbow::{Directory, Elbow, Outcome};
 pub(crate) use message::{Framing, Head, Response, get, post};
 pub(crate) use process::BackendProcess;
 pub(crate) use setup::{Listener, Setup};
+pub(crate) use tls::{Site, TlsClient};
 pub(crate) use wire::Wire;
 
 /// How long anything may take before a test gives up. Generous: it is only spent on failures.

@@ -27,6 +27,8 @@ pub(crate) struct Listener {
     pub(crate) is_sticky: bool,
     pub(crate) is_behind_tls: bool,
     pub(crate) instance_port: u16,
+    /// Its lines about certificates, if it is one for HTTPS.
+    pub(crate) tls: Option<String>,
 }
 
 impl Default for Listener {
@@ -35,6 +37,7 @@ impl Default for Listener {
             is_sticky: false,
             is_behind_tls: false,
             instance_port: 8080,
+            tls: None,
         }
     }
 }
@@ -80,6 +83,16 @@ impl Setup {
         self.listeners
             .iter_mut()
             .for_each(|listener| listener.is_behind_tls = true);
+        self
+    }
+
+    /// Adds a listener for HTTPS behind the first, which it is otherwise like.
+    pub(crate) fn https(mut self, tls: &str) -> Self {
+        let listener = Listener {
+            tls: Some(tls.to_owned()),
+            ..self.listeners[0].clone()
+        };
+        self.listeners.push(listener);
         self
     }
 
@@ -156,13 +169,16 @@ name = "by-duration"
             is_sticky,
             is_behind_tls,
             instance_port,
+            tls,
         } in &self.listeners
         {
+            let protocol = if tls.is_some() { "HTTPS" } else { "HTTP" };
+            let lines = tls.as_deref().unwrap_or_default();
             let policies: &[&str] = if *is_sticky { &[policy] } else { &[] };
             toml.push_str(&format!(
-                "[[load_balancer.listener]]\nprotocol = \"HTTP\"\nport = 0\n\
+                "[[load_balancer.listener]]\nprotocol = {protocol:?}\nport = 0\n\
                  instance_protocol = \"HTTP\"\ninstance_port = {instance_port}\n\
-                 policies = {policies:?}\nbehind_tls = {is_behind_tls}\n"
+                 policies = {policies:?}\nbehind_tls = {is_behind_tls}\n{lines}\n"
             ));
         }
         toml.push_str("[load_balancer.attributes]\n");
