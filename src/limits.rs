@@ -181,6 +181,13 @@ pub const LOAD_BALANCERS_MAX: usize = 1000;
 /// Backends of one load balancer (CLB quota: 1,000 instances).
 pub const BACKENDS_MAX: usize = 1000;
 
+/// Certificates of one HTTPS listener, the default one included. Beyond it the configuration is
+/// refused.
+pub const CERTIFICATES_PER_LISTENER_MAX: usize = 1000;
+
+/// Bytes of a PEM file that are read. Beyond it the file is refused.
+pub const PEM_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Listeners of one load balancer (CLB quota).
 pub const LISTENERS_MAX: usize = 100;
 
@@ -233,6 +240,17 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a listener pauses after an error such as `EMFILE`.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a client may take for its TLS handshake. Then its connection is closed and counted.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// TLS handshakes that one shard has in progress at once, some 20 KiB each: as many as clients come
+/// back at once after a restart. Beyond it new TLS connections are closed on accept and counted.
+pub const HANDSHAKES_PER_SHARD: usize = 4096;
+
+/// Bytes of plaintext that become one send: whole records of 16 KiB, so many that they fit a relay
+/// block with what TLS adds to them and what waits in the session, such as a ticket.
+pub const TLS_SEND_BYTES: usize = 3 * 16 * 1024;
+
 /// Most bytes of a refused request's body that are read and thrown away so that the client sees
 /// the answer rather than a reset.
 pub const LINGER_BYTES_MAX: usize = 256 * 1024;
@@ -246,6 +264,7 @@ const _: () = assert!(
 );
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
+const _: () = assert!(TLS_SEND_BYTES + 8 * 1024 <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RELAY_BLOCK_BYTES < BULK_BLOCK_BYTES);
 const _: () = assert!(
     // The app's lines and a stickiness cookie after each, every byte of them an underscore that is

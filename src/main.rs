@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 
 use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host};
+use elbow::control::certificates::{self, Certificates};
 use elbow::control::{self, About, Control, Ending};
 use elbow::demo;
 use elbow::http::Reply;
@@ -14,7 +15,7 @@ use elbow::limits::SHARDS_MAX;
 use elbow::shard::{self, Level, Start};
 use elbow::state::State;
 use elbow::sticky::{Seals, Verdict};
-use elbow::sys::{Link, socket, thread, unix_millis};
+use elbow::sys::{Link, socket, thread, unix_millis, unix_seconds};
 use tracing::level_filters::LevelFilter;
 
 #[global_allocator]
@@ -60,7 +61,11 @@ fn start(config: Result<Config, Failure>, greeting: fn(&Opened) -> String) -> Ex
         Ok(config) => config,
         Err(failure) => return refuse(&failure),
     };
-    match run(&config, greeting) {
+    let certificates = match certificates::load(&config, unix_seconds()) {
+        Ok(certificates) => certificates,
+        Err(problems) => return refuse(&Failure::Certificates(problems)),
+    };
+    match run(&config, certificates, greeting) {
         Ok(Ending::Drained) => ExitCode::SUCCESS,
         Ok(Ending::TimedOut { connections }) => fail(&format!(
             "ended with {connections} connections open, the timeout was over"
@@ -82,7 +87,11 @@ struct Opened {
     admin_address: Option<SocketAddr>,
 }
 
-fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, String> {
+fn run(
+    config: &Config,
+    certificates: Certificates,
+    greeting: fn(&Opened) -> String,
+) -> Result<Ending, String> {
     if let Err(error) = thread::raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -94,6 +103,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
     if config.host.state_dir.is_none() {
         tracing::info!("no state_dir: sessions last until this process ends");
     }
+    certificates::log_deviations(config);
     let mut opened = open(config, cores.len())?;
     let greeting = greeting(&opened);
 
@@ -113,6 +123,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
             core: *core,
             driver: config.host.driver,
             listeners: std::mem::take(&mut opened.shards[index]),
+            offers: certificates.offers.clone(),
             seals: Seals::new(&keys),
             session_window: config.host.session_window,
             link: Arc::clone(&link),
@@ -139,6 +150,7 @@ fn run(config: &Config, greeting: fn(&Opened) -> String) -> Result<Ending, Strin
             version: env!("CARGO_PKG_VERSION"),
             own_answers: &Reply::NAMES,
             verdicts: &Verdict::NAMES,
+            certificate_ends: certificates.ends,
         },
     };
     let ready = || {

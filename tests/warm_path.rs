@@ -151,6 +151,7 @@ fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
         secret: [5; 16],
     };
     let start = Start {
+        offers: vec![None],
         index: 0,
         core: None,
         driver: driver(),

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Check, Demo, Run};
 use crate::config::{self, Config, Mistake, Problems, Stickiness};
+use crate::control::certificates;
+use crate::sys::unix_seconds;
 
 /// Longest configuration file that is read; a thousand load balancers with a thousand backends each
 /// fit. Beyond it, or on an endless one such as a device, the file is refused.
@@ -29,6 +31,8 @@ pub enum Failure {
     },
     /// The configuration file does not hold.
     Configuration(Problems),
+    /// The certificates that it names do not hold; a line for each, at least one.
+    Certificates(Vec<String>),
 }
 
 impl Failure {
@@ -54,6 +58,10 @@ impl fmt::Display for Failure {
             Self::Configuration(problems) => match problems.list() {
                 [only] => write!(f, "{}:{only}", problems.file_name()),
                 _ => write!(f, "the configuration does not hold\n{problems}"),
+            },
+            Self::Certificates(problems) => match &problems[..] {
+                [only] => f.write_str(only),
+                _ => write!(f, "the certificates do not hold\n{}", problems.join("\n")),
             },
         }
     }
@@ -114,15 +122,20 @@ pub fn check(check: &Check) -> Answer {
         text,
         exit_code: Failure::EXIT_CODE,
     };
-    match read(&check.config) {
+    let with_certificates = |config: Config| {
+        certificates::load(&config, unix_seconds())
+            .map(|_| config)
+            .map_err(Failure::Certificates)
+    };
+    match read(&check.config).and_then(with_certificates) {
         Ok(config) => {
             let text = format!("{}: no problems\n{config}", check.config.display());
             Answer { text, exit_code: 0 }
         }
         Err(Failure::Configuration(problems)) => failed(problems.to_string()),
-        Err(failure @ (Failure::Usage(_) | Failure::Unreadable { .. })) => {
-            failed(format!("elbow: {failure}"))
-        }
+        Err(
+            failure @ (Failure::Usage(_) | Failure::Unreadable { .. } | Failure::Certificates(_)),
+        ) => failed(format!("elbow: {failure}")),
     }
 }
 

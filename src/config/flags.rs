@@ -136,6 +136,7 @@ impl Config {
                 instance_port: health_check.target.port,
                 stickiness,
                 behind_tls: false,
+                tls: None,
             }],
             health_check,
             attributes: Attributes::default(),

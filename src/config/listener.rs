@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::policy::Policies;
 use super::problem::nearest;
 use super::read::{Field, NOT_YET, Report, Section};
+use super::tls::tls;
 use super::{Admin, Listener, Protocol, Stickiness};
 
 /// What the load balancers of a file must not take from each other.
@@ -30,7 +31,10 @@ pub(super) fn listener(
     let protocol = section
         .required("protocol", report)
         .and_then(|field| protocol(&field, report));
-    let default = protocol.unwrap_or(Protocol::Http);
+    let default = match protocol {
+        Some(Protocol::Tcp) => Protocol::Tcp,
+        _ => Protocol::Http,
+    };
     let instance_protocol = section.read_or("instance_protocol", default, |field| {
         instance_protocol(&field, protocol, report)
     });
@@ -44,7 +48,7 @@ pub(super) fn listener(
     let behind_tls = section.read_or("behind_tls", false, |field| {
         behind_tls(&field, protocol, report)
     });
-    section.refuse_not_yet(&["certificate"], report);
+    let tls = tls(&mut section, protocol, report);
     section.finish(report);
     Some(Listener {
         address: address?,
@@ -53,17 +57,13 @@ pub(super) fn listener(
         instance_port: instance_port?,
         stickiness: stickiness?,
         behind_tls: behind_tls?,
+        tls: tls?,
     })
 }
 
 fn protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Protocol> {
     match field.parsed(Protocol::parse, report)? {
-        protocol @ (Protocol::Http | Protocol::Tcp) => Some(protocol),
-        Protocol::Https => {
-            let mistake = format!("{NOT_YET}; behind a TLS terminator use HTTP and behind_tls");
-            report.refuse(field, mistake);
-            None
-        }
+        served @ (Protocol::Http | Protocol::Https | Protocol::Tcp) => Some(served),
         Protocol::Ssl => {
             report.refuse(field, NOT_YET);
             None
@@ -85,7 +85,7 @@ fn instance_protocol(
     let protocol = field.parsed(Protocol::parse, report)?;
     let mistake = match (front.map(Protocol::is_http), protocol) {
         (Some(true), Protocol::Tcp | Protocol::Ssl) => {
-            "an HTTP listener speaks HTTP to its backends"
+            "must be HTTP or HTTPS, as the listener's protocol is"
         }
         (Some(false), Protocol::Http | Protocol::Https) => {
             "a TCP listener speaks TCP to its backends"
@@ -105,6 +105,10 @@ fn behind_tls(field: &Field<'_>, front: Option<Protocol>, report: &mut Report<'_
             field,
             "a TCP listener changes nothing by it: it is for HTTP",
         );
+        return None;
+    }
+    if behind_tls && front == Some(Protocol::Https) {
+        report.refuse(field, "is for HTTP listeners; on this one TLS ends here");
         return None;
     }
     Some(behind_tls)

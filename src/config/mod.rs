@@ -24,6 +24,7 @@ mod summary;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -36,6 +37,7 @@ pub use flags::Overrides;
 pub use lower::parse;
 pub use policy::{ApplicationPolicy, DurationPolicy, Refresh, Stickiness};
 pub use problem::{Mistake, Problem, Problems};
+pub use tls::{CertificateFiles, SslPolicy, Tls};
 
 /// Everything in one configuration file, or made from the flags of `elbow run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +180,7 @@ impl Protocol {
 pub struct Listener {
     /// Where it accepts. Unique in the file, unless the port is 0.
     pub address: SocketAddr,
-    /// The protocol on the client's side. Only [`Protocol::Http`] and [`Protocol::Tcp`] are
+    /// The protocol on the client's side. All but [`Protocol::Ssl`] are
     /// lowered so far.
     pub protocol: Protocol,
     /// The protocol on the backend's side, of the same kind as the client's (CLB.md §3.4).
@@ -190,6 +192,8 @@ pub struct Listener {
     /// Clients reach this HTTP listener through a TLS terminator: the front end counts as HTTPS
     /// for `X-Forwarded-Proto` and for the second cookie (CLB.md §2.3).
     pub behind_tls: bool,
+    /// Certificates and policy, if and only if `protocol` is [`Protocol::Https`].
+    pub tls: Option<Tls>,
 }
 
 /// `[load_balancer.attributes]`.

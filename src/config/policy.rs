@@ -163,7 +163,12 @@ pub(super) fn policies<'t>(
 fn used_in_clear<'t>(listeners: &[Section<'t>]) -> HashSet<&'t str> {
     listeners
         .iter()
-        .filter(|listener| listener.peek("behind_tls").and_then(DeValue::as_bool) != Some(true))
+        .filter(|listener| {
+            let protocol = listener.peek("protocol").and_then(DeValue::as_str);
+            let is_https = protocol.is_some_and(|name| name.eq_ignore_ascii_case("HTTPS"));
+            let is_behind_tls = listener.peek("behind_tls").and_then(DeValue::as_bool);
+            !is_https && is_behind_tls != Some(true)
+        })
         .filter_map(|listener| listener.peek("policies")?.as_array())
         .flat_map(|names| names.iter().filter_map(|name| name.get_ref().as_str()))
         .collect()

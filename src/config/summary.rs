@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Tls;
 use super::duration::written;
 use super::{ApplicationPolicy, Attributes, Backend, Config, CookieTemplate, DrainMode};
 use super::{DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness};
@@ -78,11 +79,24 @@ impl fmt::Display for Listener {
         if self.behind_tls {
             write!(f, ", behind TLS")?;
         }
+        if let Some(tls) = &self.tls {
+            write!(f, ", {tls}")?;
+        }
         match &self.stickiness {
             None if !protocol.is_http() => Ok(()),
             None => write!(f, ", not sticky"),
             Some(stickiness) => write!(f, ", {stickiness}"),
         }
+    }
+}
+
+impl fmt::Display for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "certificates")?;
+        for files in &self.certificates {
+            write!(f, " {}", files.chain.display())?;
+        }
+        write!(f, ", {} by TLS 1.2 and 1.3", self.policy)
     }
 }
 

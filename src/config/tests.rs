@@ -1,6 +1,7 @@
 //! Whole files: what is taken, and that every problem is named where it is.
 
 mod attributes;
+mod https;
 mod stickiness;
 
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::{BACKENDS_MAX, LISTENERS_MAX};
+use crate::limits::{BACKENDS_MAX, CERTIFICATES_PER_LISTENER_MAX, LISTENERS_MAX};
 
 /// Every key that this version serves.
 const FULL: &str = r#"
@@ -176,6 +177,7 @@ fn every_key_of_this_version_arrives() {
         instance_port: 8080,
         stickiness: None,
         behind_tls: true,
+        tls: None,
     };
     let second = Listener {
         address: "[::1]:0".parse().expect("an address"),
@@ -304,7 +306,6 @@ fn unknown_keys_are_found_in_every_section() {
 #[test]
 fn what_comes_later_is_told_from_what_is_unknown() {
     for text in [
-        small("certificate = \"/site.pem\"", ""),
         small("instance_protocol = \"HTTPS\"", ""),
         small("", "[load_balancer.attributes]\naccess_log = \"-\""),
         small("", "[load_balancer.attributes]\ncross_zone = true"),
@@ -313,7 +314,6 @@ fn what_comes_later_is_told_from_what_is_unknown() {
         small("", "[[admin.credential]]\naccess_key_id = \"A\""),
         tcp("instance_protocol = \"SSL\"", ""),
         small("", "").replace("HTTP", "SSL"),
-        small("", "").replace("HTTP", "HTTPS"),
     ] {
         let mistake = only_mistake(&text);
         assert!(
@@ -376,7 +376,8 @@ fn what_needs_heads_is_refused_on_tcp() {
 #[test]
 fn an_http_listener_does_not_speak_tcp_to_its_backends() {
     let mistake = only_mistake(&small("instance_protocol = \"TCP\"", ""));
-    assert_eq!(mistake, "an HTTP listener speaks HTTP to its backends");
+    let expected = "must be HTTP or HTTPS, as the listener's protocol is";
+    assert_eq!(mistake, expected);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(super) struct Prober {
 impl Prober {
     /// A prober with TLS settings of its own.
     pub(super) fn new() -> Self {
-        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = Arc::new(AnyCertificate::new(&provider));
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -6,6 +6,7 @@
 
 mod table;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,18 +18,22 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use self::table::{
-    BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CLASSES, DRAINING, EPOCH,
-    OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
+    BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS, CLASSES, DRAINING,
+    EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
-use crate::state::{Backend, ControlLine, DrainRow, LoadBalancerLine, Route, Snapshot, Stage};
-use crate::sys::{Link, Phase};
+use crate::state::{
+    Backend, ControlLine, DrainRow, HandshakeFailure, LoadBalancerLine, Route, Snapshot, Stage,
+};
+use crate::sys::{Link, Phase, unix_seconds};
+
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
 /// What [`Metrics::scrape`] returns.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What this build calls things.
-#[derive(Debug, Clone, Copy)]
+/// What this build calls things, and what it runs with.
+#[derive(Debug, Clone)]
 pub struct About {
     /// The version of elbow.
     pub version: &'static str,
@@ -36,6 +41,8 @@ pub struct About {
     pub own_answers: &'static [&'static str],
     /// Labels of [`LoadBalancerLine::verdicts`], by index; at most as many.
     pub verdicts: &'static [&'static str],
+    /// When each certificate ends, in seconds since 1970, by its file.
+    pub certificate_ends: BTreeMap<String, i64>,
 }
 
 /// Everything that `/metrics` tells.
@@ -89,6 +96,7 @@ impl Collector for Counters {
         let snapshot = self.link.snapshot.load();
         self.process(&mut page, &snapshot)?;
         self.shards(&mut page)?;
+        self.certificates(&mut page)?;
         load_balancers(&mut page, &snapshot, &self.about)?;
         backends(&mut page, &snapshot)?;
         let published = self.published.borrow().clone();
@@ -124,6 +132,27 @@ impl Counters {
                     count(line).value(),
                 )?;
             }
+        }
+        let mut family = page.family(HANDSHAKE_FAILURES, Counter)?;
+        for (shard, line) in self.link.shards.lines().enumerate() {
+            for (reason, count) in HandshakeFailure::NAMES.iter().zip(&line.tls.failures) {
+                let labels = [
+                    ("shard", shard.to_string()),
+                    ("reason", (*reason).to_owned()),
+                ];
+                put(&mut family.encode_family(&labels)?, Counter, count.value())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn certificates(&self, page: &mut Page<'_>) -> fmt::Result {
+        let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
+        let mut family = page.family(CERTIFICATE_DAYS, Gauge)?;
+        for (file, end) in &self.about.certificate_ends {
+            let days = (end - now).div_euclid(SECONDS_PER_DAY);
+            let labels = [("certificate", file.as_str())];
+            family.encode_family(&labels)?.encode_gauge(&days)?;
         }
         Ok(())
     }

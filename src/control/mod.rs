@@ -13,6 +13,7 @@
 
 mod admin;
 mod any_certificate;
+pub mod certificates;
 mod check;
 mod checker;
 mod drain;

@@ -8,6 +8,7 @@ const ABOUT: About = About {
     version: "0",
     own_answers: &[],
     verdicts: &[],
+    certificate_ends: std::collections::BTreeMap::new(),
 };
 
 /// A running control thread's work over one load balancer, `web`.

@@ -11,6 +11,7 @@ use std::task::Poll;
 use monoio::net::{TcpListener, TcpStream};
 
 use super::Shard;
+use super::handshake::has_place;
 use super::relay::relay;
 use super::serve::{Client, serve};
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_PER_SHARD, POSTED_ACCEPTS};
@@ -81,6 +82,9 @@ fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, listener: usize
     counts.accepted.add(1);
     if shard.watches.len() >= CONNECTIONS_PER_SHARD {
         counts.connections_refused.add(1);
+        return;
+    }
+    if shard.offers[listener].is_some() && !has_place(shard) {
         return;
     }
     drop(monoio::spawn(connection(

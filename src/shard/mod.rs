@@ -7,13 +7,16 @@
 
 mod accept;
 mod admit;
+mod client_stream;
 mod driver;
 mod exchange;
+mod handshake;
 mod relay;
 mod respond;
 mod serve;
 mod stick;
 mod streaming;
+mod tls;
 mod upstream;
 mod watch;
 
@@ -26,6 +29,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
+use rustls::ServerConfig;
 
 use crate::config::Driver;
 use crate::limits::{
@@ -48,6 +52,9 @@ pub struct Start {
     pub driver: Driver,
     /// Its listeners, in the order of the snapshot's routes.
     pub listeners: Vec<TcpListener>,
+    /// For each listener what it shakes hands with, the same for all shards; `None`: it speaks in
+    /// clear. Looked at for each connection.
+    pub offers: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
     /// The keys of its cookies.
     pub seals: Seals,
     /// How long one count of sessions lasts.
@@ -89,7 +96,12 @@ fn run(start: Start, started: &mpsc::Sender<io::Result<Level>>) {
 /// The process exits from elsewhere: a runtime with operations in flight must not be dropped.
 async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result<Level>>) {
     let window = start.session_window;
-    let shard = Rc::new(Shard::new(start.index, start.seals, start.link));
+    let shard = Rc::new(Shard::new(
+        start.index,
+        start.offers,
+        start.seals,
+        start.link,
+    ));
     shard.counts().driver_level.set(level as u64);
     let is_epoll = level == Level::Epoll;
     let listeners = match accept::open(&shard, start.listeners, is_epoll) {
@@ -131,6 +143,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
 #[derive(Debug)]
 struct Shard {
     index: usize,
+    offers: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
     link: Arc<Link>,
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     world: RefCell<Rc<World>>,
@@ -162,11 +175,17 @@ struct RouteTexts {
 }
 
 impl Shard {
-    fn new(index: usize, seals: Seals, link: Arc<Link>) -> Self {
+    fn new(
+        index: usize,
+        offers: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+        seals: Seals,
+        link: Arc<Link>,
+    ) -> Self {
         let mut snapshot = Cache::new(Arc::clone(&link.snapshot));
         let world = World::new(Arc::clone(snapshot.load()));
         Self {
             index,
+            offers,
             link,
             snapshot: RefCell::new(snapshot),
             world: RefCell::new(Rc::new(world)),

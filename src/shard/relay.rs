@@ -47,7 +47,7 @@ pub(super) async fn relay(shard: &Shard, client: &Client<'_>) {
         // The backend was cut off while it was connected to.
         this.break_off();
     }
-    let (near, far) = (&client.stream, lease.stream());
+    let (near, far) = (client.stream.stream(), lease.stream());
     monoio::join!(
         this.pass(near, far, &counts.relayed_up),
         this.pass(far, near, &counts.relayed_down),

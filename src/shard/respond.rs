@@ -281,6 +281,7 @@ pub(super) async fn reply(
 /// Lets a client that is still sending read its answer: a close with unread bytes would reset the
 /// connection and take the answer with it (RFC 9112 §9.6).
 pub(super) async fn linger(client: &Client<'_>, mut inbox: Block) -> Block {
+    client.close_notify().await;
     shut_down(client.stream.descriptor(), Way::Send);
     client
         .watch

@@ -4,12 +4,15 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::admit::admit;
+use super::client_stream::ClientStream;
 use super::exchange::{After, Exchange, exchange};
+use super::handshake::shake_hands;
 use super::respond::{linger, reply};
+use super::tls::Tls;
 use super::watch::{Waiting, Watched};
 use super::{Shard, host_text};
 use crate::http::{HeadEnd, Refusal, Reply, find_end, leading_blank};
-use crate::limits::{IDLE_BLOCK_BYTES, REQUEST_HEAD_BYTES_MAX};
+use crate::limits::{IDLE_BLOCK_BYTES, LINGER_TIME, REQUEST_HEAD_BYTES_MAX};
 use crate::state::Route;
 use crate::sys::socket::reset_on_close;
 use crate::sys::{Block, Instant, Stream};
@@ -19,7 +22,7 @@ use crate::sys::{Block, Instant, Stream};
 pub(super) struct Client<'s> {
     // Before the stream: a watch must be gone when its descriptor closes.
     pub(super) watch: Watched<'s>,
-    pub(super) stream: Stream,
+    pub(super) stream: ClientStream<'s>,
     /// The peer's address as `X-Forwarded-For` has it: bare, without a port.
     pub(super) address: String,
     /// The listener that accepted it, which is also the index of its route.
@@ -29,6 +32,13 @@ pub(super) struct Client<'s> {
 impl<'s> Client<'s> {
     pub(super) fn new(shard: &'s Shard, stream: Stream, peer: SocketAddr, listener: usize) -> Self {
         let watch = shard.watches.add(stream.descriptor());
+        let stream = match &shard.offers[listener] {
+            None => ClientStream::Plain(stream),
+            Some(offer) => {
+                let tls = Tls::new(stream, offer.load_full(), &shard.blocks);
+                ClientStream::Tls(Box::new(tls))
+            }
+        };
         Self {
             watch,
             stream,
@@ -50,6 +60,20 @@ impl<'s> Client<'s> {
         sent
     }
 
+    /// Tells the client that nothing more will come, where TLS has a word for it: without it an
+    /// answer that ends with its connection could have been cut short by anybody on the way.
+    pub(super) async fn close_notify(&self) {
+        let Some(tls) = self.stream.tls() else {
+            return;
+        };
+        self.watch
+            .wait(Waiting::Leftover, Instant::now().after(LINGER_TIME));
+        self.watch.set_sending(true);
+        // A client that is gone needs no word.
+        drop(Box::pin(tls.close_notify()).await);
+        self.watch.set_sending(false);
+    }
+
     /// The address on our side as a Host field has it.
     pub(super) fn local_host(&self) -> String {
         self.stream
@@ -60,8 +84,11 @@ impl<'s> Client<'s> {
 
 /// Serves a connection until either side is done with it.
 pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
+    if !shake_hands(shard, client).await {
+        return;
+    }
     let mut inbox = shard.blocks.idle();
-    loop {
+    let end = loop {
         client.watch.renew();
         let arrival;
         (arrival, inbox) = read_head(shard, client, inbox).await;
@@ -71,17 +98,16 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
 
         let head_bytes = match arrival {
             Arrival::Head(bytes) => bytes,
-            Arrival::Gone => break,
+            Arrival::Gone => break After::Close,
             Arrival::Late => {
                 counts.requests.add(1);
                 reply(shard, client, route, Reply::RequestTimeout, false).await;
-                break;
+                break After::Close;
             }
             Arrival::Refused(refusal) => {
                 counts.requests.add(1);
                 reply(shard, client, route, refusal.reply(), false).await;
-                inbox = linger(client, inbox).await;
-                break;
+                break After::Linger;
             }
         };
         // A deadline that passed while the last of the head came in has lost.
@@ -101,8 +127,7 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
             Err(refusal) => {
                 shard.blocks.put(wire);
                 reply(shard, client, route, refusal.reply(), false).await;
-                inbox = linger(client, inbox).await;
-                break;
+                break After::Linger;
             }
         };
         inbox.consume(head_bytes);
@@ -117,21 +142,20 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
         };
         let after;
         (after, inbox) = exchange(&this, inbox, wire).await;
-        match after {
-            After::Next => {}
-            After::Close => break,
-            After::Linger => {
-                inbox = linger(client, inbox).await;
-                break;
-            }
-            After::Reset => {
-                reset_on_close(client.stream.descriptor());
-                break;
-            }
+        if !matches!(after, After::Next) {
+            break after;
         }
         inbox = shrink(shard, inbox);
+    };
+    if matches!(end, After::Linger) {
+        inbox = linger(client, inbox).await;
     }
     shard.blocks.put(inbox);
+    if matches!(end, After::Reset) {
+        reset_on_close(client.stream.descriptor());
+    } else {
+        client.close_notify().await;
+    }
 }
 
 /// What came of waiting for a head.

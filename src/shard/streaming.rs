@@ -198,7 +198,10 @@ async fn download(
         shut_down(lease.descriptor(), Way::Both);
         let way = match download {
             Download::Passed(After::Reset) => Way::Receive,
-            _ => Way::Send,
+            _ => {
+                this.client.close_notify().await;
+                Way::Send
+            }
         };
         shut_down(this.client.stream.descriptor(), way);
         this.client

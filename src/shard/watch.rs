@@ -18,6 +18,8 @@ use crate::sys::socket::{Way, reset, reset_on_close, shut_down};
 /// client that does not read loses both connections on expiry, whatever else is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiting {
+    /// The client's part in a TLS handshake. Expiry ends the connection.
+    Handshake,
     /// The first byte of the next request. Expiry ends the receive, and so the connection without a
     /// word; a request that has come by then is served.
     Idle,
@@ -86,6 +88,11 @@ impl Watch {
         self.backend.set(backend);
     }
 
+    /// Whether no request has begun.
+    fn is_idle(&self) -> bool {
+        matches!(self.waiting.get(), Waiting::Handshake | Waiting::Idle)
+    }
+
     fn is_cut(&self, cuts: &[Cut]) -> bool {
         let backend = self.backend.get();
         backend.is_some_and(|(slot, epoch)| {
@@ -107,6 +114,7 @@ impl Watch {
             Waiting::Idle | Waiting::Head | Waiting::Leftover => {
                 shut_down(self.client, Way::Receive);
             }
+            Waiting::Handshake => shut_down(self.client, Way::Both),
             Waiting::Upload => {
                 shut_down(self.client, Way::Receive);
                 self.shut_down_upstream();
@@ -163,7 +171,7 @@ impl Watches {
     /// Ends the exchanges with backends from which connections are cut, as if their time was over.
     pub(super) fn cut(&self, cuts: &[Cut]) {
         for (_, watch) in self.0.borrow().iter() {
-            if watch.is_cut(cuts) && watch.waiting.get() != Waiting::Idle {
+            if watch.is_cut(cuts) && !watch.is_idle() {
                 watch.expire();
             }
         }
@@ -174,7 +182,7 @@ impl Watches {
     pub(super) fn sweep(&self, now: Instant, ends_idle: bool) {
         for (_, watch) in self.0.borrow().iter() {
             let is_due = watch.deadline.get() <= now;
-            if is_due || (ends_idle && watch.waiting.get() == Waiting::Idle) {
+            if is_due || (ends_idle && watch.is_idle()) {
                 watch.expire();
             }
         }
@@ -211,6 +219,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::limits::HANDSHAKE_TIME;
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -230,6 +239,27 @@ mod tests {
         watches.sweep(now.after(Duration::from_secs(1)), false);
         assert!(watch.is_expired());
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_handshake_that_is_late_or_meets_a_drain_ends_its_connection() {
+        for is_drain in [false, true] {
+            let (client, mut peer) = pair();
+            let watches = Watches::default();
+            let watch = watches.add(client.as_raw_fd());
+            let now = Instant::now();
+            watch.wait(Waiting::Handshake, now.after(HANDSHAKE_TIME));
+            watches.sweep(now, false);
+            assert!(!watch.is_expired());
+            let later = if is_drain {
+                now
+            } else {
+                now.after(HANDSHAKE_TIME)
+            };
+            watches.sweep(later, is_drain);
+            assert!(watch.is_expired());
+            assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub(crate) fn listener(
         instance_port,
         stickiness,
         behind_tls: false,
+        tls: None,
     }
 }
 

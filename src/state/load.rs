@@ -148,6 +148,53 @@ pub struct ShardLine {
     pub reports_dropped: Count,
     /// The driver level that runs; `shard::driver::Level as u64`.
     pub driver_level: Count,
+    /// TLS with clients.
+    pub tls: TlsLine,
+}
+
+/// What one shard counts of TLS with clients.
+#[derive(Debug, Default)]
+pub struct TlsLine {
+    /// Handshakes that succeeded.
+    pub handshakes: Count,
+    /// Those of them that went on from an earlier session.
+    pub resumed: Count,
+    /// Handshakes in progress now.
+    pub in_progress: Count,
+    /// Connections closed on accept, as `limits::HANDSHAKES_PER_SHARD` were in progress.
+    pub refused: Count,
+    /// Handshakes that failed; indexed by `HandshakeFailure as usize`.
+    pub failures: [Count; HandshakeFailure::NAMES.len()],
+}
+
+/// Why a TLS handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum HandshakeFailure {
+    /// It took longer than `limits::HANDSHAKE_TIME`.
+    Late,
+    /// The client closed.
+    Closed,
+    /// What came is no TLS, such as a request in clear.
+    NotTls,
+    /// There is no version, cipher or protocol that both sides have.
+    Incompatible,
+    /// The client refused, for example our certificate.
+    Alerted,
+    /// The client broke the protocol.
+    Broken,
+}
+
+impl HandshakeFailure {
+    /// The names for metrics, in the order of their index.
+    pub const NAMES: [&'static str; 6] = [
+        "late",
+        "closed",
+        "not_tls",
+        "incompatible",
+        "alerted",
+        "broken",
+    ];
 }
 
 /// What the control thread counts for itself. It alone writes.

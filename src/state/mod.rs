@@ -26,7 +26,10 @@ use crate::health::{Clock, Status, View};
 use crate::limits::CUTS_KEPT_MS;
 
 pub use command::{Command, Effects, Event, Happening, Refusal};
-pub use load::{BackendLine, ControlLine, Count, LoadBalancerLine, PerShard, ShardLine};
+pub use load::{
+    BackendLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine, PerShard, ShardLine,
+    TlsLine,
+};
 pub use population::Population;
 pub use progress::{DrainEnd, Progress};
 pub use rows::{CheckPlan, DrainRow, HealthRow, Stage};

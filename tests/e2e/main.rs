@@ -19,6 +19,7 @@ mod failover;
 mod failures;
 mod framing;
 mod headers;
+mod https;
 mod instance_drain;
 mod replies;
 mod restart;

@@ -15,6 +15,7 @@ const ABOUT: About = About {
     version: "9.8.7",
     own_answers: &["bad_request", "no_backend"],
     verdicts: &Verdict::NAMES,
+    certificate_ends: std::collections::BTreeMap::new(),
 };
 
 fn seals() -> Seals {

@@ -105,7 +105,43 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         Gauge,
         |l| &l.driver_level,
     ),
+    (
+        "elbow_tls_handshakes",
+        "TLS handshakes with clients that succeeded",
+        Counter,
+        |l| &l.tls.handshakes,
+    ),
+    (
+        "elbow_tls_resumed",
+        "TLS handshakes that went on from an earlier session",
+        Counter,
+        |l| &l.tls.resumed,
+    ),
+    (
+        "elbow_tls_handshakes_in_progress",
+        "TLS handshakes with clients that are not over yet",
+        Gauge,
+        |l| &l.tls.in_progress,
+    ),
+    (
+        "elbow_tls_refused",
+        "TLS connections closed on accept as too many handshakes were in progress",
+        Counter,
+        |l| &l.tls.refused,
+    ),
 ];
+
+/// With labels `shard` and `reason`; a counter.
+pub(super) const HANDSHAKE_FAILURES: Name = (
+    "elbow_tls_handshake_failures",
+    "TLS handshakes with clients that failed",
+);
+
+/// With label `certificate`, the file; a gauge.
+pub(super) const CERTIFICATE_DAYS: Name = (
+    "elbow_certificate_days_left",
+    "Whole days until the certificate expires; negative after that",
+);
 
 /// With label `load_balancer`.
 pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[

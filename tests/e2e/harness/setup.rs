@@ -29,6 +29,8 @@ pub(crate) struct Listener {
     pub(crate) is_sticky: bool,
     pub(crate) is_behind_tls: bool,
     pub(crate) instance_port: u16,
+    /// Its lines about certificates, if it is one for HTTPS.
+    pub(crate) tls: Option<String>,
 }
 
 impl Default for Listener {
@@ -38,6 +40,7 @@ impl Default for Listener {
             is_sticky: false,
             is_behind_tls: false,
             instance_port: 8080,
+            tls: None,
         }
     }
 }
@@ -49,13 +52,19 @@ impl Listener {
             is_sticky,
             is_behind_tls,
             instance_port,
+            tls,
         } = self;
         let policies: &[&str] = if *is_sticky { &[policy] } else { &[] };
-        let protocol = if *is_tcp { "TCP" } else { "HTTP" };
+        let (protocol, instance_protocol) = match (is_tcp, tls) {
+            (true, _) => ("TCP", "TCP"),
+            (false, None) => ("HTTP", "HTTP"),
+            (false, Some(_)) => ("HTTPS", "HTTP"),
+        };
+        let tls = tls.as_deref().unwrap_or_default();
         format!(
             "[[load_balancer.listener]]\nprotocol = {protocol:?}\nport = 0\n\
-             instance_protocol = {protocol:?}\ninstance_port = {instance_port}\n\
-             policies = {policies:?}\nbehind_tls = {is_behind_tls}\n"
+             instance_protocol = {instance_protocol:?}\ninstance_port = {instance_port}\n\
+             policies = {policies:?}\nbehind_tls = {is_behind_tls}\n{tls}\n"
         )
     }
 }
@@ -114,6 +123,16 @@ impl Setup {
         self.listeners
             .iter_mut()
             .for_each(|listener| listener.is_behind_tls = true);
+        self
+    }
+
+    /// Adds a listener for HTTPS behind the first, which it is otherwise like.
+    pub(crate) fn https(mut self, tls: &str) -> Self {
+        let listener = Listener {
+            tls: Some(tls.to_owned()),
+            ..self.listeners[0].clone()
+        };
+        self.listeners.push(listener);
         self
     }
 

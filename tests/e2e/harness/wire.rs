@@ -3,12 +3,16 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use rustls::{ClientConnection, Stream};
+
 use super::PATIENCE;
 use super::message::{Framing, Head, Response};
 
 /// A connection and the bytes that were received and not yet looked at.
 pub(crate) struct Wire {
-    stream: TcpStream,
+    pub(super) stream: TcpStream,
+    /// The session, if the connection is one of TLS.
+    pub(crate) tls: Option<Box<ClientConnection>>,
     received: Vec<u8>,
     /// Where a read puts its bytes.
     block: Box<[u8]>,
@@ -30,6 +34,7 @@ impl Wire {
         stream.set_nodelay(true).expect("the socket is open");
         Self {
             stream,
+            tls: None,
             received: Vec::new(),
             block: vec![0; 64 * 1024].into(),
         }
@@ -51,7 +56,14 @@ impl Wire {
     }
 
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        match &mut self.tls {
+            None => self.stream.write_all(bytes.as_ref()),
+            Some(session) => {
+                let mut tls = Stream::new(session.as_mut(), &mut self.stream);
+                tls.write_all(bytes.as_ref())?;
+                tls.flush()
+            }
+        }
     }
 
     /// Ends the sending direction only.
@@ -211,7 +223,13 @@ impl Wire {
 
     /// Receives some bytes; false at the end.
     fn receive(&mut self) -> io::Result<bool> {
-        let count = self.stream.read(&mut self.block)?;
+        let count = match &mut self.tls {
+            None => self.stream.read(&mut self.block)?,
+            // An end without close_notify is an error here.
+            Some(session) => {
+                Stream::new(session.as_mut(), &mut self.stream).read(&mut self.block)?
+            }
+        };
         self.received.extend_from_slice(&self.block[..count]);
         Ok(count > 0)
     }

@@ -1,0 +1,303 @@
+//! The certificates of HTTPS listeners: read from their files at the start, judged, and made into
+//! what shards shake hands with.
+//!
+//! Not a handshake (`shard::tls`). Invariant: if [`load`] gives an [`Offer`], each of its
+//! certificates is valid now and has the key that belongs to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::config::{CertificateFiles, Config, SslPolicy, Tls};
+use crate::limits::PEM_FILE_BYTES_MAX;
+
+/// What clients speak once their handshake is done: no HTTP/2, as for CLB (CLB.md §4.1).
+const APPLICATION_PROTOCOL: &[u8] = b"http/1.1";
+
+/// What one HTTPS listener shakes hands with, the same for all shards. Whoever stores another
+/// changes it for the connections to come.
+pub type Offer = Arc<ArcSwap<ServerConfig>>;
+
+/// What the HTTPS listeners of a configuration need.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    /// For each listener, in configuration order; `None`: it speaks in clear.
+    pub offers: Vec<Option<Offer>>,
+    /// When each certificate ends, in seconds since 1970, by its file.
+    pub ends: BTreeMap<String, i64>,
+}
+
+/// Reads the certificates of all listeners. `now` is in seconds since 1970.
+///
+/// # Errors
+/// A line for each file that cannot be used: which listener's it is, and why.
+pub fn load(config: &Config, now: u64) -> Result<Certificates, Vec<String>> {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let mut certificates = Certificates::default();
+    let mut problems = Vec::new();
+    for balancer in &config.load_balancers {
+        for listener in &balancer.listeners {
+            let offer = listener.tls.as_ref().and_then(|tls| {
+                let made = offer(tls, now, &mut certificates.ends);
+                let told =
+                    |problem| format!("{} on {}: {problem}", balancer.name, listener.address);
+                made.map_err(|found| problems.extend(found.into_iter().map(told)))
+                    .ok()
+            });
+            certificates.offers.push(offer);
+        }
+    }
+    if problems.is_empty() {
+        Ok(certificates)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Says, once for each policy in use, what elbow offers in its place.
+pub fn log_deviations(config: &Config) {
+    let listeners = config.load_balancers.iter().flat_map(|lb| &lb.listeners);
+    let policies: BTreeSet<SslPolicy> = listeners
+        .filter_map(|listener| listener.tls.as_ref())
+        .map(|tls| tls.policy)
+        .collect();
+    for policy in policies {
+        tracing::info!(
+            %policy,
+            "offered: TLS 1.3 and 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305; \
+             not what else the policy has (TLS 1.1 and older, CBC, RSA key exchange)"
+        );
+    }
+}
+
+fn offer(tls: &Tls, now: i64, ends: &mut BTreeMap<String, i64>) -> Result<Offer, Vec<String>> {
+    let provider = Arc::new(provider());
+    let mut read = Vec::new();
+    let mut problems = Vec::new();
+    for files in &tls.certificates {
+        match Certificate::read(files, &provider, now) {
+            Ok(certificate) => {
+                ends.insert(files.chain.display().to_string(), certificate.ends_at);
+                if certificate.names.is_empty() && !read.is_empty() {
+                    let file = files.chain.display();
+                    problems.push(format!("{file}: names no host, so no client would get it"));
+                }
+                read.push(certificate);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    match ByName::new(read) {
+        Some(resolver) if problems.is_empty() => server_config(provider, resolver)
+            .map(|config| Arc::new(ArcSwap::from_pointee(config)))
+            .map_err(|error| vec![error.to_string()]),
+        _ => Err(problems),
+    }
+}
+
+fn server_config(
+    provider: Arc<CryptoProvider>,
+    resolver: ByName,
+) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols = vec![APPLICATION_PROTOCOL.to_vec()];
+    // Tickets hold the session themselves, sealed by keys that rotate: whichever shard a client
+    // comes back to can resume it, and nothing is kept for it.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 1;
+    // A request in early data could be replayed.
+    config.max_early_data_size = 0;
+    // As the policies of CLB have it: "Server-Defined-Cipher-Order".
+    config.ignore_client_order = true;
+    Ok(config)
+}
+
+/// AES-128-GCM first, as in the policies of CLB: the processors that elbow runs on have it.
+fn provider() -> CryptoProvider {
+    use rustls::crypto::aws_lc_rs::cipher_suite::{
+        TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    CryptoProvider {
+        cipher_suites: vec![
+            TLS13_AES_128_GCM_SHA256,
+            TLS13_AES_256_GCM_SHA384,
+            TLS13_CHACHA20_POLY1305_SHA256,
+            TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        ],
+        ..aws_lc_rs::default_provider()
+    }
+}
+
+/// One certificate with its key.
+#[derive(Debug)]
+struct Certificate {
+    key: Arc<CertifiedKey>,
+    /// The hosts that it is for, in lower case; `*.` in front stands for one label.
+    names: Vec<String>,
+    ends_at: i64,
+}
+
+impl Certificate {
+    fn read(files: &CertificateFiles, provider: &CryptoProvider, now: i64) -> Result<Self, String> {
+        let chain_file = files.chain.as_path();
+        let key_file = files.key.as_deref().unwrap_or(chain_file);
+        let chain_text = read(chain_file)?;
+        let chain = chain(&chain_text).map_err(|problem| in_file(chain_file, problem))?;
+        let key = match &files.key {
+            Some(file) => key(&read(file)?),
+            None => key(&chain_text),
+        };
+        let key = key.map_err(|problem| in_file(key_file, problem))?;
+        let (names, ends_at) =
+            judge(&chain[0], now).map_err(|problem| in_file(chain_file, problem))?;
+        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                let problem = format!("the key is not that of {}", chain_file.display());
+                in_file(key_file, problem)
+            }
+            other => in_file(key_file, other),
+        })?;
+        Ok(Self {
+            key: Arc::new(key),
+            names,
+            ends_at,
+        })
+    }
+}
+
+fn in_file(file: &Path, problem: impl std::fmt::Display) -> String {
+    format!("{}: {problem}", file.display())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let opened = File::open(file);
+    let count = opened.and_then(|file| file.take(PEM_FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    match count {
+        Ok(count) if count as u64 <= PEM_FILE_BYTES_MAX => Ok(bytes),
+        Ok(_) => Err(in_file(file, io::Error::from(io::ErrorKind::FileTooLarge))),
+        Err(error) => Err(in_file(file, error)),
+    }
+}
+
+/// The certificates in a PEM text, the server's own first; at least one.
+fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(text).collect();
+    match chain {
+        Ok(chain) if chain.is_empty() => Err("no certificate in it".to_owned()),
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(format!("not PEM: {error}")),
+    }
+}
+
+fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+        pem::Error::NoItemsFound if is_encrypted(text) => {
+            "its private key is encrypted; elbow cannot ask for the passphrase".to_owned()
+        }
+        pem::Error::NoItemsFound => "no private key in it".to_owned(),
+        other => format!("not PEM: {other}"),
+    })
+}
+
+fn is_encrypted(text: &[u8]) -> bool {
+    memchr::memmem::find(text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----").is_some()
+}
+
+/// The hosts that a certificate is for and when it ends, if it is valid now.
+fn judge(certificate: &CertificateDer<'_>, now: i64) -> Result<(Vec<String>, i64), String> {
+    let (_, certificate) = X509Certificate::from_der(certificate)
+        .map_err(|error| format!("not a certificate: {error}"))?;
+    let validity = certificate.validity();
+    if now > validity.not_after.timestamp() {
+        return Err(format!("expired on {}", validity.not_after));
+    }
+    if now < validity.not_before.timestamp() {
+        return Err(format!("not valid before {}", validity.not_before));
+    }
+    let alternatives = certificate
+        .subject_alternative_name()
+        .map_err(|error| format!("not a certificate: {error}"))?;
+    let names = alternatives
+        .iter()
+        .flat_map(|extension| &extension.value.general_names)
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        });
+    Ok((names.collect(), validity.not_after.timestamp()))
+}
+
+/// Chooses the certificate by the host that the client names (RFC 6066 §3).
+#[derive(Debug)]
+struct ByName {
+    default: Arc<CertifiedKey>,
+    hosts: HashMap<String, Arc<CertifiedKey>>,
+    /// By what follows `*.` in their name.
+    wildcards: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    /// Of two certificates for one name the earlier is chosen, and the first where there is none.
+    fn new(certificates: Vec<Certificate>) -> Option<Self> {
+        let mut resolver = Self {
+            default: Arc::clone(&certificates.first()?.key),
+            hosts: HashMap::new(),
+            wildcards: HashMap::new(),
+        };
+        for Certificate { key, names, .. } in certificates {
+            for name in names {
+                let (names, name) = match name.strip_prefix("*.") {
+                    Some(parent) => (&mut resolver.wildcards, parent.to_owned()),
+                    None => (&mut resolver.hosts, name),
+                };
+                names.entry(name).or_insert_with(|| Arc::clone(&key));
+            }
+        }
+        Some(resolver)
+    }
+
+    /// `host` in lower case.
+    fn choose(&self, host: &str) -> &Arc<CertifiedKey> {
+        let by_parent = || self.wildcards.get(host.split_once('.')?.1);
+        let found = self.hosts.get(host).or_else(by_parent);
+        found.unwrap_or(&self.default)
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let host = hello.server_name();
+        Some(Arc::clone(
+            host.map_or(&self.default, |host| self.choose(host)),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

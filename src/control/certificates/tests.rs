@@ -1,0 +1,183 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
+
+use super::*;
+use crate::config;
+
+/// The middle of the time in which the certificates of these tests are valid.
+const NOW: u64 = 1_750_000_000;
+
+const LISTENER: &str = "[[load_balancer]]\nname = \"web\"\n[[load_balancer.listener]]\n\
+    protocol = \"HTTPS\"\nport = 0\ninstance_port = 80\n";
+
+/// A directory of PEM files, removed with it.
+struct Files(PathBuf);
+
+impl Files {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("elbow-certificates-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A self-signed certificate for these hosts and its key, both as PEM.
+fn pair(hosts: &[&str], years: std::ops::Range<i32>) -> (String, String) {
+    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    let mut params = CertificateParams::new(hosts).unwrap();
+    params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+    params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
+/// Loads one listener with these lines.
+fn load_with(lines: &str) -> Result<Certificates, Vec<String>> {
+    let config = config::parse(&format!("{LISTENER}{lines}"), "elbow.toml").unwrap();
+    load(&config, NOW)
+}
+
+fn only_problem(lines: &str) -> String {
+    let problems = load_with(lines).expect_err("a problem was expected");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].clone()
+}
+
+#[test]
+fn chain_and_key_may_lie_in_one_file_or_two() {
+    let files = Files::new();
+    let (certificate, key) = pair(&["a.test"], 2025..2026);
+    let both = files.write("both.pem", &format!("{certificate}{key}"));
+    let (chain, key) = (
+        files.write("chain.pem", &certificate),
+        files.write("key.pem", &key),
+    );
+    let one = load_with(&format!("certificate = {both:?}")).unwrap();
+    assert!(matches!(&one.offers[..], [Some(_)]));
+    assert_eq!(one.ends, BTreeMap::from([(both, 1_767_225_600)]));
+    let two = load_with(&format!(
+        "certificate = {chain:?}\ncertificate_key = {key:?}"
+    ));
+    assert!(two.is_ok());
+}
+
+#[test]
+fn what_is_wrong_is_told_with_file_and_reason() {
+    let files = Files::new();
+    let (certificate, key) = pair(&["a.test"], 2025..2026);
+    let (old, old_key) = pair(&["a.test"], 2023..2024);
+    let (early, early_key) = pair(&["a.test"], 2035..2036);
+    let (other, _) = pair(&["a.test"], 2025..2026);
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n\
+        -----END ENCRYPTED PRIVATE KEY-----\n";
+    for (text, expected) in [
+        (String::new(), "no certificate in it"),
+        (key.clone(), "no certificate in it"),
+        (certificate.clone(), "no private key in it"),
+        (format!("{certificate}{encrypted}"), "is encrypted"),
+        (format!("{other}{key}"), "the key is not that of"),
+        (format!("{old}{old_key}"), "expired on"),
+        (format!("{early}{early_key}"), "not valid before"),
+        (certificate.replace("END", "ENDE"), "not PEM"),
+    ] {
+        let file = files.write("site.pem", &text);
+        let problem = only_problem(&format!("certificate = {file:?}"));
+        let place = format!("web on 0.0.0.0:0: {file}: ");
+        assert!(problem.starts_with(&place), "{problem}");
+        assert!(
+            problem.contains(expected),
+            "{expected:?} is not {problem:?}"
+        );
+    }
+    let absent = files.0.join("absent.pem");
+    let problem = only_problem(&format!("certificate = {absent:?}"));
+    assert!(problem.contains("No such file"), "{problem}");
+}
+
+#[test]
+fn every_problem_is_told_and_none_hides_another() {
+    let files = Files::new();
+    let (certificate, key) = pair(&["a.test"], 2025..2026);
+    let (nameless, nameless_key) = pair(&[], 2025..2026);
+    let site = files.write("site.pem", &format!("{certificate}{key}"));
+    let bare = files.write("bare.pem", &certificate);
+    let nameless = files.write("nameless.pem", &format!("{nameless}{nameless_key}"));
+    let problems = load_with(&format!(
+        "certificate = {site:?}\ncertificates = [{bare:?}, {nameless:?}]"
+    ));
+    let problems = problems.expect_err("two problems were expected");
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].contains("no private key"), "{problems:?}");
+    assert!(problems[1].contains("names no host"), "{problems:?}");
+}
+
+#[test]
+fn the_host_that_a_client_names_chooses_the_certificate() {
+    let provider = provider();
+    let files = Files::new();
+    let read = |name: &str, hosts: &[&str]| {
+        let (certificate, key) = pair(hosts, 2025..2026);
+        let chain = files.write(name, &format!("{certificate}{key}")).into();
+        let files = CertificateFiles { chain, key: None };
+        let now = i64::try_from(NOW).unwrap();
+        Certificate::read(&files, &provider, now).unwrap()
+    };
+    let certificates = vec![
+        read("a", &["a.test"]),
+        read("b", &["b.test", "*.Wild.test"]),
+        read("c", &["deep.wild.test", "a.test"]),
+    ];
+    let keys: Vec<_> = certificates.iter().map(|c| Arc::clone(&c.key)).collect();
+    let by_name = ByName::new(certificates).unwrap();
+    for (host, expected) in [
+        ("a.test", 0),
+        ("b.test", 1),
+        ("x.wild.test", 1),
+        ("deep.wild.test", 2),
+        ("x.y.wild.test", 0),
+        ("wild.test", 0),
+        ("unknown", 0),
+    ] {
+        assert!(Arc::ptr_eq(by_name.choose(host), &keys[expected]), "{host}");
+    }
+    assert!(ByName::new(Vec::new()).is_none());
+}
+
+#[test]
+fn an_rsa_key_is_taken_and_the_terms_are_those_of_clb() {
+    let files = Files::new();
+    let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+    let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2025, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2026, 1, 1);
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let site = files.write("site.pem", &format!("{certificate}{}", key.serialize_pem()));
+    let loaded = load_with(&format!("certificate = {site:?}")).unwrap();
+    let config = loaded.offers[0].as_ref().unwrap().load_full();
+    assert_eq!(config.alpn_protocols, [APPLICATION_PROTOCOL]);
+    assert_eq!(
+        (config.send_tls13_tickets, config.max_early_data_size),
+        (1, 0)
+    );
+    assert!(config.ticketer.enabled());
+    assert!(!config.session_storage.can_cache());
+}

@@ -1,0 +1,66 @@
+//! The TLS handshake as a shard sees it: bounded in time and number, and counted.
+//!
+//! Not the protocol (`tls.rs`). Invariant: a handshake in progress is counted as one until it ends,
+//! however it ends.
+
+use super::Shard;
+use super::serve::Client;
+use super::watch::Waiting;
+use crate::limits::{HANDSHAKE_TIME, HANDSHAKES_PER_SHARD};
+use crate::state::{HandshakeFailure, TlsLine};
+use crate::sys::Instant;
+
+/// Whether the shard can begin another handshake; counted if not.
+pub(super) fn has_place(shard: &Shard) -> bool {
+    let counts = &shard.counts().tls;
+    let has_place = counts.in_progress.value() < HANDSHAKES_PER_SHARD as u64;
+    if !has_place {
+        counts.refused.add(1);
+    }
+    has_place
+}
+
+/// Shakes hands where the listener asks for it. False: the connection is at its end.
+pub(super) async fn shake_hands(shard: &Shard, client: &Client<'_>) -> bool {
+    let Some(tls) = client.stream.tls() else {
+        return true;
+    };
+    let counts = &shard.counts().tls;
+    let _in_progress = InProgress::begin(counts);
+    client
+        .watch
+        .wait(Waiting::Handshake, Instant::now().after(HANDSHAKE_TIME));
+    // Boxed: it would make the task of every plain connection larger.
+    let shaken = Box::pin(tls.shake_hands()).await;
+    match shaken {
+        Ok(()) => {
+            counts.handshakes.add(1);
+            counts.resumed.add(tls.is_resumed().into());
+        }
+        Err(failure) => {
+            let failure = if client.watch.is_expired() {
+                HandshakeFailure::Late
+            } else {
+                failure
+            };
+            counts.failures[failure as usize].add(1);
+        }
+    }
+    shaken.is_ok()
+}
+
+/// Counts a handshake as in progress.
+struct InProgress<'c>(&'c TlsLine);
+
+impl<'c> InProgress<'c> {
+    fn begin(counts: &'c TlsLine) -> Self {
+        counts.in_progress.add(1);
+        Self(counts)
+    }
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        self.0.in_progress.sub(1);
+    }
+}

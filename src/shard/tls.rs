@@ -1,0 +1,317 @@
+//! TLS on a client's connection: ciphertext in blocks on one side, plaintext in blocks on the
+//! other, rustls in between. It has the interface of [`Stream`].
+//!
+//! Not who may connect (`handshake.rs`). A receive and a send run at the same time, as on a
+//! [`Stream`], and the session that both need is borrowed only between two operations. Invariant:
+//! what the session has to say leaves it in [`seal`](Tls::seal) alone, which only a send, the
+//! handshake and the close call, never two at once; so records are sent in the order of their
+//! numbers. A receive sends nothing: the answer to a key update (RFC 8446 §4.6.3), a ticket or an
+//! alert waits for the next send or the close, and rustls bounds how many may wait.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, IoSlice, Write};
+use std::sync::Arc;
+
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+
+use crate::limits::{IDLE_BLOCK_BYTES, TLS_SEND_BYTES};
+use crate::state::HandshakeFailure;
+use crate::sys::{Block, Blocks, Stream};
+
+/// The type of a record that begins a handshake (RFC 8446 §5.1).
+const HANDSHAKE_RECORD: u8 = 22;
+
+/// A connection with TLS on it.
+#[derive(Debug)]
+pub(super) struct Tls<'s> {
+    stream: Stream,
+    blocks: &'s Blocks,
+    session: RefCell<ServerConnection>,
+    /// Ciphertext that has come in and that the session has not taken yet; not empty.
+    sealed: RefCell<Option<Block>>,
+}
+
+/// What there was for a receiver.
+enum Opened {
+    /// So many bytes, which are in its block.
+    Bytes(usize),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing, and nothing will come: the client has said so.
+    End,
+}
+
+impl<'s> Tls<'s> {
+    /// A session over an accepted connection; [`shake_hands`](Self::shake_hands) comes first.
+    pub(super) fn new(stream: Stream, config: Arc<ServerConfig>, blocks: &'s Blocks) -> Self {
+        let session = ServerConnection::new(config)
+            .expect("it judges the size of fragments, which is the default");
+        Self {
+            stream,
+            blocks,
+            session: RefCell::new(session),
+            sealed: RefCell::new(None),
+        }
+    }
+
+    /// The connection below, for its descriptor and address.
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Whether the session goes on from an earlier one. Known after the handshake.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.session.borrow().handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// Agrees with the client. It may take for ever; the caller ends the connection.
+    pub(super) async fn shake_hands(&self) -> Result<(), HandshakeFailure> {
+        let mut is_long = false;
+        let mut is_begun = false;
+        loop {
+            match self.receive_sealed(is_long).await {
+                Ok(count @ 1..) => is_long = count >= IDLE_BLOCK_BYTES,
+                Ok(0) | Err(_) => return Err(HandshakeFailure::Closed),
+            }
+            if !is_begun && !self.begins_handshake() {
+                return Err(HandshakeFailure::NotTls);
+            }
+            is_begun = true;
+            let advanced = self.advance();
+            // The ticket that ends a handshake of TLS 1.3 goes with the first answer.
+            let session_waits = !matches!(advanced, Ok(Some(ProtocolVersion::TLSv1_3)));
+            if session_waits && self.flush().await.is_err() {
+                return Err(HandshakeFailure::Closed);
+            }
+            match advanced {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => {}
+                Err(error) => return Err(failure(&error)),
+            }
+        }
+    }
+
+    /// Receives plaintext as [`Stream::receive`] does. A connection that ends without a
+    /// close_notify is an end like any other: what is whole is said by HTTP's framing.
+    ///
+    /// # Errors
+    /// Those of the connection, or that what came is not what the client sent.
+    pub(super) async fn receive(
+        &self,
+        mut block: Block,
+        limit: usize,
+    ) -> (io::Result<usize>, Block) {
+        // Whoever waits for a head, perhaps for long, offers a small block and costs another one.
+        let mut is_long = block.capacity() > IDLE_BLOCK_BYTES;
+        loop {
+            let received = match self.open(&mut block, limit) {
+                Ok(Opened::Bytes(count)) => Ok(count),
+                Ok(Opened::End) => Ok(0),
+                Ok(Opened::Nothing) => match self.receive_sealed(is_long).await {
+                    Ok(count @ 1..) => {
+                        is_long |= count >= IDLE_BLOCK_BYTES;
+                        continue;
+                    }
+                    ended => ended,
+                },
+                Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            };
+            return (received, block);
+        }
+    }
+
+    /// Sends plaintext as [`Stream::send`] does, and whatever the session has to say besides.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(super) async fn send(
+        &self,
+        block: Block,
+        on_progress: impl Fn(),
+    ) -> (io::Result<()>, Block) {
+        let mut taken = 0;
+        loop {
+            let (count, wire) = match self.seal(&block.bytes()[taken..]) {
+                Ok(sealed) => sealed,
+                Err(error) => return (Err(error), block),
+            };
+            taken += count;
+            let Some(wire) = wire else {
+                return (Ok(()), block);
+            };
+            let (sent, wire) = self.stream.send(wire, &on_progress).await;
+            self.blocks.put(wire);
+            if let Err(error) = sent {
+                return (Err(error), block);
+            }
+        }
+    }
+
+    /// Tells the client that nothing more will come (RFC 8446 §6.1), once. If the session has
+    /// failed it is told of that instead.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(super) async fn close_notify(&self) -> io::Result<()> {
+        self.session.borrow_mut().send_close_notify();
+        self.flush().await
+    }
+
+    /// Sends what the session has to say by itself.
+    async fn flush(&self) -> io::Result<()> {
+        while let (_, Some(wire)) = self.seal(&[])? {
+            let (sent, wire) = self.stream.send(wire, || ()).await;
+            self.blocks.put(wire);
+            sent?;
+        }
+        Ok(())
+    }
+
+    /// Takes from the front of the plaintext, says how much, and gives the records that are to be
+    /// sent now. No records: everything has been sent.
+    fn seal(&self, plaintext: &[u8]) -> io::Result<(usize, Option<Block>)> {
+        let mut session = self.session.borrow_mut();
+        let count = match &plaintext[..plaintext.len().min(TLS_SEND_BYTES)] {
+            [] => 0,
+            piece => session.writer().write(piece)?,
+        };
+        if !session.wants_write() {
+            return Ok((count, None));
+        }
+        let mut wire = self.blocks.relay();
+        wire.clear(0);
+        while session.wants_write() && wire.room() > 0 {
+            session.write_tls(&mut Tail(&mut wire))?;
+        }
+        Ok((count, Some(wire)))
+    }
+
+    /// Receives ciphertext into a block, a large one if much is to come.
+    async fn receive_sealed(&self, is_long: bool) -> io::Result<usize> {
+        let mut wire = if is_long {
+            self.blocks.relay()
+        } else {
+            self.blocks.idle()
+        };
+        wire.clear(0);
+        let (received, wire) = self.stream.receive(wire, usize::MAX).await;
+        if matches!(received, Ok(1..)) {
+            self.sealed.replace(Some(wire));
+        } else {
+            self.blocks.put(wire);
+        }
+        received
+    }
+
+    /// Whether what came first can be the beginning of a handshake.
+    fn begins_handshake(&self) -> bool {
+        let sealed = self.sealed.borrow();
+        sealed.as_ref().and_then(|wire| wire.bytes().first()) == Some(&HANDSHAKE_RECORD)
+    }
+
+    /// Goes on with the handshake by what has come in; the version once it is over.
+    fn advance(&self) -> Result<Option<ProtocolVersion>, rustls::Error> {
+        let mut session = self.session.borrow_mut();
+        while session.is_handshaking() {
+            if !self.feed(&mut session)? {
+                return Ok(None);
+            }
+        }
+        Ok(session.protocol_version())
+    }
+
+    /// Moves plaintext into the block, as much as fits and has come.
+    fn open(&self, block: &mut Block, limit: usize) -> Result<Opened, rustls::Error> {
+        let mut session = self.session.borrow_mut();
+        let room = limit.min(block.room());
+        let mut count = 0;
+        loop {
+            let (moved, is_end) = take(&mut session, block, room - count);
+            count += moved;
+            // The session takes ciphertext only while it holds no plaintext.
+            if is_end || count == room || !self.feed(&mut session)? {
+                return Ok(match count {
+                    0 if is_end => Opened::End,
+                    0 => Opened::Nothing,
+                    _ => Opened::Bytes(count),
+                });
+            }
+        }
+    }
+
+    /// Lets the session take some of the ciphertext that has come in; false if there is none.
+    fn feed(&self, session: &mut ServerConnection) -> Result<bool, rustls::Error> {
+        let mut sealed = self.sealed.borrow_mut();
+        let Some(wire) = sealed.as_mut() else {
+            return Ok(false);
+        };
+        let taken = session.read_tls(&mut wire.bytes());
+        let taken = taken.map_err(|error| rustls::Error::General(error.to_string()))?;
+        wire.consume(taken);
+        if wire.is_empty()
+            && let Some(wire) = sealed.take()
+        {
+            self.blocks.put(wire);
+        }
+        session.process_new_packets()?;
+        Ok(true)
+    }
+}
+
+/// Moves plaintext that the session holds into the block, at most `limit` bytes: how many, and
+/// whether the client has said that these were the last.
+fn take(session: &mut ServerConnection, block: &mut Block, limit: usize) -> (usize, bool) {
+    let mut reader = session.reader();
+    let mut count = 0;
+    while count < limit {
+        // An error means that nothing is at hand.
+        let Ok(plaintext) = reader.fill_buf() else {
+            return (count, false);
+        };
+        if plaintext.is_empty() {
+            return (count, true);
+        }
+        let moved = plaintext.len().min(limit - count);
+        block.append(&plaintext[..moved]);
+        reader.consume(moved);
+        count += moved;
+    }
+    (count, false)
+}
+
+fn failure(error: &rustls::Error) -> HandshakeFailure {
+    match error {
+        rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol => {
+            HandshakeFailure::Incompatible
+        }
+        rustls::Error::AlertReceived(_) => HandshakeFailure::Alerted,
+        _ => HandshakeFailure::Broken,
+    }
+}
+
+/// The room behind the bytes of a block, as something to write to: several records in one call.
+struct Tail<'b>(&'b mut Block);
+
+impl Write for Tail<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(self.0.room());
+        self.0.append(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut count = 0;
+        for slice in slices {
+            let written = self.write(slice)?;
+            count += written;
+            if written < slice.len() {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! The client's side of TLS: certificates made for a test, and connections that check them.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+
+use super::elbow::Directory;
+use super::wire::Wire;
+
+/// The files of a certificate for one host, which clients trust.
+pub(crate) struct Site {
+    /// Certificate and key in one.
+    pub(crate) file: String,
+    pub(crate) host: &'static str,
+    certificate: CertificateDer<'static>,
+    _directory: Directory,
+}
+
+impl Site {
+    pub(crate) fn new(host: &'static str) -> Self {
+        let params = CertificateParams::new(vec![host.to_owned()]).expect("the host is a name");
+        let key = KeyPair::generate().expect("there is randomness");
+        let certificate = params.self_signed(&key).expect("the key signs");
+        let directory = Directory::new();
+        let text = format!("{}{}", certificate.pem(), key.serialize_pem());
+        let file = directory.write("site.pem", &text);
+        Self {
+            file: file.display().to_string(),
+            host,
+            certificate: certificate.der().clone(),
+            _directory: directory,
+        }
+    }
+
+    /// The lines of a listener that has this certificate alone.
+    pub(crate) fn lines(&self) -> String {
+        format!("certificate = {:?}", self.file)
+    }
+
+    /// Whether this is the certificate that elbow has shown on a connection.
+    pub(crate) fn is_shown(&self, wire: &Wire) -> bool {
+        let session = wire.tls.as_ref().expect("a connection of TLS");
+        let shown = session.peer_certificates().and_then(|chain| chain.first());
+        shown == Some(&self.certificate)
+    }
+}
+
+/// A client that trusts some sites and remembers its sessions with them.
+pub(crate) struct TlsClient(Arc<ClientConfig>);
+
+impl TlsClient {
+    /// One that speaks TLS 1.2 and 1.3.
+    pub(crate) fn new(sites: &[&Site]) -> Self {
+        Self::with(sites, rustls::ALL_VERSIONS, &[])
+    }
+
+    /// One that speaks these versions, and names these protocols (ALPN) unless there are none.
+    pub(crate) fn with(
+        sites: &[&Site],
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&str],
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        for site in sites {
+            let added = roots.add(site.certificate.clone());
+            added.expect("a self-signed certificate is its own root");
+        }
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(versions)
+            .expect("both versions have ciphers")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().into())
+            .collect();
+        Self(Arc::new(config))
+    }
+
+    /// A connection on which the handshake is to come.
+    pub(crate) fn connect(&self, address: SocketAddr, host: &'static str) -> Wire {
+        let mut wire = Wire::connect(address);
+        let host = ServerName::try_from(host).expect("the host is a name");
+        let session = ClientConnection::new(Arc::clone(&self.0), host);
+        wire.tls = Some(Box::new(session.expect("the settings hold")));
+        wire
+    }
+}
+
+impl Wire {
+    /// Tells the other end that nothing more will come.
+    pub(crate) fn close_notify(&mut self) {
+        let session = self.tls.as_mut().expect("a connection of TLS");
+        session.send_close_notify();
+        self.try_send("").expect("the other end reads");
+    }
+
+    /// The connection below, for bytes that the session knows nothing of.
+    pub(crate) fn forge(&self) -> Self {
+        Self::new(self.stream.try_clone().expect("a descriptor is free"))
+    }
+
+    /// Waits for the close of a connection of TLS; true if it was announced (close_notify).
+    pub(crate) fn is_close_announced(&mut self) -> bool {
+        match self.read_head() {
+            Ok(None) => true,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("not closed: {error}"),
+            Ok(Some(head)) => panic!("a head instead of a close: {}", head.text),
+        }
+    }
+}
