@@ -136,7 +136,9 @@ impl Config {
                 instance_port: health_check.target.port,
                 stickiness,
                 behind_tls: false,
+                proxy_networks: Vec::new(),
             }],
+            backend_policies: Vec::new(),
             health_check,
             attributes: Attributes::default(),
         };

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
+use super::network::networks;
 use super::policy::Policies;
 use super::problem::nearest;
 use super::read::{Field, NOT_YET, Report, Section};
@@ -41,6 +42,9 @@ pub(super) fn listener(
         stickiness(&field, policies, report)
     });
     let behind_tls = section.read_or("behind_tls", false, |field| field.boolean(report));
+    let proxy_networks = section.read_or("accept_proxy_protocol", Vec::new(), |field| {
+        networks(&field, report)
+    });
     section.refuse_not_yet(&["certificate"], report);
     section.finish(report);
     Some(Listener {
@@ -50,6 +54,7 @@ pub(super) fn listener(
         instance_port: instance_port?,
         stickiness: stickiness?,
         behind_tls: behind_tls?,
+        proxy_networks: proxy_networks?,
     })
 }
 

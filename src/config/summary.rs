@@ -3,8 +3,10 @@
 use std::fmt;
 
 use super::duration::written;
-use super::{ApplicationPolicy, Attributes, Backend, Config, CookieTemplate, DrainMode};
-use super::{DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness};
+use super::{ApplicationPolicy, Attributes, Backend, BackendPolicy, Config, CookieTemplate};
+use super::{
+    DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness,
+};
 
 /// How many backends of one load balancer are named; the rest is counted.
 const BACKENDS_NAMED_MAX: usize = 8;
@@ -36,6 +38,9 @@ impl fmt::Display for LoadBalancer {
         write!(f, "load balancer {}", self.name)?;
         for listener in &self.listeners {
             write!(f, "\n  {listener}")?;
+        }
+        for policy in &self.backend_policies {
+            write!(f, "\n  {policy}")?;
         }
         write!(f, "\n  backends:")?;
         if self.backends.is_empty() {
@@ -73,9 +78,28 @@ impl fmt::Display for Listener {
             write!(f, ", behind TLS")?;
         }
         match &self.stickiness {
-            None => write!(f, ", not sticky"),
-            Some(stickiness) => write!(f, ", {stickiness}"),
+            None => write!(f, ", not sticky")?,
+            Some(stickiness) => write!(f, ", {stickiness}")?,
         }
+        let Some((first, others)) = self.proxy_networks.split_first() else {
+            return Ok(());
+        };
+        write!(f, ", PROXY headers from {first}")?;
+        match others.len() {
+            0 => Ok(()),
+            1 => write!(f, " and {}", others[0]),
+            more => write!(f, " and {more} networks more"),
+        }
+    }
+}
+
+impl fmt::Display for BackendPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (port, version) = (self.instance_port, self.proxy_protocol.name());
+        write!(
+            f,
+            "PROXY headers {version} to {port}: each exchange takes a connection of its own"
+        )
     }
 }
 

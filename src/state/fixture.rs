@@ -37,6 +37,7 @@ pub(crate) fn load_balancer(
             healthy_threshold: 3,
         },
         listeners,
+        backend_policies: Vec::new(),
         attributes: config::Attributes::default(),
     }
 }
@@ -52,6 +53,7 @@ pub(crate) fn listener(
         instance_port,
         stickiness,
         behind_tls: false,
+        proxy_networks: Vec::new(),
     }
 }
 
