@@ -95,8 +95,8 @@ async fn connection(shard: Rc<Shard>, stream: Stream, peer: SocketAddr, listener
     let counts = shard.counts();
     counts.connections.add(1);
     {
-        let client = Client::new(&shard, stream, peer, listener);
-        if contain(pin!(serve(&shard, &client))).await.is_err() {
+        let mut client = Client::new(&shard, stream, peer, listener);
+        if contain(pin!(serve(&shard, &mut client))).await.is_err() {
             counts.panics.add(1);
         }
     }

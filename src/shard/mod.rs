@@ -8,6 +8,7 @@ mod accept;
 mod admit;
 mod driver;
 mod exchange;
+mod proxy_header;
 mod respond;
 mod serve;
 mod stick;

@@ -105,6 +105,8 @@ pub struct LoadBalancerLine {
     pub redispatches: Count,
     /// Exchanges that ended before the answer was whole.
     pub aborted: Count,
+    /// Client connections closed as a trusted address began them with no whole PROXY header.
+    pub proxy_headers_refused: Count,
 }
 
 /// What one shard counts for itself.
