@@ -402,6 +402,8 @@ fn route(backends: Vec<Backend>) -> Route {
         stickiness: Some(Arc::new(Stickiness::Duration(policy()))),
         attributes: Arc::new(Attributes::default()),
         is_secure: false,
+        proxy_networks: Arc::new([]),
+        proxy_protocol: None,
         backends,
         view: Arc::new(View::default()),
     }

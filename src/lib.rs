@@ -51,6 +51,7 @@
 //! | [`sticky`] | pure | cookie text, the seal, the table, verdicts, sketches of sessions |
 //! | [`health`] | pure | the rise/fall machine, lives, the view and its merge, ranks, `resolve` |
 //! | [`balance`] | pure | least outstanding requests by weight, slow start |
+//! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, serve, backend connections, deadlines (monoio) |
@@ -114,6 +115,7 @@ pub mod demo;
 pub mod health;
 pub mod http;
 pub mod limits;
+pub mod proxy_protocol;
 pub mod shard;
 pub mod state;
 pub mod sticky;

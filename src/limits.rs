@@ -69,6 +69,18 @@ pub const CHUNK_LINE_BYTES_MAX: usize = 4096;
 /// Most bytes of trailer fields after a chunked body. Beyond it: 400 or 502.
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
+/// Longest PROXY header in text (version 1), line end included, as its specification has it.
+/// Beyond it: connection closed. No header that elbow writes is longer, in either version.
+pub const PROXY_LINE_BYTES_MAX: usize = 107;
+
+/// Longest binary PROXY header (version 2) with its extensions: as nginx has it, and room for a
+/// client's certificate. Beyond it: connection closed.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
+/// Networks from which one listener may accept PROXY headers. Beyond it the configuration is
+/// refused: each new connection looks through the list.
+pub const PROXY_NETWORKS_MAX: usize = 256;
+
 /// Sessions that one shard remembers. At the bound the least recently used kind is evicted, which
 /// costs the next request of that session one decryption and changes no answer.
 pub const SESSIONS_PER_SHARD: usize = 65_536;
@@ -266,6 +278,8 @@ const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLO
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);
 const _: () = assert!(TLS_SEND_BYTES + 8 * 1024 <= RELAY_BLOCK_BYTES);
 const _: () = assert!(RELAY_BLOCK_BYTES < BULK_BLOCK_BYTES);
+const _: () = assert!(PROXY_LINE_BYTES_MAX <= RELAY_HEADROOM_BYTES);
+const _: () = assert!(PROXY_HEADER_BYTES_MAX < RELAY_BLOCK_BYTES);
 const _: () = assert!(
     // The app's lines and a stickiness cookie after each, every byte of them an underscore that is
     // encoded; names and values of those cookies; the body that came with the head.

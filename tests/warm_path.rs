@@ -136,6 +136,8 @@ fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
             ..Attributes::default()
         }),
         is_secure: false,
+        proxy_networks: Arc::new([]),
+        proxy_protocol: None,
         backends: backends.iter().copied().map(in_service).collect(),
         view: Arc::new(View::default()),
     };

@@ -137,7 +137,9 @@ impl Config {
                 stickiness,
                 behind_tls: false,
                 tls: None,
+                proxy_networks: Vec::new(),
             }],
+            backend_policies: Vec::new(),
             health_check,
             attributes: Attributes::default(),
         };

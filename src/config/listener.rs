@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
+use super::network::networks;
 use super::policy::Policies;
 use super::problem::nearest;
 use super::read::{Field, NOT_YET, Report, Section};
@@ -49,6 +50,9 @@ pub(super) fn listener(
         behind_tls(&field, protocol, report)
     });
     let tls = tls(&mut section, protocol, report);
+    let proxy_networks = section.read_or("accept_proxy_protocol", Vec::new(), |field| {
+        networks(&field, report)
+    });
     section.finish(report);
     Some(Listener {
         address: address?,
@@ -58,6 +62,7 @@ pub(super) fn listener(
         stickiness: stickiness?,
         behind_tls: behind_tls?,
         tls: tls?,
+        proxy_networks: proxy_networks?,
     })
 }
 

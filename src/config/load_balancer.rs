@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::attributes::attributes;
+use super::backend_policy::backend_policies;
 use super::duration::{Lengths, SHORTEST, written};
 use super::instance::{Instances, backends};
 use super::listener::{Places, listener};
@@ -73,6 +74,7 @@ pub(super) fn load_balancer(
         .into_iter()
         .map(|section| listener(section, &policies, places, report))
         .collect();
+    let backend_policies = backend_policies(&mut section, &listeners, report);
     // A first listener that is wrong has been noted: its port is only needed to read on.
     let first_port = listeners
         .first()
@@ -89,6 +91,7 @@ pub(super) fn load_balancer(
         backends: backends?,
         health_check: health_check?,
         listeners: listeners.into_iter().collect::<Option<_>>()?,
+        backend_policies: backend_policies?,
         attributes: attributes?,
     })
 }

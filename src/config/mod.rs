@@ -7,6 +7,7 @@
 
 mod affinity;
 mod attributes;
+mod backend_policy;
 mod cookie;
 mod cores;
 mod duration;
@@ -16,6 +17,7 @@ mod instance;
 mod listener;
 mod load_balancer;
 mod lower;
+mod network;
 mod policy;
 mod problem;
 mod profile;
@@ -38,6 +40,8 @@ pub use lower::parse;
 pub use policy::{ApplicationPolicy, DurationPolicy, Refresh, Stickiness};
 pub use problem::{Mistake, Problem, Problems};
 pub use tls::{CertificateFiles, SslPolicy, Tls};
+
+use crate::proxy_protocol::Version;
 
 /// Everything in one configuration file, or made from the flags of `elbow run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +114,8 @@ pub struct LoadBalancer {
     pub health_check: HealthCheck,
     /// Where it listens; at least one.
     pub listeners: Vec<Listener>,
+    /// What holds for backends by their instance port; at most one for each.
+    pub backend_policies: Vec<BackendPolicy>,
     /// The rest.
     pub attributes: Attributes,
 }
@@ -194,6 +200,29 @@ pub struct Listener {
     pub behind_tls: bool,
     /// Certificates and policy, if and only if `protocol` is [`Protocol::Https`].
     pub tls: Option<Tls>,
+    /// A connection from here begins with a PROXY header, which says whose it is; from elsewhere
+    /// none is believed. At most [`PROXY_NETWORKS_MAX`](crate::limits::PROXY_NETWORKS_MAX).
+    pub proxy_networks: Vec<Network>,
+}
+
+/// An IP network, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Its first address, never IPv4 in the form of IPv6.
+    address: IpAddr,
+    /// How many bits of it are those of every address in the network: 0–32, 0–128.
+    prefix: u8,
+}
+
+/// One `[[load_balancer.backend_policy]]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackendPolicy {
+    /// The instance port of the listeners that it holds for. A backend's own port, where it has
+    /// one, changes nothing about that.
+    pub instance_port: u16,
+    /// Each connection to a backend begins with a PROXY header of this form (CLB's
+    /// `ProxyProtocolPolicyType`, which is version 1) and serves one exchange.
+    pub proxy_protocol: Version,
 }
 
 /// `[load_balancer.attributes]`.

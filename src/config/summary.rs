@@ -4,8 +4,10 @@ use std::fmt;
 
 use super::Tls;
 use super::duration::written;
-use super::{ApplicationPolicy, Attributes, Backend, Config, CookieTemplate, DrainMode};
-use super::{DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness};
+use super::{ApplicationPolicy, Attributes, Backend, BackendPolicy, Config, CookieTemplate};
+use super::{
+    DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness,
+};
 
 /// How many backends of one load balancer are named; the rest is counted.
 const BACKENDS_NAMED_MAX: usize = 8;
@@ -37,6 +39,9 @@ impl fmt::Display for LoadBalancer {
         write!(f, "load balancer {}", self.name)?;
         for listener in &self.listeners {
             write!(f, "\n  {listener}")?;
+        }
+        for policy in &self.backend_policies {
+            write!(f, "\n  {policy}")?;
         }
         write!(f, "\n  backends:")?;
         if self.backends.is_empty() {
@@ -83,10 +88,29 @@ impl fmt::Display for Listener {
             write!(f, ", {tls}")?;
         }
         match &self.stickiness {
-            None if !protocol.is_http() => Ok(()),
-            None => write!(f, ", not sticky"),
-            Some(stickiness) => write!(f, ", {stickiness}"),
+            None if !protocol.is_http() => {}
+            None => write!(f, ", not sticky")?,
+            Some(stickiness) => write!(f, ", {stickiness}")?,
         }
+        let Some((first, others)) = self.proxy_networks.split_first() else {
+            return Ok(());
+        };
+        write!(f, ", PROXY headers from {first}")?;
+        match others.len() {
+            0 => Ok(()),
+            1 => write!(f, " and {}", others[0]),
+            more => write!(f, " and {more} networks more"),
+        }
+    }
+}
+
+impl fmt::Display for BackendPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (port, version) = (self.instance_port, self.proxy_protocol.name());
+        write!(
+            f,
+            "PROXY headers {version} to {port}: each exchange takes a connection of its own"
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod https;
+mod proxy_protocol;
 mod stickiness;
 
 use std::net::SocketAddr;
@@ -75,6 +76,7 @@ instances = ["i-0a1b2c3d", "i-1111", "10.0.1.8", "[::1]:9001"]
   instance_port = 8080
   policies = ["my-duration-cookie-policy"]
   behind_tls = true
+  accept_proxy_protocol = ["10.0.0.0/8", "2001:db8::1"]
   [[load_balancer.listener]]
   protocol = "http"
   address = "::1"
@@ -86,6 +88,9 @@ instances = ["i-0a1b2c3d", "i-1111", "10.0.1.8", "[::1]:9001"]
   port = 0
   instance_port = 8082
   policies = ["my-app-cookie-policy"]
+  [[load_balancer.backend_policy]]
+  instance_port = 8081
+  proxy_protocol = "v2"
   [load_balancer.attributes]
   idle_timeout = 4000
   cors_cookie_name = "both"
@@ -109,6 +114,10 @@ fn small(listener: &str, rest: &str) -> String {
         "[[load_balancer]]\nname = \"a\"\n[[load_balancer.listener]]\nprotocol = \"HTTP\"\n\
          port = 8080\ninstance_port = 80\n{listener}\n{rest}\n"
     )
+}
+
+fn network(text: &str) -> Network {
+    Network::parse(text).expect("a network")
 }
 
 /// Each problem as `line key`, or `line key = value`.
@@ -178,11 +187,13 @@ fn every_key_of_this_version_arrives() {
         stickiness: None,
         behind_tls: true,
         tls: None,
+        proxy_networks: vec![network("10.0.0.0/8"), network("2001:db8::1")],
     };
     let second = Listener {
         address: "[::1]:0".parse().expect("an address"),
         instance_port: 8081,
         behind_tls: false,
+        proxy_networks: Vec::new(),
         ..first.clone()
     };
     let third = Listener {
@@ -196,6 +207,7 @@ fn every_key_of_this_version_arrives() {
     };
     let listeners: Vec<Listener> = balancer.listeners.iter().map(without_policy).collect();
     assert_eq!(listeners, [first, second, third]);
+    assert_eq!(balancer.proxy_protocol(8081), Some(Version::V2));
 }
 
 #[test]
@@ -601,10 +613,12 @@ cookie keys in /var/lib/elbow
 load balancer my-loadbalancer
   HTTP 10.0.0.1:80 to HTTP 8080, behind TLS, sticky for 60 s (my-duration-cookie-policy: \
 cookie_name __Secure-shop, cookie_path /shop, cookie_domain example.com, secure, http_only, \
-same_site None, partitioned, refresh always, idle_limit 15m, absolute_limit 8h)
+same_site None, partitioned, refresh always, idle_limit 15m, absolute_limit 8h), \
+PROXY headers from 10.0.0.0/8 and 2001:db8::1
   HTTP [::1]:0 to HTTP 8081, sticky for the browser session (browser)
   HTTP 10.0.0.1:0 to HTTP 8082, sticky by the application's my-app-cookie (my-app-cookie-policy: \
 copy_unknown_attributes, absolute_limit 12h)
+  PROXY headers v2 to 8081: each exchange takes a connection of its own
   backends: i-0a1b2c3d=10.0.1.7 i-1111=10.0.1.6:9001 (weight 5) 10.0.1.8 [::1]:9001
   checked by HTTP:8080/ping every 10s, timeout 250ms, out after 3 failures, back after 4 successes
   attributes: idle_timeout 4000s, cors_cookie_name both, connection_draining 5m, \

@@ -100,11 +100,11 @@ async fn connection(shard: Rc<Shard>, stream: Stream, peer: SocketAddr, listener
     let counts = shard.counts();
     counts.connections.add(1);
     {
-        let client = Client::new(&shard, stream, peer, listener);
+        let mut client = Client::new(&shard, stream, peer, listener);
         let relays = shard.world().route(listener).relays();
         let ended = match relays {
-            true => contain(pin!(relay(&shard, &client))).await,
-            false => contain(pin!(serve(&shard, &client))).await,
+            true => contain(pin!(relay(&shard, &mut client))).await,
+            false => contain(pin!(serve(&shard, &mut client))).await,
         };
         if ended.is_err() {
             counts.panics.add(1);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::admit::Inbound;
+use super::proxy_header::announce;
 use super::respond::{reply, respond, send_interim};
 use super::serve::Client;
 use super::streaming::stream_through;
@@ -185,13 +186,14 @@ async fn ask<'a>(
     let mut may_repeat = this.inbound.is_idempotent;
     let mut is_second = false;
     loop {
-        let (held, lease) = match this.open(&mut tried, is_second).await {
+        let (held, mut lease) = match this.open(&mut tried, is_second).await {
             Ok(opened) => opened,
             // The request has been with a backend; that it was not answered is what happened.
             Err(_) if is_second => return (Err(Reply::GatewayTimeout), wire),
             Err(own) => return (Err(own), wire),
         };
         let request = wire.mark();
+        announce(this, &mut lease, &mut wire);
         let answer;
         (answer, wire) = send_and_read(this, &lease, wire).await;
         match answer {
@@ -273,7 +275,8 @@ pub(super) async fn read_answer(
 
 impl<'a> Exchange<'a> {
     /// Opens a connection to the backend to which the request belongs, or to the next that can be
-    /// reached. No byte of the request has been sent then.
+    /// reached; a new one if `is_second` or if it is to begin with a PROXY header. No byte of the
+    /// request has been sent then.
     ///
     /// # Errors
     /// 503 if there is no backend in service, or none of those tried could be reached.
@@ -293,7 +296,7 @@ impl<'a> Exchange<'a> {
             watch.set_backend(Some((backend.slot, self.epoch)));
             // A connection attempt has a bound of its own.
             watch.wait(Waiting::Answer, Instant::NEVER);
-            let opened = if is_second {
+            let opened = if is_second || self.route.proxy_protocol.is_some() {
                 Lease::open_new(backend.address, counts, watch).await
             } else {
                 Lease::open(self.shard, backend.address, counts, watch).await

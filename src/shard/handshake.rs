@@ -8,7 +8,7 @@ use super::serve::Client;
 use super::watch::Waiting;
 use crate::limits::{HANDSHAKE_TIME, HANDSHAKES_PER_SHARD};
 use crate::state::{HandshakeFailure, TlsLine};
-use crate::sys::Instant;
+use crate::sys::{Block, Instant};
 
 /// Whether the shard can begin another handshake; counted if not.
 pub(super) fn has_place(shard: &Shard) -> bool {
@@ -20,11 +20,14 @@ pub(super) fn has_place(shard: &Shard) -> bool {
     has_place
 }
 
-/// Shakes hands where the listener asks for it. False: the connection is at its end.
-pub(super) async fn shake_hands(shard: &Shard, client: &Client<'_>) -> bool {
+/// Shakes hands where the listener asks for it. What has come in already is in `inbox`, and what
+/// came behind the handshake is in the block that is returned. `None`: the connection is at its
+/// end.
+pub(super) async fn shake_hands(shard: &Shard, client: &Client<'_>, inbox: Block) -> Option<Block> {
     let Some(tls) = client.stream.tls() else {
-        return true;
+        return Some(inbox);
     };
+    tls.begin_with(inbox);
     let counts = &shard.counts().tls;
     let _in_progress = InProgress::begin(counts);
     client
@@ -46,7 +49,7 @@ pub(super) async fn shake_hands(shard: &Shard, client: &Client<'_>) -> bool {
             counts.failures[failure as usize].add(1);
         }
     }
-    shaken.is_ok()
+    shaken.ok().map(|()| shard.blocks.idle())
 }
 
 /// Counts a handshake as in progress.

@@ -11,6 +11,7 @@ mod client_stream;
 mod driver;
 mod exchange;
 mod handshake;
+mod proxy_header;
 mod relay;
 mod respond;
 mod serve;

@@ -7,12 +7,14 @@ use super::admit::admit;
 use super::client_stream::ClientStream;
 use super::exchange::{After, Exchange, exchange};
 use super::handshake::shake_hands;
+use super::proxy_header::receive_header;
 use super::respond::{linger, reply};
 use super::tls::Tls;
 use super::watch::{Waiting, Watched};
 use super::{Shard, host_text};
 use crate::http::{HeadEnd, Refusal, Reply, find_end, leading_blank};
 use crate::limits::{IDLE_BLOCK_BYTES, LINGER_TIME, REQUEST_HEAD_BYTES_MAX};
+use crate::proxy_protocol::Endpoints;
 use crate::state::Route;
 use crate::sys::socket::reset_on_close;
 use crate::sys::{Block, Instant, Stream};
@@ -23,8 +25,12 @@ pub(super) struct Client<'s> {
     // Before the stream: a watch must be gone when its descriptor closes.
     pub(super) watch: Watched<'s>,
     pub(super) stream: ClientStream<'s>,
-    /// The peer's address as `X-Forwarded-For` has it: bare, without a port.
+    /// The client's address as `X-Forwarded-For` has it: bare, without a port.
     pub(super) address: String,
+    /// The other end of the socket: the client, or a proxy in front of it.
+    pub(super) peer: SocketAddr,
+    /// What that proxy has said of the connection. In a box, as few connections have it.
+    announced: Option<Box<Endpoints>>,
     /// The listener that accepted it, which is also the index of its route.
     pub(super) listener: usize,
 }
@@ -43,8 +49,28 @@ impl<'s> Client<'s> {
             watch,
             stream,
             address: peer.ip().to_string(),
+            peer,
+            announced: None,
             listener,
         }
+    }
+
+    /// From now on the client is the source of a PROXY header.
+    pub(super) fn take_for(&mut self, endpoints: Endpoints) {
+        self.address = endpoints.source.ip().to_canonical().to_string();
+        self.announced = Some(Box::new(endpoints));
+    }
+
+    /// The two ends of the client's own connection, by a system call where no PROXY header has
+    /// said them; `None` if it is gone.
+    pub(super) fn endpoints(&self) -> Option<Endpoints> {
+        if let Some(endpoints) = &self.announced {
+            return Some(**endpoints);
+        }
+        Some(Endpoints {
+            source: self.peer,
+            destination: self.stream.local_address().ok()?,
+        })
     }
 
     /// Sends all bytes of the block, which comes back as it went. Ends by the deadline at the
@@ -83,11 +109,14 @@ impl<'s> Client<'s> {
 }
 
 /// Serves a connection until either side is done with it.
-pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
-    if !shake_hands(shard, client).await {
+pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
+    let Some(inbox) = receive_header(shard, client).await else {
         return;
-    }
-    let mut inbox = shard.blocks.idle();
+    };
+    let client = &*client;
+    let Some(mut inbox) = shake_hands(shard, client, inbox).await else {
+        return;
+    };
     let end = loop {
         client.watch.renew();
         let arrival;
@@ -115,13 +144,8 @@ pub(super) async fn serve(shard: &Shard, client: &Client<'_>) {
         counts.requests.add(1);
 
         let mut wire = shard.blocks.relay();
-        let admitted = admit(
-            shard,
-            &world,
-            client,
-            &inbox.bytes()[..head_bytes],
-            &mut wire,
-        );
+        let head = &inbox.bytes()[..head_bytes];
+        let admitted = admit(shard, &world, client, head, &mut wire);
         let inbound = match admitted {
             Ok(inbound) => inbound,
             Err(refusal) => {
@@ -213,14 +237,15 @@ async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arr
     }
 }
 
-fn deadline(shard: &Shard, client: &Client<'_>) -> Instant {
+/// The moment by which a head that begins now must be whole.
+pub(super) fn deadline(shard: &Shard, client: &Client<'_>) -> Instant {
     let world = shard.world();
     let route: &Route = world.route(client.listener);
     Instant::now().after(route.attributes.idle_timeout)
 }
 
 /// The same bytes in a block that can take more of them.
-fn with_room(shard: &Shard, mut inbox: Block) -> Block {
+pub(super) fn with_room(shard: &Shard, mut inbox: Block) -> Block {
     if inbox.room() > 0 {
         return inbox;
     }
@@ -236,7 +261,7 @@ fn with_room(shard: &Shard, mut inbox: Block) -> Block {
 }
 
 /// A large block is not held by a connection that may idle from now on.
-fn shrink(shard: &Shard, inbox: Block) -> Block {
+pub(super) fn shrink(shard: &Shard, inbox: Block) -> Block {
     if inbox.capacity() <= IDLE_BLOCK_BYTES || inbox.len() > IDLE_BLOCK_BYTES {
         return inbox;
     }

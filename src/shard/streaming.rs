@@ -6,6 +6,7 @@
 use std::cell::Cell;
 
 use super::exchange::{After, Exchange, Held, NoAnswer, Tried, read_answer};
+use super::proxy_header::announce;
 use super::respond::{is_bulk, reply, respond, send_continue};
 use super::upstream::Lease;
 use super::watch::Waiting;
@@ -52,7 +53,7 @@ pub(super) async fn stream_through(
     this: &Exchange<'_>,
     body: &mut Body,
     inbox: Block,
-    wire: Block,
+    mut wire: Block,
 ) -> (After, Block) {
     this.client.watch.wait(Waiting::Upload, this.deadline());
     if this.inbound.expects_continue
@@ -61,7 +62,7 @@ pub(super) async fn stream_through(
     {
         return (After::Close, inbox);
     }
-    let (held, lease) = match this.open(&mut Tried::default(), false).await {
+    let (held, mut lease) = match this.open(&mut Tried::default(), false).await {
         Ok(opened) => opened,
         Err(own) => {
             this.shard.blocks.put(wire);
@@ -69,6 +70,7 @@ pub(super) async fn stream_through(
             return (After::Linger, inbox);
         }
     };
+    announce(this, &mut lease, &mut wire);
     let progress = Progress::default();
     this.client.watch.wait(Waiting::Answer, this.deadline());
     let ((upload, inbox), (download, keep_upstream)) = monoio::join!(

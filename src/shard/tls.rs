@@ -64,14 +64,25 @@ impl<'s> Tls<'s> {
         self.session.borrow().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
+    /// What came with whatever stood in front of the handshake.
+    pub(super) fn begin_with(&self, sealed: Block) {
+        if sealed.is_empty() {
+            self.blocks.put(sealed);
+        } else {
+            self.sealed.replace(Some(sealed));
+        }
+    }
+
     /// Agrees with the client. It may take for ever; the caller ends the connection.
     pub(super) async fn shake_hands(&self) -> Result<(), HandshakeFailure> {
         let mut is_long = false;
         let mut is_begun = false;
         loop {
-            match self.receive_sealed(is_long).await {
-                Ok(count @ 1..) => is_long = count >= IDLE_BLOCK_BYTES,
-                Ok(0) | Err(_) => return Err(HandshakeFailure::Closed),
+            if is_begun || self.sealed.borrow().is_none() {
+                match self.receive_sealed(is_long).await {
+                    Ok(count @ 1..) => is_long = count >= IDLE_BLOCK_BYTES,
+                    Ok(0) | Err(_) => return Err(HandshakeFailure::Closed),
+                }
             }
             if !is_begun && !self.begins_handshake() {
                 return Err(HandshakeFailure::NotTls);

@@ -1,7 +1,8 @@
 //! Connections to backends: opened, leased to one exchange at a time, kept warm in between.
 //!
 //! Not a choice of backend. Invariant: a connection is put back only by [`Lease::put_back`], which
-//! an exchange calls when both of its sides are done; a lease that is merely dropped closes it.
+//! an exchange calls when both of its sides are done; a lease that is merely dropped closes it, and
+//! so does one that is private.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -114,6 +115,8 @@ pub(super) struct Lease<'a> {
     watch: &'a Watch,
     /// It carried an exchange before, so the backend may have closed it in the meantime.
     pub(super) is_reused: bool,
+    /// It is one client's, for one exchange: it is not kept.
+    pub(super) is_private: bool,
 }
 
 impl<'a> Lease<'a> {
@@ -164,6 +167,7 @@ impl<'a> Lease<'a> {
             address,
             watch,
             is_reused,
+            is_private: false,
         }
     }
 
@@ -179,8 +183,12 @@ impl<'a> Lease<'a> {
         self.stream().descriptor()
     }
 
-    /// Keeps the connection for a later exchange. Both sides of this one must be done.
+    /// Keeps the connection for a later exchange, unless it is private. Both sides of this one must
+    /// be done.
     pub(super) fn put_back(mut self, shard: &Shard, until: Instant) {
+        if self.is_private {
+            return;
+        }
         self.watch.set_upstream(None);
         if let Some(stream) = self.stream.take() {
             let resting = Resting { stream, until };

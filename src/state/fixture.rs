@@ -37,6 +37,7 @@ pub(crate) fn load_balancer(
             healthy_threshold: 3,
         },
         listeners,
+        backend_policies: Vec::new(),
         attributes: config::Attributes::default(),
     }
 }
@@ -53,6 +54,7 @@ pub(crate) fn listener(
         stickiness,
         behind_tls: false,
         tls: None,
+        proxy_networks: Vec::new(),
     }
 }
 

@@ -115,6 +115,8 @@ pub struct LoadBalancerLine {
     pub relayed_up: Count,
     /// Bytes relayed from backends to clients.
     pub relayed_down: Count,
+    /// Client connections closed as a trusted address began them with no whole PROXY header.
+    pub proxy_headers_refused: Count,
 }
 
 /// What one shard counts for itself.

@@ -40,6 +40,8 @@ impl LoadBalancer {
             stickiness: listener.stickiness.clone(),
             attributes: Arc::clone(&self.attributes),
             is_secure: listener.is_secure,
+            proxy_networks: Arc::clone(&listener.proxy_networks),
+            proxy_protocol: listener.proxy_protocol,
             backends: self
                 .members
                 .iter()

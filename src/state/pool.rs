@@ -16,9 +16,10 @@ use super::population::Population;
 use super::rows::DrainRow;
 use super::slots::Slots;
 use super::snapshot::Cut;
-use crate::config::{self, Attributes, Protocol, Stickiness};
+use crate::config::{self, Attributes, Network, Protocol, Stickiness};
 use crate::health::{self, Chronicle, Clock, Outcome, RiseFall, Status, Thresholds, View};
 use crate::limits::BACKENDS_MAX;
+use crate::proxy_protocol::Version;
 
 /// What a change to one load balancer may touch beside it.
 pub(super) struct Scene<'s> {
@@ -53,6 +54,8 @@ pub(super) struct Listener {
     pub(super) instance_port: u16,
     pub(super) stickiness: Option<Arc<Stickiness>>,
     pub(super) is_secure: bool,
+    pub(super) proxy_networks: Arc<[Network]>,
+    pub(super) proxy_protocol: Option<Version>,
 }
 
 /// A backend as a member of one load balancer's pool.
@@ -84,6 +87,8 @@ impl LoadBalancer {
             instance_port: listener.instance_port,
             stickiness: listener.stickiness.clone().map(Arc::new),
             is_secure: listener.behind_tls || listener.protocol == Protocol::Https,
+            proxy_networks: listener.proxy_networks.as_slice().into(),
+            proxy_protocol: wanted.proxy_protocol(listener.instance_port),
         };
         Self {
             name: Arc::from(&*wanted.name),

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::load::{BackendLine, LoadBalancerLine, PerShard};
-use crate::config::{Attributes, Failover, Protocol, Stickiness};
+use crate::config::{Attributes, Failover, Network, Protocol, Stickiness};
 use crate::health::View;
+use crate::proxy_protocol::Version;
 use crate::sticky::Sketch;
 
 /// One epoch of the world.
@@ -51,6 +52,10 @@ pub struct Route {
     pub attributes: Arc<Attributes>,
     /// The front end is HTTPS: `X-Forwarded-Proto: https`, second cookie.
     pub is_secure: bool,
+    /// From where clients' connections begin with a PROXY header.
+    pub proxy_networks: Arc<[Network]>,
+    /// Connections to backends begin with a PROXY header of this form.
+    pub proxy_protocol: Option<Version>,
     /// All registered backends, in service or not; order is stable within an epoch and the same in
     /// all routes of a load balancer.
     pub backends: Vec<Backend>,

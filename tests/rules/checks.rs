@@ -5,7 +5,15 @@ use std::fmt;
 use crate::source::{Source, words};
 
 /// Modules that are values only: bytes, time and randomness come in, bytes and decisions go out.
-const PURE: [&str; 6] = ["http", "sticky", "health", "balance", "config", "state"];
+const PURE: [&str; 7] = [
+    "http",
+    "sticky",
+    "health",
+    "balance",
+    "proxy_protocol",
+    "config",
+    "state",
+];
 
 /// Modules that do what the pure ones decide.
 const SHELL: [&str; 5] = ["shard", "control", "sys", "cli", "demo"];

@@ -217,6 +217,12 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
         Counter,
         |l| &l.relayed_down,
     ),
+    (
+        "elbow_proxy_headers_refused",
+        "Client connections closed as their PROXY header was missing or malformed",
+        Counter,
+        |l| &l.proxy_headers_refused,
+    ),
 ];
 
 /// With labels `load_balancer` and `backend`.

@@ -54,6 +54,8 @@ impl World {
             stickiness: Some(Arc::new(stickiness)),
             attributes: Arc::new(attributes),
             is_secure: true,
+            proxy_networks: Arc::new([]),
+            proxy_protocol: None,
             backends: backends.into(),
             view: Arc::new(View::default()),
         };

@@ -46,6 +46,8 @@ impl World {
             stickiness: Some(Arc::new(Stickiness::Duration(duration()))),
             attributes: Arc::new(Attributes::default()),
             is_secure: false,
+            proxy_networks: Arc::new([]),
+            proxy_protocol: None,
             backends: backends.into(),
             view: Arc::new(view),
         };

@@ -1,0 +1,84 @@
+//! PROXY headers at the two ends: read from clients that are proxies, put in front of requests.
+//!
+//! The bytes are `proxy_protocol`'s. Invariant: a header is believed if the socket's own address
+//! is one that the listener trusts, and a connection that began with one for a backend never
+//! carries another client's request.
+
+use super::Shard;
+use super::exchange::Exchange;
+use super::serve::{Client, deadline, shrink, with_room};
+use super::upstream::Lease;
+use super::watch::Waiting;
+use crate::proxy_protocol::{Malformed, Parsed, parse, write};
+use crate::state::LoadBalancerLine;
+use crate::sys::Block;
+
+/// The block that a client's first head is received into. Where the connection comes from a trusted
+/// address, receives the header that it begins with, and takes its source for the client: bytes
+/// behind it are in the block. `None`: there is no whole header, and the connection ends.
+pub(super) async fn receive_header(shard: &Shard, client: &mut Client<'_>) -> Option<Block> {
+    let mut inbox = shard.blocks.idle();
+    if !is_expected(shard, client) {
+        return Some(inbox);
+    }
+    // One deadline for all of it.
+    let deadline = deadline(shard, client);
+    client.watch.wait(Waiting::Idle, deadline);
+    loop {
+        inbox = with_room(shard, inbox);
+        let received;
+        // In front of TLS, so below it.
+        (received, inbox) = client.stream.stream().receive(inbox, usize::MAX).await;
+        let is_over = !matches!(received, Ok(1..));
+        match parse(inbox.bytes()) {
+            Ok(Parsed::Incomplete(_)) if !is_over => client.watch.wait(Waiting::Head, deadline),
+            Ok(Parsed::Header { endpoints, length }) => {
+                client.take_for(endpoints);
+                inbox.consume(length);
+                return Some(shrink(shard, inbox));
+            }
+            Ok(Parsed::Local { length }) => {
+                inbox.consume(length);
+                return Some(shrink(shard, inbox));
+            }
+            Ok(Parsed::Incomplete(_)) | Err(Malformed) => {
+                // Who only looks whether somebody listens sends nothing and is not counted.
+                if !inbox.is_empty() {
+                    count_refused(shard, client);
+                }
+                shard.blocks.put(inbox);
+                return None;
+            }
+        }
+    }
+}
+
+fn is_expected(shard: &Shard, client: &Client<'_>) -> bool {
+    let world = shard.world();
+    let networks = &world.route(client.listener).proxy_networks;
+    let peer = client.peer.ip();
+    networks.iter().any(|network| network.contains(peer))
+}
+
+fn count_refused(shard: &Shard, client: &Client<'_>) {
+    let world = shard.world();
+    let counts: &LoadBalancerLine = world.route(client.listener).counts.line(shard.index);
+    counts.proxy_headers_refused.add(1);
+}
+
+/// Where the route's backends are to know whose connection they get: puts the header in front of
+/// the request in `wire`, and sees that the new connection is for this exchange alone.
+pub(super) fn announce(this: &Exchange<'_>, lease: &mut Lease<'_>, wire: &mut Block) {
+    let Some(version) = this.route.proxy_protocol else {
+        return;
+    };
+    lease.is_private = true;
+    let mut header = this.shard.scratch.borrow_mut();
+    header.clear();
+    write(version, this.client.endpoints(), &mut header);
+    let has_headroom = wire.replace_front(0, &header);
+    assert!(
+        has_headroom,
+        "a request begins behind a relay block's headroom"
+    );
+}
