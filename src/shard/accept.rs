@@ -83,26 +83,32 @@ fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, listener: usize
         counts.connections_refused.add(1);
         return;
     }
-    drop(monoio::spawn(connection(
-        Rc::clone(shard),
-        Stream::new(stream),
-        peer,
-        listener,
-    )));
+    let relays = shard.world().route(listener).relays();
+    let (shard, stream) = (Rc::clone(shard), Stream::new(stream));
+    if relays {
+        drop(monoio::spawn(connection(
+            shard, stream, peer, listener, relay,
+        )));
+    } else {
+        drop(monoio::spawn(connection(
+            shard, stream, peer, listener, serve,
+        )));
+    }
 }
 
-/// One connection from accept to close.
-async fn connection(shard: Rc<Shard>, stream: Stream, peer: SocketAddr, listener: usize) {
+/// One connection from accept to close. A task is as large as what it carries out needs.
+async fn connection(
+    shard: Rc<Shard>,
+    stream: Stream,
+    peer: SocketAddr,
+    listener: usize,
+    carry_out: impl AsyncFn(&Shard, &Client<'_>),
+) {
     let counts = shard.counts();
     counts.connections.add(1);
     {
         let client = Client::new(&shard, stream, peer, listener);
-        let relays = shard.world().route(listener).relays();
-        let ended = match relays {
-            true => contain(pin!(relay(&shard, &client))).await,
-            false => contain(pin!(serve(&shard, &client))).await,
-        };
-        if ended.is_err() {
+        if contain(pin!(carry_out(&shard, &client))).await.is_err() {
             counts.panics.add(1);
         }
     }
@@ -132,7 +138,7 @@ mod tests {
     use super::super::Runtime;
     use super::*;
     use crate::config::Driver;
-    use crate::limits::CONNECTION_TASK_BYTES_MAX;
+    use crate::limits::{CONNECTION_TASK_BYTES_MAX, RELAY_TASK_BYTES_MAX};
 
     /// Sets its cell when it is dropped, as a backend's hold or a watch's guard would.
     struct Guard<'c>(&'c Cell<bool>);
@@ -165,7 +171,15 @@ mod tests {
     #[test]
     fn an_idle_connection_holds_a_small_task() {
         const TASK_HEADER_BYTES: usize = 48; // monoio's, in front of the state
-        let bytes = state_bytes(connection) + TASK_HEADER_BYTES;
+        let http = state_bytes(|shard, stream, peer, listener| {
+            connection(shard, stream, peer, listener, serve)
+        });
+        let bytes = http + TASK_HEADER_BYTES;
         assert!(bytes <= CONNECTION_TASK_BYTES_MAX, "{bytes} bytes");
+        let tcp = state_bytes(|shard, stream, peer, listener| {
+            connection(shard, stream, peer, listener, relay)
+        });
+        let bytes = tcp + TASK_HEADER_BYTES;
+        assert!(bytes <= RELAY_TASK_BYTES_MAX, "{bytes} bytes");
     }
 }

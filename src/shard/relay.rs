@@ -17,7 +17,7 @@ use super::watch::{Waiting, Watch};
 use crate::balance::{Moment, round_robin};
 use crate::config::Fallback;
 use crate::health;
-use crate::limits::{BULK_BLOCK_BYTES, IDLE_BLOCK_BYTES};
+use crate::limits::{BULK_BLOCK_BYTES, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES};
 use crate::state::{BackendLine, Count, LoadBalancerLine, PerShard, Route};
 use crate::sticky::{Next, Stick};
 use crate::sys::socket::{Way, is_quiet, shut_down};
@@ -106,6 +106,8 @@ async fn open<'w>(shard: &Shard, client: &'w Client<'_>) -> Option<Opened<'w>> {
     {
         let backend = &route.backends[index];
         let held = Held::new(&backend.counts, shard.index);
+        // What became of the last one is not this one's fate.
+        watch.renew();
         watch.set_backend(Some((backend.slot, world.snapshot.epoch)));
         // A connection attempt has a bound of its own.
         watch.wait(Waiting::Answer, Instant::NEVER);
@@ -191,30 +193,27 @@ impl Relay<'_> {
         self.shard.blocks.put(block);
     }
 
-    /// The block for the next receive: larger ones while bytes come faster than they are moved, and
-    /// the smallest while none wait.
+    /// The block for the next receive.
     fn fitting(&self, mut block: Block, from: &Stream) -> Block {
-        let is_filled = block.room() == 0;
-        let is_small = block.capacity() <= IDLE_BLOCK_BYTES;
+        let blocks = &self.shard.blocks;
+        let size = next_size(block.capacity(), block.room() == 0, || {
+            is_quiet(from.descriptor())
+        });
         block.clear(0);
-        if is_small && !is_filled {
-            return block;
+        match size {
+            Size::Same => block,
+            Size::Larger if block.capacity() >= RELAY_BLOCK_BYTES => self.shard.larger(block),
+            Size::Larger => {
+                blocks.put(block);
+                let mut larger = blocks.relay();
+                larger.clear(0);
+                larger
+            }
+            Size::Smallest => {
+                blocks.put(block);
+                blocks.idle()
+            }
         }
-        let fresh = match is_quiet(from.descriptor()) {
-            true if is_small => return block,
-            true => self.shard.blocks.idle(),
-            false if is_small => {
-                let mut fresh = self.shard.blocks.relay();
-                fresh.clear(0);
-                fresh
-            }
-            false if is_filled && block.capacity() < BULK_BLOCK_BYTES => {
-                return self.shard.larger(block);
-            }
-            false => return block,
-        };
-        self.shard.blocks.put(block);
-        fresh
     }
 
     /// Ends both directions, on both sides, by a reset.
@@ -230,5 +229,54 @@ impl Relay<'_> {
 
     fn deadline(&self) -> Instant {
         Instant::now().after(self.idle_timeout)
+    }
+}
+
+/// How large the next block is, beside the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Same,
+    /// The next kind.
+    Larger,
+    /// What a connection holds that waits.
+    Smallest,
+}
+
+/// Larger blocks while bytes come faster than they are moved, and the smallest while none wait.
+/// `is_quiet` costs a system call, which small messages are spared.
+fn next_size(capacity: usize, is_filled: bool, is_quiet: impl FnOnce() -> bool) -> Size {
+    let is_smallest = capacity <= IDLE_BLOCK_BYTES;
+    if is_smallest && !is_filled {
+        Size::Same
+    } else if is_quiet() {
+        Size::Smallest
+    } else if is_filled && capacity < BULK_BLOCK_BYTES {
+        Size::Larger
+    } else {
+        Size::Same
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_grow_while_bytes_wait_and_are_given_back_when_none_do() {
+        let kinds = [IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES, BULK_BLOCK_BYTES];
+        let size = |is_filled, is_quiet| kinds.map(|kind| next_size(kind, is_filled, || is_quiet));
+        assert_eq!(size(true, false), [Size::Larger, Size::Larger, Size::Same]);
+        assert_eq!(size(false, false), [Size::Same; 3]);
+        assert_eq!(size(true, true), [Size::Smallest; 3]);
+        assert_eq!(
+            size(false, true),
+            [Size::Same, Size::Smallest, Size::Smallest]
+        );
+    }
+
+    #[test]
+    fn small_messages_are_not_looked_behind() {
+        let size = next_size(IDLE_BLOCK_BYTES, false, || panic!("a system call"));
+        assert_eq!(size, Size::Same);
     }
 }
