@@ -8,16 +8,24 @@ use std::time::Duration;
 /// Bytes of the block that an idle client connection holds while it waits for the next head.
 ///
 /// Sized so that 10,000 idle connections stay within 6 KiB each, task included, and that the head
-/// of an ordinary browser request still fits. A longer head moves to a relay block.
+/// of an ordinary browser request still fits. A longer head moves to a relay block. A connection of
+/// a TCP listener holds one each way while nothing comes.
 pub const IDLE_BLOCK_BYTES: usize = 2048;
 
 /// Bytes of the task of a client connection, which it holds also while it is idle. Most of it is
 /// room for an exchange whose body streams both ways.
 pub const CONNECTION_TASK_BYTES_MAX: usize = 2560;
 
+/// Bytes of the task of a connection that is relayed.
+pub const RELAY_TASK_BYTES_MAX: usize = 1536;
+
 /// User memory of an idle client connection: block, task, and what driver and allocator add.
 /// `tests/idle_memory` measures it.
 pub const IDLE_CONNECTION_BYTES_MAX: usize = 6 * 1024;
+
+/// User memory of an idle connection of a TCP listener: a block each way, task, and what driver and
+/// allocator add. `tests/idle_memory` measures it.
+pub const IDLE_RELAY_BYTES_MAX: usize = 9 * 1024;
 
 /// Bytes of the block that carries bodies, responses and long heads.
 ///
@@ -164,7 +172,8 @@ pub const FREE_IDLE_BLOCKS: usize = 1024;
 /// Idle upstream connections kept per shard and backend. Beyond it the surplus is closed.
 pub const IDLE_UPSTREAM_PER_BACKEND: usize = 1024;
 
-/// Backends that one exchange tries before it answers 503 or 504.
+/// Backends that one exchange tries before it answers 503 or 504, and that a connection of a TCP
+/// listener tries before it is reset.
 pub const BACKENDS_TRIED_MAX: usize = 4;
 
 /// Accepts that each shard keeps posted per listener, so that one wake-up takes that many
@@ -272,6 +281,10 @@ pub const LINGER_TIME: Duration = Duration::from_secs(2);
 
 const _: () = assert!(
     IDLE_BLOCK_BYTES + CONNECTION_TASK_BYTES_MAX <= IDLE_CONNECTION_BYTES_MAX * 3 / 4,
+    "the allocator rounds up"
+);
+const _: () = assert!(
+    2 * IDLE_BLOCK_BYTES + RELAY_TASK_BYTES_MAX <= IDLE_RELAY_BYTES_MAX * 3 / 4,
     "the allocator rounds up"
 );
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX + RELAY_HEADROOM_BYTES <= RELAY_BLOCK_BYTES);

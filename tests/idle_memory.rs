@@ -1,5 +1,6 @@
 //! The promise of idle connections: 10,000 of them that have been served stay within
-//! [`IDLE_CONNECTION_BYTES_MAX`] each.
+//! [`IDLE_CONNECTION_BYTES_MAX`] each, and those of TCP listeners within
+//! [`IDLE_RELAY_BYTES_MAX`].
 //!
 //! The real binary with one shard. One request is in flight at a time, so what is measured is what
 //! connections hold, and not the blocks that a shard keeps after a burst. What the kernel holds for
@@ -17,10 +18,13 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use elbow::limits::IDLE_CONNECTION_BYTES_MAX;
+use elbow::limits::{IDLE_CONNECTION_BYTES_MAX, IDLE_RELAY_BYTES_MAX};
 use elbow::sys::thread::raise_open_files;
 
 const CONNECTIONS: usize = 10_000;
+
+/// Connections of a TCP listener, each of which has one to the backend, with a thread there.
+const RELAYS: usize = 2_000;
 
 /// Descriptors that either process has for other things.
 const OTHER_DESCRIPTORS: usize = 200;
@@ -45,28 +49,36 @@ fn idle_connections_stay_within_their_bound() {
     if !has_descriptors() {
         return;
     }
-    let elbow = Elbow::start(start_backend());
-    let first = elbow.connect_in_service();
-    for _ in 0..WARM_UP_REQUESTS {
-        ask(&first).expect("the backend is in service");
-    }
-
-    let before = elbow.resident_bytes();
-    let connections: Vec<TcpStream> = (0..CONNECTIONS).map(|_| elbow.connect()).collect();
-    for connection in &connections {
-        ask(connection).expect("each connection is served");
-    }
-    let after = elbow.resident_bytes();
-
-    let each = after.saturating_sub(before) / CONNECTIONS;
-    say(&format!(
-        "{CONNECTIONS} idle connections: {each} bytes each ({before} bytes before, {after} after)"
-    ));
+    let backend = start_backend().to_string();
+    let elbow = Elbow::start(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--backend",
+        &backend,
+        "--sticky",
+        "60",
+    ]);
+    let each = elbow.bytes_each("connections", CONNECTIONS);
     assert!(each <= IDLE_CONNECTION_BYTES_MAX, "{each} bytes each");
-    // They were idle and not closed.
-    for connection in connections.iter().step_by(100) {
-        ask(connection).expect("each connection is kept");
+}
+
+#[test]
+fn idle_relayed_connections_stay_within_their_bound() {
+    if !has_descriptors() {
+        return;
     }
+    let backend = start_backend();
+    let file = env::temp_dir().join(format!("elbow-idle-memory-{}.toml", std::process::id()));
+    let toml = format!(
+        "[admin]\nlisten = \"off\"\n[[load_balancer]]\nname = \"a\"\n\
+         instances = [\"{backend}\"]\n[[load_balancer.listener]]\nprotocol = \"TCP\"\n\
+         address = \"127.0.0.1\"\nport = 0\ninstance_port = 80\n"
+    );
+    fs::write(&file, toml).expect("the temporary directory is writable");
+    let elbow = Elbow::start(&["--config", file.to_str().expect("the path is ASCII")]);
+    drop(fs::remove_file(&file));
+    let each = elbow.bytes_each("relayed connections", RELAYS);
+    assert!(each <= IDLE_RELAY_BYTES_MAX, "{each} bytes each");
 }
 
 /// Whether this process and its child may open enough connections. Where they may not, the test is
@@ -90,12 +102,12 @@ struct Elbow {
 }
 
 impl Elbow {
-    fn start(backend: SocketAddr) -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let driver = env::var("ELBOW_TEST_DRIVER").unwrap_or_else(|_| "auto".to_owned());
-        let backend = backend.to_string();
         let mut child = Command::new(env!("CARGO_BIN_EXE_elbow"))
-            .args(["run", "--listen", "127.0.0.1:0", "--backend", &backend])
-            .args(["--sticky", "60", "--shards", "1", "--no-pin"])
+            .arg("run")
+            .args(arguments)
+            .args(["--shards", "1", "--no-pin"])
             .args(["--driver", &driver, "--log-level", "error"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -104,8 +116,8 @@ impl Elbow {
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut address = None;
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if let Some(rest) = line.strip_prefix("listening http ") {
-                address = rest.split(' ').next().and_then(|text| text.parse().ok());
+            if let Some(rest) = line.strip_prefix("listening ") {
+                address = rest.split(' ').nth(1).and_then(|text| text.parse().ok());
             } else if line.starts_with("ready ") {
                 say(&line);
                 break;
@@ -122,6 +134,29 @@ impl Elbow {
             .set_read_timeout(Some(PATIENCE))
             .expect("a TCP socket");
         stream
+    }
+
+    /// What that many connections hold each, once all of them have been served.
+    fn bytes_each(&self, what: &str, count: usize) -> usize {
+        let first = self.connect_in_service();
+        for _ in 0..WARM_UP_REQUESTS {
+            ask(&first).expect("the backend is in service");
+        }
+        let before = self.resident_bytes();
+        let connections: Vec<TcpStream> = (0..count).map(|_| self.connect()).collect();
+        for connection in &connections {
+            ask(connection).expect("each connection is served");
+        }
+        let after = self.resident_bytes();
+        let each = after.saturating_sub(before) / count;
+        say(&format!(
+            "{count} idle {what}: {each} bytes each ({before} bytes before, {after} after)"
+        ));
+        // They were idle and not closed.
+        for connection in connections.iter().step_by(100) {
+            ask(connection).expect("each connection is kept");
+        }
+        each
     }
 
     /// A connection after the backend has passed its first checks.

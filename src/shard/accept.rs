@@ -87,26 +87,32 @@ fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, listener: usize
     if shard.offers[listener].is_some() && !has_place(shard) {
         return;
     }
-    drop(monoio::spawn(connection(
-        Rc::clone(shard),
-        Stream::new(stream),
-        peer,
-        listener,
-    )));
+    let relays = shard.world().route(listener).relays();
+    let (shard, stream) = (Rc::clone(shard), Stream::new(stream));
+    if relays {
+        drop(monoio::spawn(connection(
+            shard, stream, peer, listener, relay,
+        )));
+    } else {
+        drop(monoio::spawn(connection(
+            shard, stream, peer, listener, serve,
+        )));
+    }
 }
 
-/// One connection from accept to close.
-async fn connection(shard: Rc<Shard>, stream: Stream, peer: SocketAddr, listener: usize) {
+/// One connection from accept to close. A task is as large as what it carries out needs.
+async fn connection(
+    shard: Rc<Shard>,
+    stream: Stream,
+    peer: SocketAddr,
+    listener: usize,
+    carry_out: impl AsyncFn(&Shard, &mut Client<'_>),
+) {
     let counts = shard.counts();
     counts.connections.add(1);
     {
         let mut client = Client::new(&shard, stream, peer, listener);
-        let relays = shard.world().route(listener).relays();
-        let ended = match relays {
-            true => contain(pin!(relay(&shard, &mut client))).await,
-            false => contain(pin!(serve(&shard, &mut client))).await,
-        };
-        if ended.is_err() {
+        if contain(pin!(carry_out(&shard, &mut client))).await.is_err() {
             counts.panics.add(1);
         }
     }
@@ -136,7 +142,7 @@ mod tests {
     use super::super::Runtime;
     use super::*;
     use crate::config::Driver;
-    use crate::limits::CONNECTION_TASK_BYTES_MAX;
+    use crate::limits::{CONNECTION_TASK_BYTES_MAX, RELAY_TASK_BYTES_MAX};
 
     /// Sets its cell when it is dropped, as a backend's hold or a watch's guard would.
     struct Guard<'c>(&'c Cell<bool>);
@@ -169,7 +175,15 @@ mod tests {
     #[test]
     fn an_idle_connection_holds_a_small_task() {
         const TASK_HEADER_BYTES: usize = 48; // monoio's, in front of the state
-        let bytes = state_bytes(connection) + TASK_HEADER_BYTES;
+        let http = state_bytes(|shard, stream, peer, listener| {
+            connection(shard, stream, peer, listener, serve)
+        });
+        let bytes = http + TASK_HEADER_BYTES;
         assert!(bytes <= CONNECTION_TASK_BYTES_MAX, "{bytes} bytes");
+        let tcp = state_bytes(|shard, stream, peer, listener| {
+            connection(shard, stream, peer, listener, relay)
+        });
+        let bytes = tcp + TASK_HEADER_BYTES;
+        assert!(bytes <= RELAY_TASK_BYTES_MAX, "{bytes} bytes");
     }
 }

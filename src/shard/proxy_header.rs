@@ -9,7 +9,7 @@ use super::exchange::Exchange;
 use super::serve::{Client, deadline, shrink, with_room};
 use super::upstream::Lease;
 use super::watch::Waiting;
-use crate::proxy_protocol::{Malformed, Parsed, parse, write};
+use crate::proxy_protocol::{Malformed, Parsed, Version, parse, write};
 use crate::state::LoadBalancerLine;
 use crate::sys::Block;
 
@@ -64,6 +64,24 @@ fn count_refused(shard: &Shard, client: &Client<'_>) {
     let world = shard.world();
     let counts: &LoadBalancerLine = world.route(client.listener).counts.line(shard.index);
     counts.proxy_headers_refused.add(1);
+}
+
+/// What a relayed connection begins with at its backend: the header, if it is to get one, and what
+/// the client has sent `early`. `None`: there is no block for both.
+pub(super) fn announced(
+    shard: &Shard,
+    client: &Client<'_>,
+    version: Option<Version>,
+    mut early: Block,
+) -> Option<Block> {
+    let Some(version) = version else {
+        return Some(early);
+    };
+    let mut header = shard.scratch.borrow_mut();
+    header.clear();
+    write(version, client.endpoints(), &mut header);
+    let has_room = shard.blocks.replace_front(&mut early, 0, &header);
+    has_room.then_some(early)
 }
 
 /// Where the route's backends are to know whose connection they get: puts the header in front of

@@ -11,25 +11,32 @@ use std::time::Duration;
 
 use super::Shard;
 use super::exchange::{Tried, give_up_on};
+use super::proxy_header::{announced, receive_header};
 use super::serve::Client;
 use super::upstream::Lease;
 use super::watch::{Waiting, Watch};
 use crate::balance::{Moment, round_robin};
 use crate::config::Fallback;
 use crate::health;
-use crate::limits::{BULK_BLOCK_BYTES, IDLE_BLOCK_BYTES};
+use crate::limits::{BULK_BLOCK_BYTES, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES};
+use crate::proxy_protocol::Version;
 use crate::state::{BackendLine, Count, LoadBalancerLine, PerShard, Route};
 use crate::sticky::{Next, Stick};
 use crate::sys::socket::{Way, is_quiet, shut_down};
 use crate::sys::{Block, Instant, Stream, unix_millis};
 
 /// Relays a connection until both sides are done with it.
-pub(super) async fn relay(shard: &Shard, client: &Client<'_>) {
+pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
+    let Some(early) = receive_header(shard, client).await else {
+        return;
+    };
+    let client = &*client;
     let Some(Opened {
         lease,
         held: _held,
         counts,
         idle_timeout,
+        proxy_protocol,
     }) = open(shard, client).await
     else {
         // Nobody was there to end it, and an end would seem to be somebody's answer.
@@ -47,10 +54,13 @@ pub(super) async fn relay(shard: &Shard, client: &Client<'_>) {
         // The backend was cut off while it was connected to.
         this.break_off();
     }
+    let Some(first) = announced(shard, client, proxy_protocol, early) else {
+        return client.watch.reset();
+    };
     let (near, far) = (client.stream.stream(), lease.stream());
     monoio::join!(
-        this.pass(near, far, &counts.relayed_up),
-        this.pass(far, near, &counts.relayed_down),
+        this.pass(near, far, first, &counts.relayed_up),
+        this.pass(far, near, shard.blocks.idle(), &counts.relayed_down),
     );
     if this.is_broken.get() {
         client.watch.reset();
@@ -65,6 +75,8 @@ struct Opened<'w> {
     counts: Arc<PerShard<LoadBalancerLine>>,
     /// As it was when the connection came.
     idle_timeout: Duration,
+    /// What the backend is to be told of the client first.
+    proxy_protocol: Option<Version>,
 }
 
 /// A backend that holds a connection, counted as outstanding until that ends.
@@ -106,6 +118,8 @@ async fn open<'w>(shard: &Shard, client: &'w Client<'_>) -> Option<Opened<'w>> {
     {
         let backend = &route.backends[index];
         let held = Held::new(&backend.counts, shard.index);
+        // What became of the last one is not this one's fate.
+        watch.renew();
         watch.set_backend(Some((backend.slot, world.snapshot.epoch)));
         // A connection attempt has a bound of its own.
         watch.wait(Waiting::Answer, Instant::NEVER);
@@ -120,6 +134,7 @@ async fn open<'w>(shard: &Shard, client: &'w Client<'_>) -> Option<Opened<'w>> {
                     held,
                     counts: Arc::clone(&route.counts),
                     idle_timeout: route.attributes.idle_timeout,
+                    proxy_protocol: route.proxy_protocol,
                 });
             }
             Err(error) => give_up_on(shard, route, index, &error, &mut tried),
@@ -164,11 +179,22 @@ struct Relay<'a> {
 }
 
 impl Relay<'_> {
-    /// Moves bytes one way, one block at a time, until `from` has said that it is done, or a side
-    /// breaks. How fast `to` takes them is how fast they are received.
-    async fn pass(&self, from: &Stream, to: &Stream, passed: &Count) {
-        let mut block = self.shard.blocks.idle();
+    /// Moves bytes one way, those in the block first, then one block at a time, until `from` has
+    /// said that it is done, or a side breaks. How fast `to` takes them is how fast they are
+    /// received.
+    async fn pass(&self, from: &Stream, to: &Stream, mut block: Block, passed: &Count) {
         loop {
+            if !block.is_empty() {
+                let sent;
+                (sent, block) = to.send(block, || self.progress()).await;
+                if sent.is_err() {
+                    // What it had sent before it broke can still be received, and then an end.
+                    self.is_broken.set(true);
+                    break shut_down(to.descriptor(), Way::Receive);
+                }
+                passed.add(block.len() as u64);
+                block = self.fitting(block, from);
+            }
             let received;
             (received, block) = from.receive(block, usize::MAX).await;
             match received {
@@ -178,43 +204,31 @@ impl Relay<'_> {
                 Ok(_) => break,
                 Err(_) => break self.break_off(),
             }
-            let sent;
-            (sent, block) = to.send(block, || self.progress()).await;
-            if sent.is_err() {
-                // What it had sent before it broke can still be received, and then an end.
-                self.is_broken.set(true);
-                break shut_down(to.descriptor(), Way::Receive);
-            }
-            passed.add(block.len() as u64);
-            block = self.fitting(block, from);
         }
         self.shard.blocks.put(block);
     }
 
-    /// The block for the next receive: larger ones while bytes come faster than they are moved, and
-    /// the smallest while none wait.
+    /// The block for the next receive.
     fn fitting(&self, mut block: Block, from: &Stream) -> Block {
-        let is_filled = block.room() == 0;
-        let is_small = block.capacity() <= IDLE_BLOCK_BYTES;
+        let blocks = &self.shard.blocks;
+        let size = next_size(block.capacity(), block.room() == 0, || {
+            is_quiet(from.descriptor())
+        });
         block.clear(0);
-        if is_small && !is_filled {
-            return block;
+        match size {
+            Size::Same => block,
+            Size::Larger if block.capacity() >= RELAY_BLOCK_BYTES => self.shard.larger(block),
+            Size::Larger => {
+                blocks.put(block);
+                let mut larger = blocks.relay();
+                larger.clear(0);
+                larger
+            }
+            Size::Smallest => {
+                blocks.put(block);
+                blocks.idle()
+            }
         }
-        let fresh = match is_quiet(from.descriptor()) {
-            true if is_small => return block,
-            true => self.shard.blocks.idle(),
-            false if is_small => {
-                let mut fresh = self.shard.blocks.relay();
-                fresh.clear(0);
-                fresh
-            }
-            false if is_filled && block.capacity() < BULK_BLOCK_BYTES => {
-                return self.shard.larger(block);
-            }
-            false => return block,
-        };
-        self.shard.blocks.put(block);
-        fresh
     }
 
     /// Ends both directions, on both sides, by a reset.
@@ -230,5 +244,54 @@ impl Relay<'_> {
 
     fn deadline(&self) -> Instant {
         Instant::now().after(self.idle_timeout)
+    }
+}
+
+/// How large the next block is, beside the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Same,
+    /// The next kind.
+    Larger,
+    /// What a connection holds that waits.
+    Smallest,
+}
+
+/// Larger blocks while bytes come faster than they are moved, and the smallest while none wait.
+/// `is_quiet` costs a system call, which small messages are spared.
+fn next_size(capacity: usize, is_filled: bool, is_quiet: impl FnOnce() -> bool) -> Size {
+    let is_smallest = capacity <= IDLE_BLOCK_BYTES;
+    if is_smallest && !is_filled {
+        Size::Same
+    } else if is_quiet() {
+        Size::Smallest
+    } else if is_filled && capacity < BULK_BLOCK_BYTES {
+        Size::Larger
+    } else {
+        Size::Same
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_grow_while_bytes_wait_and_are_given_back_when_none_do() {
+        let kinds = [IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES, BULK_BLOCK_BYTES];
+        let size = |is_filled, is_quiet| kinds.map(|kind| next_size(kind, is_filled, || is_quiet));
+        assert_eq!(size(true, false), [Size::Larger, Size::Larger, Size::Same]);
+        assert_eq!(size(false, false), [Size::Same; 3]);
+        assert_eq!(size(true, true), [Size::Smallest; 3]);
+        assert_eq!(
+            size(false, true),
+            [Size::Same, Size::Smallest, Size::Smallest]
+        );
+    }
+
+    #[test]
+    fn small_messages_are_not_looked_behind() {
+        let size = next_size(IDLE_BLOCK_BYTES, false, || panic!("a system call"));
+        assert_eq!(size, Size::Same);
     }
 }

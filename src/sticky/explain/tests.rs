@@ -97,6 +97,13 @@ impl World {
         }
     }
 
+    /// The same listener, if it relayed bytes.
+    fn of_tcp(mut self) -> Self {
+        self.route.protocol = crate::config::Protocol::Tcp;
+        self.route.stickiness = None;
+        self
+    }
+
     fn question<'a>(&'a self, cookies: &'a [&'a [u8]], without: Option<&'a str>) -> Question<'a> {
         Question {
             visit: Visit {
@@ -233,6 +240,24 @@ fn cookies() -> impl Strategy<Value = String> {
         }
         all.join("; ")
     })
+}
+
+#[test]
+fn a_tcp_listener_reads_no_cookies_and_goes_round() {
+    let mut world = World::new(app(), Attributes::default()).of_tcp();
+    let told = world.explain("AWSELB=x", None);
+    assert_eq!(told.verdict, "none");
+    assert_eq!(
+        told.because,
+        "the listener relays bytes and sees no cookies"
+    );
+    assert!(
+        told.goes.ends_with("the connection is reset"),
+        "{}",
+        told.goes
+    );
+    world.happen("b", Happens::Comes);
+    assert_eq!(world.explain("", None).goes, "to the backend in turn");
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! A backend of bytes: whatever a connection says, the test that started it answers.
 //!
-//! Connections that say nothing are health checks (`TCP:port`) and reach no handler.
+//! Only connections that begin with a question mark are for the test. Others are health checks
+//! (`TCP:port`), or come from elsewhere to whoever had this port before: they are closed.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
+
+use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 
@@ -19,6 +22,8 @@ pub(crate) struct RawBackend {
     count: Arc<AtomicUsize>,
     is_stopped: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
+    /// Keeps the port from everybody else once nobody listens on it.
+    placeholder: Option<Socket>,
 }
 
 impl RawBackend {
@@ -44,6 +49,7 @@ impl RawBackend {
             count,
             is_stopped,
             acceptor: Some(acceptor),
+            placeholder: None,
         }
     }
 
@@ -71,7 +77,7 @@ impl RawBackend {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Stops listening; connections go on.
+    /// Stops listening, so that connections are refused; those that are open go on.
     pub(crate) fn stop(&mut self) {
         let Some(acceptor) = self.acceptor.take() else {
             return;
@@ -80,6 +86,12 @@ impl RawBackend {
         // Wakes the acceptor, which drops the listener.
         drop(TcpStream::connect_timeout(&self.address, PATIENCE));
         acceptor.join().expect("the acceptor does not panic");
+        let placeholder = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        placeholder
+            .set_reuse_address(true)
+            .and_then(|()| placeholder.bind(&self.address.into()))
+            .expect("the port is still ours");
+        self.placeholder = Some(placeholder);
     }
 }
 
@@ -91,17 +103,19 @@ impl Drop for RawBackend {
 
 fn serve(stream: TcpStream, counted: &AtomicUsize, handler: &Handler) {
     patient(&stream);
-    if matches!(stream.peek(&mut [0]), Ok(1)) {
+    let mut first = [0];
+    if matches!(stream.peek(&mut first), Ok(1)) && first == *b"?" {
         counted.fetch_add(1, Ordering::SeqCst);
         handler(stream);
     }
 }
 
-/// A connection to that address, with deadlines.
-pub(crate) fn dial(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("elbow listens");
+/// A connection to that address, with deadlines. One that is reset at once may already be so by the
+/// time that it is told to be open.
+pub(crate) fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     patient(&stream);
-    stream
+    Ok(stream)
 }
 
 /// Lets nothing on the connection take longer than a test waits.
