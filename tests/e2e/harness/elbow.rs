@@ -80,8 +80,8 @@ impl Elbow {
                 };
                 panic!("elbow {what}: {command:?}\n{text}")
             });
-            let listening = line.strip_prefix("listening http");
-            if let Some(rest) = listening.map(|rest| rest.trim_start_matches('s').trim_start()) {
+            let secure = line.strip_prefix("listening https ");
+            if let Some(rest) = secure.or_else(|| line.strip_prefix("listening http ")) {
                 let address = rest.split(' ').next().unwrap_or_default();
                 listeners.push(address.parse().expect("`listening` names an address"));
             } else if let Some(rest) = line.strip_prefix("admin http://") {
