@@ -14,12 +14,12 @@
 //!                       └────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A shard owns its listeners, its client connections, its pool of backend connections, its table
-//! of sessions and its buffers. What it knows of the world is one [`state::Snapshot`]; what it has
-//! to say goes up as a [`state::Report`] or stands in counters that it alone writes. The control
-//! thread checks backends, takes orders at the admin address, feeds all of it to
-//! [`state::State::apply`] and publishes the next snapshot. It does O(1) work to the shards' O(N),
-//! so well-kept libraries win there.
+//! A shard owns its listeners, its client connections and their TLS, its pool of backend
+//! connections, its table of sessions and its buffers. What it knows of the world is one
+//! [`state::Snapshot`]; what it has to say goes up as a [`state::Report`] or stands in counters
+//! that it alone writes. The control thread checks backends, takes orders at the admin address,
+//! feeds all of it to [`state::State::apply`] and publishes the next snapshot. It does O(1) work to
+//! the shards' O(N), so well-kept libraries win there.
 //!
 //! # Where a session lives
 //!
@@ -37,6 +37,7 @@
 //!
 //! 1. `shard/serve.rs`: the data path in one function: read head → admit (judge, stick, write
 //!    anew) → exchange (choose, forward) → respond (settle the cookie, relay) → next.
+//!    `shard/tls.rs` is under it where a listener is one for HTTPS.
 //! 2. [`http`]: what a head is allowed to say, and how it is written anew.
 //! 3. [`sticky`]: what a cookie says (`seal.rs`), and where that leads (`place.rs`).
 //! 4. [`health`]: checks become lives, lives become homes (`view.rs`).
@@ -54,8 +55,8 @@
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
-//! | [`shard`] | shell | accept, serve, backend connections, deadlines (monoio) |
-//! | [`control`] | shell | checker, admin, what outlives a restart, signals, cookie keys (tokio) |
+//! | [`shard`] | shell | accept, TLS, serve, backend connections, deadlines (monoio) |
+//! | [`control`] | shell | checker, admin, memory, signals, keys, certificates (tokio) |
 //! | [`sys`] | shell | sockets, ring buffers, pinning, clock: the only `unsafe` |
 //! | [`cli`], [`demo`] | shell | commands and flags; the backends of `elbow demo` |
 //! | [`limits`] | | every bound of the system, with its reason |
@@ -103,6 +104,12 @@
 //! **Sessions are counted by sketches, not lists.** Shards send one of some bytes to 3 KiB for each
 //! backend and window; the union over shards and windows is who is alive, within 2 %. It tells how
 //! a drain goes and who has more than its share, and costs a request 7 ns.
+//!
+//! **TLS is an adapter of our own round rustls.** monoio-rustls sends each record by
+//! an operation of its own and keeps two buffers of 16 KiB for every connection, idle or not; here
+//! the records of a response leave in one send, from the blocks that all connections share. What the
+//! session has to say leaves with a send alone, so that receiving and sending at the same time need
+//! no lock; the answer to a key update may wait for that, as RFC 8446 has it.
 //!
 //! **A warm backend connection is peeked at before every use.** It costs a system call a request;
 //! without it, bytes that a backend sent too many would be the answer to somebody else's request.

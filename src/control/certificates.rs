@@ -4,7 +4,9 @@
 //! Not a handshake (`shard::tls`). Invariant: if [`load`] gives an [`Offer`], each of its
 //! certificates is valid now and has the key that belongs to it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod by_name;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,12 +17,13 @@ use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use self::by_name::ByName;
 use crate::config::{CertificateFiles, Config, SslPolicy, Tls};
 use crate::limits::PEM_FILE_BYTES_MAX;
 
@@ -251,52 +254,6 @@ fn judge(certificate: &CertificateDer<'_>, now: i64) -> Result<(Vec<String>, i64
             _ => None,
         });
     Ok((names.collect(), validity.not_after.timestamp()))
-}
-
-/// Chooses the certificate by the host that the client names (RFC 6066 §3).
-#[derive(Debug)]
-struct ByName {
-    default: Arc<CertifiedKey>,
-    hosts: HashMap<String, Arc<CertifiedKey>>,
-    /// By what follows `*.` in their name.
-    wildcards: HashMap<String, Arc<CertifiedKey>>,
-}
-
-impl ByName {
-    /// Of two certificates for one name the earlier is chosen, and the first where there is none.
-    fn new(certificates: Vec<Certificate>) -> Option<Self> {
-        let mut resolver = Self {
-            default: Arc::clone(&certificates.first()?.key),
-            hosts: HashMap::new(),
-            wildcards: HashMap::new(),
-        };
-        for Certificate { key, names, .. } in certificates {
-            for name in names {
-                let (names, name) = match name.strip_prefix("*.") {
-                    Some(parent) => (&mut resolver.wildcards, parent.to_owned()),
-                    None => (&mut resolver.hosts, name),
-                };
-                names.entry(name).or_insert_with(|| Arc::clone(&key));
-            }
-        }
-        Some(resolver)
-    }
-
-    /// `host` in lower case.
-    fn choose(&self, host: &str) -> &Arc<CertifiedKey> {
-        let by_parent = || self.wildcards.get(host.split_once('.')?.1);
-        let found = self.hosts.get(host).or_else(by_parent);
-        found.unwrap_or(&self.default)
-    }
-}
-
-impl ResolvesServerCert for ByName {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let host = hello.server_name();
-        Some(Arc::clone(
-            host.map_or(&self.default, |host| self.choose(host)),
-        ))
-    }
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, listener: usize
         counts.connections_refused.add(1);
         return;
     }
-    if shard.offers[listener].is_some() && !has_place(shard) {
+    if shard.offers[listener].is_some() && !has_place(&counts.tls) {
         return;
     }
     let relays = shard.world().route(listener).relays();

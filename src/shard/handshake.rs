@@ -10,9 +10,8 @@ use crate::limits::{HANDSHAKE_TIME, HANDSHAKES_PER_SHARD};
 use crate::state::{HandshakeFailure, TlsLine};
 use crate::sys::{Block, Instant};
 
-/// Whether the shard can begin another handshake; counted if not.
-pub(super) fn has_place(shard: &Shard) -> bool {
-    let counts = &shard.counts().tls;
+/// Whether there is place for another handshake; counted if not.
+pub(super) fn has_place(counts: &TlsLine) -> bool {
     let has_place = counts.in_progress.value() < HANDSHAKES_PER_SHARD as u64;
     if !has_place {
         counts.refused.add(1);
@@ -65,5 +64,23 @@ impl<'c> InProgress<'c> {
 impl Drop for InProgress<'_> {
     fn drop(&mut self) {
         self.0.in_progress.sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_the_bound_new_handshakes_are_refused_and_counted() {
+        let counts = TlsLine::default();
+        let mut in_progress: Vec<_> = (0..HANDSHAKES_PER_SHARD)
+            .map(|_| InProgress::begin(&counts))
+            .collect();
+        assert!(!has_place(&counts));
+        assert_eq!(counts.refused.value(), 1);
+        in_progress.pop();
+        assert!(has_place(&counts));
+        assert_eq!(counts.refused.value(), 1);
     }
 }

@@ -5,14 +5,14 @@
 //! [`Stream`], and the session that both need is borrowed only between two operations. Invariant:
 //! what the session has to say leaves it in [`seal`](Tls::seal) alone, which only a send, the
 //! handshake and the close call, never two at once; so records are sent in the order of their
-//! numbers. A receive sends nothing: the answer to a key update (RFC 8446 §4.6.3), a ticket or an
-//! alert waits for the next send or the close, and rustls bounds how many may wait.
+//! numbers. A receive sends nothing: the answer to a key update (RFC 8446 §4.6.3) or an alert waits
+//! for the next send or the close, and rustls bounds how many may wait.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
 use crate::limits::{IDLE_BLOCK_BYTES, TLS_SEND_BYTES};
 use crate::state::HandshakeFailure;
@@ -89,15 +89,14 @@ impl<'s> Tls<'s> {
             }
             is_begun = true;
             let advanced = self.advance();
-            // The ticket that ends a handshake of TLS 1.3 goes with the first answer.
-            let session_waits = !matches!(advanced, Ok(Some(ProtocolVersion::TLSv1_3)));
-            if session_waits && self.flush().await.is_err() {
-                return Err(HandshakeFailure::Closed);
-            }
+            // Also what ends the handshake, a ticket: it takes the acknowledgement with it that a
+            // client with Nagle's delay waits for before it sends its request.
+            let flushed = self.flush().await;
             match advanced {
-                Ok(Some(_)) => return Ok(()),
-                Ok(None) => {}
                 Err(error) => return Err(failure(&error)),
+                Ok(_) if flushed.is_err() => return Err(HandshakeFailure::Closed),
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
             }
         }
     }
@@ -220,15 +219,15 @@ impl<'s> Tls<'s> {
         sealed.as_ref().and_then(|wire| wire.bytes().first()) == Some(&HANDSHAKE_RECORD)
     }
 
-    /// Goes on with the handshake by what has come in; the version once it is over.
-    fn advance(&self) -> Result<Option<ProtocolVersion>, rustls::Error> {
+    /// Goes on with the handshake by what has come in; true once it is over.
+    fn advance(&self) -> Result<bool, rustls::Error> {
         let mut session = self.session.borrow_mut();
         while session.is_handshaking() {
             if !self.feed(&mut session)? {
-                return Ok(None);
+                return Ok(false);
             }
         }
-        Ok(session.protocol_version())
+        Ok(true)
     }
 
     /// Moves plaintext into the block, as much as fits and has come.
@@ -324,5 +323,22 @@ impl Write for Tail<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_fill_a_block_in_one_call_and_no_further() {
+        let blocks = Blocks::default();
+        let mut block = blocks.idle();
+        let slices = [[b'a'; 1024], [b'b'; 1024], [b'c'; 1024]];
+        let slices = slices.each_ref().map(|slice| IoSlice::new(slice));
+        assert_eq!(Tail(&mut block).write_vectored(&slices[..1]).unwrap(), 1024);
+        assert_eq!(Tail(&mut block).write_vectored(&slices[1..]).unwrap(), 1024);
+        assert_eq!(Tail(&mut block).write(b"more").unwrap(), 0);
+        assert_eq!(block.bytes(), [[b'a'; 1024], [b'b'; 1024]].concat());
     }
 }

@@ -2,14 +2,15 @@
 //! what TLS adds holds.
 
 use std::io;
+use std::process::Command;
 
 use rustix::process::Signal;
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, HandshakeKind, ProtocolVersion};
 
 use crate::harness::{
-    After, Backend, Elbow, Gate, Listener, Outcome, Setup, Site, TlsClient, Wire, eventually, get,
-    post, reply,
+    After, Backend, Directory, Elbow, Framing, Gate, Listener, Outcome, Setup, Site, TlsClient,
+    Wire, eventually, get, post, reply,
 };
 
 const HOST: &str = "site.test";
@@ -67,6 +68,9 @@ fn many_requests_pass_on_one_connection_and_backends_hear_of_https() {
     assert_eq!(seen.field("X-Forwarded-Port"), Some(port.as_str()));
     assert_eq!(bench.elbow.sum("elbow_tls_handshakes_total"), 1);
     assert_eq!(bench.elbow.sum("elbow_tls_handshakes_in_progress"), 0);
+    // New keys, which the client asks elbow for too; its own come with the next answer.
+    let session = wire.tls.as_mut().expect("a connection of TLS");
+    session.refresh_traffic_keys().expect("TLS 1.3 has them");
     // Pipelined: several requests in one record.
     wire.send(get("/", &[]).repeat(10));
     for _ in 0..10 {
@@ -166,12 +170,28 @@ fn answer_comes_down_while_the_body_goes_up() {
     for piece in 0..PIECES {
         let bytes = vec![b'a' + u8::try_from(piece % 26).expect("a letter"); 1 << 14];
         wire.send(&bytes);
+        if piece % 8 == 0 {
+            let session = wire.tls.as_mut().expect("a connection of TLS");
+            session.refresh_traffic_keys().expect("TLS 1.3 has them");
+        }
         // Each piece has come back before the next goes out.
-        let length = crate::harness::Framing::Length(1 << 14);
-        let (echo, _) = wire.read_body(length).expect("the echo");
+        let (echo, _) = wire.read_body(Framing::Length(1 << 14)).expect("the echo");
         assert!(echo == bytes, "piece {piece}");
     }
     assert_eq!(bench.elbow.sum("elbow_panics_total"), 0);
+}
+
+#[test]
+fn an_answer_that_overtakes_its_request_ends_with_an_announced_close() {
+    let backend = Backend::streaming(|_, wire| reply(wire, "enough"));
+    let bench = Bench::new(backend);
+    let mut wire = bench.connect();
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nhello");
+    assert_eq!(wire.response_to("POST").body_text(), "enough");
+    assert!(wire.is_close_announced(), "while the client may still send");
+    eventually("the connection is closed", || {
+        bench.elbow.sum("elbow_connections") == 0
+    });
 }
 
 #[test]
@@ -206,6 +226,42 @@ fn both_versions_are_spoken_and_sessions_resume_on_any_shard() {
 }
 
 #[test]
+fn a_ticket_comes_before_the_first_request() {
+    let bench = Bench::new(Backend::named("one"));
+    let mut wire = bench.connect();
+    eventually("a ticket", || wire.receive_session() == 1);
+    assert_eq!(wire.ask(&get("/", &[])).body_text(), "one");
+    assert_eq!(wire.receive_session(), 1, "and no other");
+}
+
+/// Another implementation of TLS than elbow's and that of the other tests.
+#[test]
+fn curl_speaks_with_elbow_by_both_versions() {
+    let backend = Backend::with(|request, wire| {
+        let length = request.body.len();
+        reply(wire, &format!("got {length}"))
+    });
+    let bench = Bench::new(backend);
+    let address = bench.elbow.listeners[1];
+    let directory = Directory::new();
+    let body = directory.write("body", &"x".repeat(1 << 20));
+    let url = format!("https://{HOST}:{}/", address.port());
+    for version in ["1.2", "1.3"] {
+        let output = Command::new("curl")
+            .args(["-sS", "--max-time", "15", "--noproxy", "*", "-H", "Expect:"])
+            .args(["--resolve", &format!("{HOST}:{}:127.0.0.1", address.port())])
+            .args(["--cacert", &bench.site.file, &format!("--tlsv{version}")])
+            .args(["--tls-max", version, "--data-binary"])
+            .arg(format!("@{}", body.display()))
+            .args([&url, &url])
+            .output()
+            .expect("curl is installed");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text, "got 1048576got 1048576", "{output:?}");
+    }
+}
+
+#[test]
 fn the_name_that_a_client_asks_for_picks_the_certificate() {
     let backend = Backend::named("one");
     let (first, second) = (Site::new(HOST), Site::new("second.test"));
@@ -230,7 +286,7 @@ fn the_name_that_a_client_asks_for_picks_the_certificate() {
 }
 
 #[test]
-fn a_client_without_a_common_protocol_is_told() {
+fn a_client_that_speaks_http_2_alone_is_told() {
     let bench = Bench::new(Backend::named("one"));
     let client = TlsClient::with(&[&bench.site], rustls::ALL_VERSIONS, &["h2"]);
     let mut wire = client.connect(bench.elbow.listeners[1], HOST);
@@ -292,9 +348,7 @@ fn an_answer_that_breaks_off_does_not_seem_to_end() {
     let mut wire = bench.connect();
     wire.send(get("/", &[]));
     wire.read_head().expect("no error").expect("a head");
-    let error = wire
-        .read_body(crate::harness::Framing::Length(100))
-        .expect_err("cut short");
+    let error = wire.read_body(Framing::Length(100)).expect_err("cut short");
     // The harness has its own words for an announced end.
     assert_ne!(error.to_string(), "the body is cut short");
 }
@@ -347,6 +401,63 @@ fn a_drain_answers_what_is_in_flight_and_drops_handshakes_that_hang() {
     assert_eq!(answer.head.field("Connection"), Some("close"));
     assert!(wire.is_close_announced(), "to the one that was served");
     assert_eq!(bench.elbow.wait().code(), Some(0));
+}
+
+#[test]
+fn deadlines_hold_over_tls() {
+    let backend = Backend::named("one");
+    let site = Site::new(HOST);
+    let elbow = Setup::new(&[backend.address])
+        .https(&site.lines())
+        .attribute("idle_timeout = \"500ms\"")
+        .start(&[&backend]);
+    let client = TlsClient::new(&[&site]);
+    let connect = || client.connect(elbow.listeners[1], HOST);
+    let mut idle = connect();
+    assert_eq!(idle.ask(&get("/", &[])).body_text(), "one");
+    let mut in_head = connect();
+    in_head.send("GET / HTTP/1.1\r\nHost:");
+    let mut in_body = connect();
+    in_body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    let mut in_record = connect();
+    assert_eq!(in_record.ask(&get("/", &[])).body_text(), "one");
+    in_record.forge().send([23, 3, 3, 0, 99, 1]);
+
+    assert!(idle.is_close_announced(), "to an idle client");
+    assert!(in_record.is_close_announced(), "within a record");
+    for wire in [&mut in_head, &mut in_body] {
+        assert_eq!(wire.response_to("GET").status(), 408);
+        assert!(wire.is_close_announced(), "after 408");
+    }
+    assert_eq!(elbow.sum("elbow_panics_total"), 0);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_dropped_without_an_announced_end() {
+    let backend = Backend::with(|_, wire| {
+        wire.try_send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+            64 << 20
+        ))?;
+        // Its end is elbow's doing.
+        drop(wire.try_send(vec![b'x'; 64 << 20]));
+        Ok(After::Close)
+    });
+    let site = Site::new(HOST);
+    let elbow = Setup::new(&[backend.address])
+        .https(&site.lines())
+        .attribute("idle_timeout = \"500ms\"")
+        .start(&[&backend]);
+    let mut wire = TlsClient::new(&[&site]).connect(elbow.listeners[1], HOST);
+    wire.send(get("/", &[]));
+    wire.read_head().expect("no error").expect("a head");
+    eventually("the exchange is given up", || {
+        elbow.sum("elbow_aborted_total") == 1
+    });
+    let error = wire
+        .read_body(Framing::Length(64 << 20))
+        .expect_err("cut short");
+    assert_ne!(error.to_string(), "the body is cut short");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! HTTPS listeners: their certificates and policy, and what each protocol refuses.
+
 use super::*;
 
 /// A file whose listener speaks HTTPS, with these lines within it.

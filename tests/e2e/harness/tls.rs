@@ -100,6 +100,16 @@ impl Wire {
         self.try_send("").expect("the other end reads");
     }
 
+    /// Receives what the session sends by itself, unless it has a ticket; how many it has.
+    pub(crate) fn receive_session(&mut self) -> u32 {
+        let session = self.tls.as_mut().expect("a connection of TLS");
+        if session.tls13_tickets_received() == 0 {
+            let done = session.complete_io(&mut self.stream);
+            done.expect("the other end speaks TLS");
+        }
+        session.tls13_tickets_received()
+    }
+
     /// The connection below, for bytes that the session knows nothing of.
     pub(crate) fn forge(&self) -> Self {
         Self::new(self.stream.try_clone().expect("a descriptor is free"))
