@@ -20,6 +20,7 @@ mod failures;
 mod framing;
 mod headers;
 mod instance_drain;
+mod proxy_protocol;
 mod replies;
 mod restart;
 mod stalls;

@@ -16,6 +16,8 @@ pub(crate) struct Setup {
     instances: Vec<SocketAddr>,
     listeners: Vec<Listener>,
     host_lines: Vec<String>,
+    listener_lines: Vec<String>,
+    backend_policies: Vec<(u16, &'static str)>,
     attributes: Vec<String>,
     expiration_seconds: Option<u32>,
     app_cookie: Option<&'static str>,
@@ -89,6 +91,18 @@ impl Setup {
         self
     }
 
+    /// Adds a line to each `[[load_balancer.listener]]`.
+    pub(crate) fn listener_line(mut self, line: &str) -> Self {
+        self.listener_lines.push(line.to_owned());
+        self
+    }
+
+    /// Connections to this instance port begin with a PROXY header.
+    pub(crate) fn proxy_protocol(mut self, instance_port: u16, version: &'static str) -> Self {
+        self.backend_policies.push((instance_port, version));
+        self
+    }
+
     /// Adds a line to `[load_balancer.attributes]`.
     pub(crate) fn attribute(mut self, line: &str) -> Self {
         self.attributes.push(line.to_owned());
@@ -152,6 +166,15 @@ name = "by-duration"
                 "by-app"
             }
         };
+        self.write_listeners(policy, &mut toml);
+        toml.push_str("[load_balancer.attributes]\n");
+        toml.push_str(&self.attributes.join("\n"));
+        toml.push('\n');
+        toml
+    }
+
+    /// Writes what is said of listeners, and of the backends behind them by instance port.
+    fn write_listeners(&self, policy: &str, toml: &mut String) {
         for Listener {
             is_sticky,
             is_behind_tls,
@@ -162,12 +185,15 @@ name = "by-duration"
             toml.push_str(&format!(
                 "[[load_balancer.listener]]\nprotocol = \"HTTP\"\nport = 0\n\
                  instance_protocol = \"HTTP\"\ninstance_port = {instance_port}\n\
-                 policies = {policies:?}\nbehind_tls = {is_behind_tls}\n"
+                 policies = {policies:?}\nbehind_tls = {is_behind_tls}\n{}\n",
+                self.listener_lines.join("\n")
             ));
         }
-        toml.push_str("[load_balancer.attributes]\n");
-        toml.push_str(&self.attributes.join("\n"));
-        toml.push('\n');
-        toml
+        for (instance_port, version) in &self.backend_policies {
+            toml.push_str(&format!(
+                "[[load_balancer.backend_policy]]\ninstance_port = {instance_port}\n\
+                 proxy_protocol = {version:?}\n"
+            ));
+        }
     }
 }
