@@ -130,7 +130,7 @@ fn a_header_comes_whole_however_it_is_cut() {
 fn a_trusted_connection_without_a_whole_header_is_closed_and_counted() {
     let (elbow, backend) = listening(FROM_PROXY);
     let request = get("/", &[]);
-    let too_long = [&SIGNATURE[..], &[0x21, 0x11, 0xff, 0xff]].concat();
+    let too_long = [SIGNATURE, &[0x21, 0x11, 0xff, 0xff]].concat();
     let wrong: [&[u8]; 5] = [
         request.as_bytes(),
         b"PROXY TCP4 192.0.2.7 198.51.100.1 50000 80\n",
