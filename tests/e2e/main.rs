@@ -21,6 +21,7 @@ mod framing;
 mod headers;
 mod https;
 mod instance_drain;
+mod proxy_protocol;
 mod replies;
 mod restart;
 mod stalls;

@@ -16,6 +16,8 @@ pub(crate) struct Setup {
     instances: Vec<SocketAddr>,
     listeners: Vec<Listener>,
     host_lines: Vec<String>,
+    listener_lines: Vec<String>,
+    backend_policies: Vec<(u16, &'static str)>,
     attributes: Vec<String>,
     expiration_seconds: Option<u32>,
     app_cookie: Option<&'static str>,
@@ -142,6 +144,18 @@ impl Setup {
         self
     }
 
+    /// Adds a line to each `[[load_balancer.listener]]`.
+    pub(crate) fn listener_line(mut self, line: &str) -> Self {
+        self.listener_lines.push(line.to_owned());
+        self
+    }
+
+    /// Connections to this instance port begin with a PROXY header.
+    pub(crate) fn proxy_protocol(mut self, instance_port: u16, version: &'static str) -> Self {
+        self.backend_policies.push((instance_port, version));
+        self
+    }
+
     /// Adds a line to `[load_balancer.attributes]`.
     pub(crate) fn attribute(mut self, line: &str) -> Self {
         self.attributes.push(line.to_owned());
@@ -209,12 +223,25 @@ name = "by-duration"
                 "by-app"
             }
         };
-        for listener in &self.listeners {
-            toml.push_str(&listener.to_toml(policy));
-        }
+        self.write_listeners(policy, &mut toml);
         toml.push_str("[load_balancer.attributes]\n");
         toml.push_str(&self.attributes.join("\n"));
         toml.push('\n');
         toml
+    }
+
+    /// Writes what is said of listeners, and of the backends behind them by instance port.
+    fn write_listeners(&self, policy: &str, toml: &mut String) {
+        for listener in &self.listeners {
+            toml.push_str(&listener.to_toml(policy));
+            toml.push_str(&self.listener_lines.join("\n"));
+            toml.push('\n');
+        }
+        for (instance_port, version) in &self.backend_policies {
+            toml.push_str(&format!(
+                "[[load_balancer.backend_policy]]\ninstance_port = {instance_port}\n\
+                 proxy_protocol = {version:?}\n"
+            ));
+        }
     }
 }
