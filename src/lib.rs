@@ -105,11 +105,11 @@
 //! backend and window; the union over shards and windows is who is alive, within 2 %. It tells how
 //! a drain goes and who has more than its share, and costs a request 7 ns.
 //!
-//! **TLS is an adapter of our own round rustls.** monoio-rustls sends each record by
-//! an operation of its own and keeps two buffers of 16 KiB for every connection, idle or not; here
-//! the records of a response leave in one send, from the blocks that all connections share. What the
-//! session has to say leaves with a send alone, so that receiving and sending at the same time need
-//! no lock; the answer to a key update may wait for that, as RFC 8446 has it.
+//! **TLS is an adapter of our own round rustls.** monoio-rustls sends each record by an operation
+//! of its own and keeps two buffers of 16 KiB for every connection, idle or not; here the records
+//! of a response leave in one send, from the blocks that all connections share. What the session
+//! has to say leaves with a send alone, so that receiving and sending at the same time need no
+//! lock; the answer to a key update may wait for that, as RFC 8446 has it.
 //!
 //! **A warm backend connection is peeked at before every use.** It costs a system call a request;
 //! without it, bytes that a backend sent too many would be the answer to somebody else's request.
