@@ -37,6 +37,7 @@
 //!
 //! 1. `shard/serve.rs`: the data path in one function: read head → admit (judge, stick, write
 //!    anew) → exchange (choose, forward) → respond (settle the cookie, relay) → next.
+//!    Connections of TCP listeners take the short way through `shard/relay.rs`.
 //! 2. [`http`]: what a head is allowed to say, and how it is written anew.
 //! 3. [`sticky`]: what a cookie says (`seal.rs`), and where that leads (`place.rs`).
 //! 4. [`health`]: checks become lives, lives become homes (`view.rs`).
@@ -50,10 +51,10 @@
 //! | [`http`] | pure | HTTP/1.1 heads, framing, rewriting, replies, over borrowed bytes |
 //! | [`sticky`] | pure | cookie text, the seal, the table, verdicts, sketches of sessions |
 //! | [`health`] | pure | the rise/fall machine, lives, the view and its merge, ranks, `resolve` |
-//! | [`balance`] | pure | least outstanding requests by weight, slow start |
+//! | [`balance`] | pure | least outstanding requests, round robin; by weight, slow start |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
-//! | [`shard`] | shell | accept, serve, backend connections, deadlines (monoio) |
+//! | [`shard`] | shell | accept, serve, relay, backend connections, deadlines (monoio) |
 //! | [`control`] | shell | checker, admin, what outlives a restart, signals, cookie keys (tokio) |
 //! | [`sys`] | shell | sockets, ring buffers, pinning, clock: the only `unsafe` |
 //! | [`cli`], [`demo`] | shell | commands and flags; the backends of `elbow demo` |
@@ -102,6 +103,10 @@
 //! **Sessions are counted by sketches, not lists.** Shards send one of some bytes to 3 KiB for each
 //! backend and window; the union over shards and windows is who is alive, within 2 %. It tells how
 //! a drain goes and who has more than its share, and costs a request 7 ns.
+//!
+//! **A relayed connection ends as its sides did, or by a reset.** Bytes that nobody reads have no
+//! other way to say that they are not all: a clean end after a timeout, a cut or a lost backend
+//! would be a lie. Whoever kept an idle connection open is told so less gently than by an end.
 //!
 //! **A warm backend connection is peeked at before every use.** It costs a system call a request;
 //! without it, bytes that a backend sent too many would be the answer to somebody else's request.
