@@ -38,6 +38,7 @@
 //! 1. `shard/serve.rs`: the data path in one function: read head → admit (judge, stick, write
 //!    anew) → exchange (choose, forward) → respond (settle the cookie, relay) → next.
 //!    `shard/tls.rs` is under it where a listener is one for HTTPS.
+//!    Connections of TCP listeners take the short way through `shard/relay.rs`.
 //! 2. [`http`]: what a head is allowed to say, and how it is written anew.
 //! 3. [`sticky`]: what a cookie says (`seal.rs`), and where that leads (`place.rs`).
 //! 4. [`health`]: checks become lives, lives become homes (`view.rs`).
@@ -51,11 +52,11 @@
 //! | [`http`] | pure | HTTP/1.1 heads, framing, rewriting, replies, over borrowed bytes |
 //! | [`sticky`] | pure | cookie text, the seal, the table, verdicts, sketches of sessions |
 //! | [`health`] | pure | the rise/fall machine, lives, the view and its merge, ranks, `resolve` |
-//! | [`balance`] | pure | least outstanding requests by weight, slow start |
+//! | [`balance`] | pure | least outstanding requests, round robin; by weight, slow start |
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
-//! | [`shard`] | shell | accept, TLS, serve, backend connections, deadlines (monoio) |
+//! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
 //! | [`control`] | shell | checker, admin, memory, signals, keys, certificates (tokio) |
 //! | [`sys`] | shell | sockets, ring buffers, pinning, clock: the only `unsafe` |
 //! | [`cli`], [`demo`] | shell | commands and flags; the backends of `elbow demo` |
@@ -110,6 +111,10 @@
 //! of a response leave in one send, from the blocks that all connections share. What the session
 //! has to say leaves with a send alone, so that receiving and sending at the same time need no
 //! lock; the answer to a key update may wait for that, as RFC 8446 has it.
+//!
+//! **A relayed connection ends as its sides did, or by a reset.** Bytes that nobody reads have no
+//! other way to say that they are not all: a clean end after a timeout, a cut or a lost backend
+//! would be a lie. Whoever kept an idle connection open is told so less gently than by an end.
 //!
 //! **A warm backend connection is peeked at before every use.** It costs a system call a request;
 //! without it, bytes that a backend sent too many would be the answer to somebody else's request.

@@ -407,6 +407,28 @@ fn a_backend_that_leaves_keeps_its_connections_no_longer_than_it_may() {
 }
 
 #[test]
+fn a_backend_that_fails_its_checks_keeps_its_connections_only_if_it_drains() {
+    for is_draining in [true, false] {
+        let attribute = format!("connection_draining = {is_draining}");
+        let (mut backend, streams, elbow) = start_held(&[&attribute]);
+        let (mut near, mut far) = connect(&elbow, &streams);
+        backend.stop();
+        eventually("out of service", || {
+            elbow.sum("elbow_backend_in_service") == 0
+        });
+        if is_draining {
+            near.write_all(b"still here").expect("elbow takes it");
+            expect(&mut far, b"still here");
+            drop((near, far));
+        } else {
+            expect_reset(&mut near);
+            expect_reset(&mut far);
+        }
+        expect_nothing_held(&elbow);
+    }
+}
+
+#[test]
 fn a_killed_backend_ends_its_connections() {
     let mut backend = BackendProcess::named("one");
     let elbow = start(&Setup::tcp(&[backend.address]), 1);
