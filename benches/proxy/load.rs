@@ -19,6 +19,10 @@ use crate::Failure;
 use crate::process::pinned;
 
 /// One kind of load.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four sides of a scenario, in any combination"
+)]
 pub(crate) struct Scenario {
     /// How `--scenario` calls it.
     pub(crate) name: &'static str,
@@ -30,12 +34,14 @@ pub(crate) struct Scenario {
     pub(crate) is_sticky: bool,
     /// Whether each request has a connection of its own.
     pub(crate) closes: bool,
+    /// Whether it comes over TLS. wrk resumes no session: a connection is a full handshake.
+    pub(crate) is_tls: bool,
     /// Whether `--quick` plays it.
     pub(crate) is_quick: bool,
 }
 
 /// All of them, in the order of the table.
-pub(crate) const SCENARIOS: [Scenario; 7] = [
+pub(crate) const SCENARIOS: [Scenario; 10] = [
     Scenario::sticky("small-8", "/128", 8),
     Scenario::sticky("small-64", "/128", 64).also_quick(),
     Scenario::sticky("small-512", "/128", 512),
@@ -50,6 +56,15 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         ..Scenario::sticky("close-64", "/128", 64)
     }
     .also_quick(),
+    Scenario::sticky("tls-small-64", "/128", 64)
+        .over_tls()
+        .also_quick(),
+    Scenario::sticky("tls-16k-64", "/16k", 64).over_tls(),
+    Scenario {
+        closes: true,
+        ..Scenario::sticky("tls-close-64", "/128", 64)
+    }
+    .over_tls(),
 ];
 
 impl Scenario {
@@ -61,7 +76,15 @@ impl Scenario {
             connections,
             is_sticky: true,
             closes: false,
+            is_tls: false,
             is_quick: false,
+        }
+    }
+
+    const fn over_tls(self) -> Self {
+        Self {
+            is_tls: true,
+            ..self
         }
     }
 
@@ -195,8 +218,9 @@ impl Wrk {
         if scenario.closes {
             command.args(["-H", "Connection: close"]);
         }
+        let scheme = if scenario.is_tls { "https" } else { "http" };
         let output = command
-            .arg(format!("http://{address}{}", scenario.path))
+            .arg(format!("{scheme}://{address}{}", scenario.path))
             .output()?;
         if self.is_interrupted.load(Ordering::Relaxed) {
             return Err("interrupted".into());

@@ -27,7 +27,7 @@ use std::env;
 use std::error::Error;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
@@ -138,10 +138,12 @@ fn compare(arguments: &Arguments) -> Result<(), Failure> {
     let backends = free_addresses()?;
     let _backend = start_backend(cores[1], backends, &directory)?;
     let wrk = Wrk::new(find_program("wrk")?, cores[1], directory.path())?;
+    let certificate = write_certificate(directory.path())?;
     let site = Site {
         core: cores[0],
         directory: directory.path(),
         backends,
+        certificate: &certificate,
     };
     let running = rivals
         .iter()
@@ -176,6 +178,9 @@ fn play(
             for turn in 0..rivals.len() {
                 let index = (turn + round) % rivals.len();
                 let rival = &rivals[index];
+                if !rival.rival.plays(scenario.is_tls) {
+                    continue;
+                }
                 let (figures, errors) = measure(wrk, rival, scenario, seconds)?;
                 eprintln!(
                     "round {}/{rounds} {:<19}{:<8}{:>8.0} req/s {:>7.2} CPU µs/req",
@@ -190,13 +195,18 @@ fn play(
             }
         }
     }
-    let elbow = rivals
-        .iter()
-        .position(|running| running.rival == Rival::Elbow);
-    let reports = scenarios.iter().zip(runs).map(|(scenario, runs)| {
-        let named = rivals.iter().zip(runs);
-        let named = named.map(|(rival, (figures, e))| (rival.rival.to_string(), figures, e));
-        ScenarioReport::new(scenario.name, elbow, named.collect())
+    let reports = scenarios.iter().zip(runs).filter_map(|(scenario, runs)| {
+        let players = rivals.iter().zip(runs);
+        let players: Vec<_> = players
+            .filter(|(running, _)| running.rival.plays(scenario.is_tls))
+            .collect();
+        let elbow = players
+            .iter()
+            .position(|(running, _)| running.rival == Rival::Elbow);
+        let named = players.into_iter();
+        let named = named.map(|(running, (figures, e))| (running.rival.to_string(), figures, e));
+        let named: Vec<_> = named.collect();
+        (!named.is_empty()).then(|| ScenarioReport::new(scenario.name, elbow, named))
     });
     Ok(reports.collect())
 }
@@ -208,9 +218,13 @@ fn measure(
     scenario: &Scenario,
     seconds: u64,
 ) -> Result<(Figures, Errors), Failure> {
-    let warm_up = wrk.play(scenario, rival.address, &rival.cookies, WARM_UP_SECONDS)?;
+    let address = match scenario.is_tls {
+        true => rival.addresses.tls,
+        false => rival.addresses.clear,
+    };
+    let warm_up = wrk.play(scenario, address, &rival.cookies, WARM_UP_SECONDS)?;
     let before = CpuTime::read(&rival.processes)?;
-    let outcome = wrk.play(scenario, rival.address, &rival.cookies, seconds)?;
+    let outcome = wrk.play(scenario, address, &rival.cookies, seconds)?;
     let cpu = CpuTime::read(&rival.processes)?.since(&before);
     if outcome.requests == 0 {
         let (rival, scenario, errors) = (rival.rival, scenario.name, outcome.errors);
@@ -234,6 +248,15 @@ fn chosen_scenarios(arguments: &Arguments) -> Vec<&'static Scenario> {
         names => names.iter().any(|name| name == scenario.name),
     };
     SCENARIOS.iter().filter(is_chosen).collect()
+}
+
+/// A certificate with an ECDSA key on P-256, which most sites have, and the key, in one PEM file.
+fn write_certificate(directory: &Path) -> Result<PathBuf, Failure> {
+    let made = rcgen::generate_simple_self_signed(["bench.test".to_owned()])?;
+    let file = directory.join("bench.pem");
+    let text = made.cert.pem() + &made.signing_key.serialize_pem();
+    fs::write(&file, text)?;
+    Ok(file)
 }
 
 fn start_backend(

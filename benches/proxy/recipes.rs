@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::machine::find_program;
-use crate::rivals::Site;
+use crate::rivals::{Addresses, Site};
 
 /// The first nginx whose open-source build has `sticky cookie`.
 const NGINX_WITH_STICKY: [u32; 3] = [1, 29, 6];
@@ -30,9 +30,10 @@ pub(crate) struct Recipe {
 }
 
 /// elbow: one shard, one duration policy.
-pub(crate) fn elbow(site: &Site<'_>, address: SocketAddr) -> io::Result<Recipe> {
+pub(crate) fn elbow(site: &Site<'_>, addresses: Addresses) -> io::Result<Recipe> {
     let [a, b] = site.backends;
-    let (core, port, instance_port) = (site.core, address.port(), a.port());
+    let (core, instance_port, certificate) = (site.core, a.port(), site.certificate);
+    let (port, tls_port) = (addresses.clear.port(), addresses.tls.port());
     let config = format!(
         r#"
 [host]
@@ -59,6 +60,13 @@ instances = ["{a}", "{b}"]
   instance_protocol = "HTTP"
   instance_port = {instance_port}
   policies = ["an-hour"]
+  [[load_balancer.listener]]
+  protocol = "HTTPS"
+  port = {tls_port}
+  instance_protocol = "HTTP"
+  instance_port = {instance_port}
+  policies = ["an-hour"]
+  certificate = {certificate:?}
 "#
     );
     let path = write_config(site, "elbow.toml", &config)?;
@@ -74,21 +82,16 @@ instances = ["{a}", "{b}"]
 /// 32k + 16 × 32k, unbuffered) these took the least CPU over all bodies; nothing goes to disk. Its
 /// own `sticky` where it has it, else a hash over the id that its `userid` module gives to each
 /// client: the same cookie traffic, and it survives restarts.
-pub(crate) fn nginx(site: &Site<'_>, address: SocketAddr) -> io::Result<Recipe> {
+pub(crate) fn nginx(site: &Site<'_>, addresses: Addresses) -> io::Result<Recipe> {
     let [a, b] = site.backends;
-    let directory = site.directory.display();
+    let (directory, certificate) = (site.directory.display(), site.certificate.display());
+    let Addresses { clear, tls } = addresses;
+    let temp_paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {directory}/nginx-{kind};"))
+        .join("\n    ");
     let program = find_program("nginx")?;
     let version = first_line_of(&program, "-v")?.replace("nginx version: nginx/", "");
-    let has_sticky = version_numbers(&version) >= NGINX_WITH_STICKY.to_vec();
-    let (in_upstream, in_server, stickiness) = if has_sticky {
-        ("sticky cookie srv expires=1h path=/;", "", "sticky cookie")
-    } else {
-        (
-            "hash $uid_got$uid_set consistent;",
-            "userid on; userid_expires 1h;",
-            "hash of userid",
-        )
-    };
+    let (in_upstream, in_server, stickiness) = nginx_stickiness(&version);
     let config = format!(
         r"
 daemon off;
@@ -104,11 +107,7 @@ http {{
     server_tokens off;
     keepalive_timeout 1h;
     keepalive_requests 1000000000;
-    client_body_temp_path {directory}/nginx-body;
-    proxy_temp_path {directory}/nginx-proxy;
-    fastcgi_temp_path {directory}/nginx-fastcgi;
-    uwsgi_temp_path {directory}/nginx-uwsgi;
-    scgi_temp_path {directory}/nginx-scgi;
+    {temp_paths}
     upstream pool {{
         {in_upstream}
         server {a};
@@ -118,7 +117,11 @@ http {{
         keepalive_requests 1000000000;
     }}
     server {{
-        listen {address} reuseport backlog=4096;
+        listen {clear} reuseport backlog=4096;
+        listen {tls} ssl reuseport backlog=4096;
+        ssl_certificate {certificate};
+        ssl_certificate_key {certificate};
+        ssl_protocols TLSv1.2 TLSv1.3;
         {in_server}
         location / {{
             proxy_pass http://pool;
@@ -146,11 +149,26 @@ http {{
     })
 }
 
+/// What binds sessions in that version: lines of the upstream, lines of the server, and its name.
+fn nginx_stickiness(version: &str) -> (&'static str, &'static str, &'static str) {
+    if version_numbers(version) >= NGINX_WITH_STICKY.to_vec() {
+        ("sticky cookie srv expires=1h path=/;", "", "sticky cookie")
+    } else {
+        (
+            "hash $uid_got$uid_set consistent;",
+            "userid on; userid_expires 1h;",
+            "hash of userid",
+        )
+    }
+}
+
 /// HAProxy: one thread. A buffer holds a 16 KiB answer with its head: 15.6 µs of CPU per request
 /// rather than the 19.1 of the default. Splicing took 1 MiB from 380 to 182 µs and smaller bodies
 /// nowhere.
-pub(crate) fn haproxy(site: &Site<'_>, address: SocketAddr) -> io::Result<Recipe> {
+pub(crate) fn haproxy(site: &Site<'_>, addresses: Addresses) -> io::Result<Recipe> {
     let [a, b] = site.backends;
+    let Addresses { clear, tls } = addresses;
+    let certificate = site.certificate.display();
     let program = find_program("haproxy")?;
     let line = first_line_of(&program, "-v")?;
     let version = line.split_whitespace().nth(2).unwrap_or("?").to_owned();
@@ -172,9 +190,11 @@ defaults
     option splice-response
     http-reuse always
 frontend bench
-    bind {address} backlog 4096
+    bind {clear} backlog 4096
+    bind {tls} backlog 4096 ssl crt {certificate} alpn http/1.1
     maxconn 8192
-    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Proto http if !{{ ssl_fc }}
+    http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
     http-request set-header X-Forwarded-Port %[dst_port]
     default_backend pool
 backend pool

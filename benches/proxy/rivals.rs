@@ -52,6 +52,17 @@ pub(crate) struct Site<'a> {
     pub(crate) directory: &'a Path,
     /// The backends.
     pub(crate) backends: [SocketAddr; 2],
+    /// The PEM file of a certificate and its key.
+    pub(crate) certificate: &'a Path,
+}
+
+/// Where a rival listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    /// In clear.
+    pub(crate) clear: SocketAddr,
+    /// Over TLS; the relay does not.
+    pub(crate) tls: SocketAddr,
 }
 
 /// A rival that has been verified and waits for load.
@@ -63,7 +74,7 @@ pub(crate) struct Running {
     /// How it binds sessions.
     pub(crate) stickiness: &'static str,
     /// Where it listens.
-    pub(crate) address: SocketAddr,
+    pub(crate) addresses: Addresses,
     /// The cookies of a session that it has bound, for a `Cookie` field.
     pub(crate) cookies: String,
     /// Its processes.
@@ -73,6 +84,11 @@ pub(crate) struct Running {
 }
 
 impl Rival {
+    /// Whether it takes part in a scenario.
+    pub(crate) fn plays(self, is_tls: bool) -> bool {
+        self != Self::Relay || !is_tls
+    }
+
     /// The program it needs from the system, which is also the name of its Debian package.
     pub(crate) fn package(self) -> Option<&'static str> {
         match self {
@@ -87,12 +103,13 @@ impl Rival {
     /// # Errors
     /// If it ends, does not serve in time, or serves the wrong thing; with the end of its log.
     pub(crate) fn start(self, site: &Site<'_>) -> Result<Running, Failure> {
-        let [address] = free_addresses()?;
+        let [clear, tls] = free_addresses()?;
+        let addresses = Addresses { clear, tls };
         let recipe = match self {
-            Self::Elbow => recipes::elbow(site, address)?,
-            Self::Nginx => recipes::nginx(site, address)?,
-            Self::Haproxy => recipes::haproxy(site, address)?,
-            Self::Relay => recipes::relay(site, address)?,
+            Self::Elbow => recipes::elbow(site, addresses)?,
+            Self::Nginx => recipes::nginx(site, addresses)?,
+            Self::Haproxy => recipes::haproxy(site, addresses)?,
+            Self::Relay => recipes::relay(site, clear)?,
         };
         let name = self.to_string();
         let mut process = Process::start(
@@ -102,14 +119,14 @@ impl Rival {
             &recipe.arguments,
             site.directory,
         )?;
-        let cookies = wait_until_ready(&mut process, address)
-            .and_then(|()| verify(address, self != Self::Relay))
+        let cookies = wait_until_ready(&mut process, clear)
+            .and_then(|()| verify(clear, self != Self::Relay))
             .map_err(|error| format!("{self}: {error}\n{}", process.log_tail()))?;
         Ok(Running {
             rival: self,
             version: recipe.version,
             stickiness: recipe.stickiness,
-            address,
+            addresses,
             cookies,
             processes: process_tree(process.id())?,
             _process: process,

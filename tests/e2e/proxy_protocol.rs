@@ -10,7 +10,8 @@ use std::{env, thread};
 use socket2::{Domain, Socket, Type};
 
 use crate::harness::{
-    Backend, Elbow, Listener, PATIENCE, Response, Setup, Wire, eventually, get, post,
+    Backend, Elbow, Listener, PATIENCE, RawBackend, Response, Setup, Site, Wire, eventually, get,
+    post,
 };
 
 /// The first bytes of a binary header.
@@ -249,6 +250,59 @@ fn curl_is_taken_for_who_it_says_it_is() {
     assert_eq!(output.stdout, b"one");
     assert_eq!(backend.last().head.target(), "/curl");
     assert_eq!(client_of_last(&backend), PROXY);
+}
+
+#[test]
+fn on_an_https_listener_the_header_stands_in_front_of_tls() {
+    let site = Site::new("site.test");
+    let backend = Backend::named("one");
+    let setup = Setup::new(&[backend.address]).https(&site.lines());
+    let elbow = setup.listener_line(FROM_PROXY).start(&[&backend]);
+    let port = elbow.listeners[1].port();
+    let output = Command::new("curl")
+        .args(["-sS", "--fail", "--max-time", "15", "--noproxy", "*"])
+        .args(["--interface", PROXY, "--haproxy-protocol"])
+        .args(["--resolve", &format!("site.test:{port}:127.0.0.1")])
+        .args(["--cacert", &site.file])
+        .arg(format!("https://site.test:{port}/tls"))
+        .output()
+        .expect("curl is installed");
+    assert_eq!(output.stdout, b"one", "{output:?}");
+    assert_eq!(client_of_last(&backend), PROXY);
+}
+
+/// A relayed connection begins with the header at its backend, whether it says who connected or
+/// passes on what a proxy in front said, and what came behind that follows.
+#[test]
+fn a_relayed_connection_begins_with_the_header() {
+    for (line, sent, begins) in [
+        ("", "hello", "PROXY TCP4 127.0.0.2 127.0.0.1 "),
+        (
+            FROM_PROXY,
+            "PROXY TCP4 192.0.2.7 198.51.100.1 50000 80\r\nhello",
+            "PROXY TCP4 192.0.2.7 198.51.100.1 50000 80\r\n",
+        ),
+    ] {
+        let (backend, streams) = RawBackend::held();
+        let setup = Setup::tcp(&[backend.address]).listener_line(line);
+        let elbow = Elbow::start(&setup.proxy_protocol(8080, "v1").to_toml());
+        eventually("the backend in service", || {
+            elbow.sum("elbow_backend_in_service") == 1
+        });
+        let mut near = connect(&elbow);
+        near.send(sent);
+        let mut far = streams.recv_timeout(PATIENCE).expect("it is reached");
+        let mut got = Vec::new();
+        while !got.ends_with(b"hello") {
+            let mut byte = [0];
+            far.read_exact(&mut byte).expect("the bytes arrive");
+            got.push(byte[0]);
+        }
+        let got = String::from_utf8(got).expect("it is text");
+        assert!(got.starts_with(begins), "{got:?}");
+        assert_eq!(got.matches("PROXY").count(), 1, "{got:?}");
+        assert!(got.ends_with("\r\nhello"), "{got:?}");
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
