@@ -1,7 +1,8 @@
 //! A backend of bytes: whatever a connection says, the test that started it answers.
 //!
-//! Only connections that begin with a question mark are for the test. Others are health checks
-//! (`TCP:port`), or come from elsewhere to whoever had this port before: they are closed.
+//! Only connections that begin with a question mark, or a PROXY header, are for the test. Others
+//! are health checks (`TCP:port`), or come from elsewhere to whoever had this port before: they are
+//! closed.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -104,7 +105,7 @@ impl Drop for RawBackend {
 fn serve(stream: TcpStream, counted: &AtomicUsize, handler: &Handler) {
     patient(&stream);
     let mut first = [0];
-    if matches!(stream.peek(&mut first), Ok(1)) && first == *b"?" {
+    if matches!(stream.peek(&mut first), Ok(1)) && matches!(first, [b'?' | b'P']) {
         counted.fetch_add(1, Ordering::SeqCst);
         handler(stream);
     }
