@@ -1,7 +1,7 @@
 //! The certificates of HTTPS listeners: read from their files at the start, judged, and made into
 //! what shards shake hands with.
 //!
-//! Not a handshake (`shard::tls`). Invariant: if [`load`] gives an [`Offer`], each of its
+//! Not a handshake (`shard::tls`). Invariant: if [`load`] gives a [`TlsOffer`], each of its
 //! certificates is valid now and has the key that belongs to it.
 
 mod by_name;
@@ -26,19 +26,16 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use self::by_name::ByName;
 use crate::config::{CertificateFiles, Config, SslPolicy, Tls};
 use crate::limits::PEM_FILE_BYTES_MAX;
+use crate::sys::TlsOffer;
 
 /// What clients speak once their handshake is done: no HTTP/2, as for CLB (CLB.md §4.1).
 const APPLICATION_PROTOCOL: &[u8] = b"http/1.1";
-
-/// What one HTTPS listener shakes hands with, the same for all shards. Whoever stores another
-/// changes it for the connections to come.
-pub type Offer = Arc<ArcSwap<ServerConfig>>;
 
 /// What the HTTPS listeners of a configuration need.
 #[derive(Debug, Default)]
 pub struct Certificates {
     /// For each listener, in configuration order; `None`: it speaks in clear.
-    pub offers: Vec<Option<Offer>>,
+    pub offers: Vec<Option<TlsOffer>>,
     /// When each certificate ends, in seconds since 1970, by its file.
     pub ends: BTreeMap<String, i64>,
 }
@@ -86,7 +83,7 @@ pub fn log_deviations(config: &Config) {
     }
 }
 
-fn offer(tls: &Tls, now: i64, ends: &mut BTreeMap<String, i64>) -> Result<Offer, Vec<String>> {
+fn offer(tls: &Tls, now: i64, ends: &mut BTreeMap<String, i64>) -> Result<TlsOffer, Vec<String>> {
     let provider = Arc::new(provider());
     let mut read = Vec::new();
     let mut problems = Vec::new();

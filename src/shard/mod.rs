@@ -30,7 +30,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
-use rustls::ServerConfig;
 
 use crate::config::Driver;
 use crate::limits::{
@@ -38,7 +37,7 @@ use crate::limits::{
 };
 use crate::state::{Report, Route, ShardLine, Snapshot};
 use crate::sticky::{Census, Seals, Sessions};
-use crate::sys::{Block, Blocks, Instant, Link, Phase, thread as system};
+use crate::sys::{Block, Blocks, Instant, Link, Phase, TlsOffer, thread as system};
 
 pub use driver::{Level, Runtime};
 
@@ -55,7 +54,7 @@ pub struct Start {
     pub listeners: Vec<TcpListener>,
     /// For each listener what it shakes hands with, the same for all shards; `None`: it speaks in
     /// clear. Looked at for each connection.
-    pub offers: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+    pub offers: Vec<Option<TlsOffer>>,
     /// The keys of its cookies.
     pub seals: Seals,
     /// How long one count of sessions lasts.
@@ -144,7 +143,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
 #[derive(Debug)]
 struct Shard {
     index: usize,
-    offers: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+    offers: Vec<Option<TlsOffer>>,
     link: Arc<Link>,
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     world: RefCell<Rc<World>>,
@@ -176,12 +175,7 @@ struct RouteTexts {
 }
 
 impl Shard {
-    fn new(
-        index: usize,
-        offers: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
-        seals: Seals,
-        link: Arc<Link>,
-    ) -> Self {
+    fn new(index: usize, offers: Vec<Option<TlsOffer>>, seals: Seals, link: Arc<Link>) -> Self {
         let mut snapshot = Cache::new(Arc::clone(&link.snapshot));
         let world = World::new(Arc::clone(snapshot.load()));
         Self {

@@ -8,10 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::limits;
 use crate::state::{PerShard, Report, ShardLine, Snapshot};
+
+/// What one HTTPS listener shakes hands with, the same for all shards. Only the control thread
+/// stores another; that holds for connections to come.
+pub type TlsOffer = Arc<ArcSwap<ServerConfig>>;
 
 /// The tie between the shards and the control thread.
 #[derive(Debug)]

@@ -13,5 +13,5 @@ pub mod thread;
 
 pub use block::{Block, Blocks, Mark};
 pub use clock::{Instant, unix_millis, unix_seconds};
-pub use link::{Link, Phase};
+pub use link::{Link, Phase, TlsOffer};
 pub use stream::Stream;
