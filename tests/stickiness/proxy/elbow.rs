@@ -6,6 +6,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 
+use rustix::process::{Signal, kill_process};
+
 use super::Site;
 use crate::case::Policy;
 use crate::feature::Feature;
@@ -93,6 +95,18 @@ impl Running {
     pub(super) fn undrain(&self, backend: &str) -> Result<(), String> {
         let path = format!("/v1/drains/web/{backend}");
         accepted(&self.call("DELETE", &path, None))
+    }
+}
+
+impl Drop for Running {
+    /// `faketime` stands between, and does not end what it started when it is killed itself; it
+    /// does end, and tidies up, after its child.
+    fn drop(&mut self) {
+        for child in self.0.children() {
+            // It may have ended already.
+            _ = kill_process(child, Signal::KILL);
+            self.0.wait();
+        }
     }
 }
 
