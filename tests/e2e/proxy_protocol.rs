@@ -3,7 +3,7 @@
 mod backends;
 
 use std::env;
-use std::io;
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::thread;
