@@ -166,13 +166,9 @@ impl Elbow {
             .sum()
     }
 
-    /// The processes that the command has started; elbow itself starts none.
-    pub(crate) fn children(&self) -> Vec<Pid> {
-        let pid = self.child.id();
-        let path = format!("/proc/{pid}/task/{pid}/children");
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let pids = text.split_whitespace().filter_map(|pid| pid.parse().ok());
-        pids.filter_map(Pid::from_raw).collect()
+    /// The process that was started: elbow, or what stands before it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal, at once.
@@ -192,7 +188,7 @@ impl Elbow {
 
     /// The most memory that it had resident so far, in bytes.
     pub(crate) fn resident_bytes_max(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id());
+        let path = format!("/proc/{}/status", self.id());
         let text = fs::read_to_string(path).expect("the process runs");
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));

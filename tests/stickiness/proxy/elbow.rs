@@ -6,7 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Site;
 use crate::case::Policy;
@@ -102,7 +102,11 @@ impl Drop for Running {
     /// `faketime` stands between, and does not end what it started when it is killed itself; it
     /// does end, and tidies up, after its child.
     fn drop(&mut self) {
-        for child in self.0.children() {
+        let id = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.unwrap_or_default();
+        let ids = children.split_whitespace().filter_map(|id| id.parse().ok());
+        for child in ids.filter_map(Pid::from_raw) {
             // It may have ended already.
             _ = kill_process(child, Signal::KILL);
             self.0.wait();
