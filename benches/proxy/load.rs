@@ -21,7 +21,7 @@ use crate::process::pinned;
 /// One kind of load.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four sides of a scenario, in any combination"
+    reason = "five sides of a scenario, in any combination"
 )]
 pub(crate) struct Scenario {
     /// How `--scenario` calls it.
@@ -34,14 +34,16 @@ pub(crate) struct Scenario {
     pub(crate) is_sticky: bool,
     /// Whether each request has a connection of its own.
     pub(crate) closes: bool,
-    /// Whether it comes over TLS. wrk resumes no session: a connection is a full handshake.
+    /// Whether it comes over TLS. wrk offers the session of a connection again on the next one.
     pub(crate) is_tls: bool,
+    /// Whether TLS sessions are never resumed; by TLS 1.2, see [`FULL_HANDSHAKES`].
+    pub(crate) is_full_handshake: bool,
     /// Whether `--quick` plays it.
     pub(crate) is_quick: bool,
 }
 
 /// All of them, in the order of the table.
-pub(crate) const SCENARIOS: [Scenario; 10] = [
+pub(crate) const SCENARIOS: [Scenario; 11] = [
     Scenario::sticky("small-8", "/128", 8),
     Scenario::sticky("small-64", "/128", 64).also_quick(),
     Scenario::sticky("small-512", "/128", 512),
@@ -62,7 +64,13 @@ pub(crate) const SCENARIOS: [Scenario; 10] = [
     Scenario::sticky("tls-16k-64", "/16k", 64).over_tls(),
     Scenario {
         closes: true,
-        ..Scenario::sticky("tls-close-64", "/128", 64)
+        ..Scenario::sticky("tls-resumed-64", "/128", 64)
+    }
+    .over_tls(),
+    Scenario {
+        closes: true,
+        is_full_handshake: true,
+        ..Scenario::sticky("tls-full-64", "/128", 64)
     }
     .over_tls(),
 ];
@@ -77,6 +85,7 @@ impl Scenario {
             is_sticky: true,
             closes: false,
             is_tls: false,
+            is_full_handshake: false,
             is_quick: false,
         }
     }
@@ -118,6 +127,19 @@ done = function(summary, latency, requests)
     errors.connect, errors.read, errors.write, errors.timeout, errors.status))
 end
 "#;
+
+/// Settings of wrk's OpenSSL with which it resumes no session. Without TLS 1.3, whose tickets
+/// cannot be refused by settings; that HAProxy keeps no session identifiers is in its recipe.
+const FULL_HANDSHAKES: &str = "\
+openssl_conf = all
+[all]
+ssl_conf = tls
+[tls]
+system_default = full
+[full]
+Options = -SessionTicket
+MaxProtocol = TLSv1.2
+";
 
 /// What wrk saw in one run.
 #[derive(Debug, Deserialize)]
@@ -167,19 +189,22 @@ impl Errors {
 pub(crate) struct Wrk {
     program: PathBuf,
     script: PathBuf,
+    full_handshakes: PathBuf,
     core: usize,
     is_interrupted: Arc<AtomicBool>,
 }
 
 impl Wrk {
-    /// Prepares it; the script is written to `directory`. From now on SIGINT and SIGTERM end the
-    /// run rather than this process, so that everything is cleaned up.
+    /// Prepares it; the files it reads are written to `directory`. From now on SIGINT and SIGTERM
+    /// end the run rather than this process, so that everything is cleaned up.
     ///
     /// # Errors
-    /// If the script cannot be written or a signal not be caught.
+    /// If a file cannot be written or a signal not be caught.
     pub(crate) fn new(program: PathBuf, core: usize, directory: &Path) -> io::Result<Self> {
         let script = directory.join("report.lua");
         fs::write(&script, REPORT_SCRIPT)?;
+        let full_handshakes = directory.join("full-handshakes.cnf");
+        fs::write(&full_handshakes, FULL_HANDSHAKES)?;
         let is_interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&is_interrupted))?;
@@ -187,6 +212,7 @@ impl Wrk {
         Ok(Self {
             program,
             script,
+            full_handshakes,
             core,
             is_interrupted,
         })
@@ -217,6 +243,9 @@ impl Wrk {
         command.args(["-H", &cookie_field(cookies)]);
         if scenario.closes {
             command.args(["-H", "Connection: close"]);
+        }
+        if scenario.is_full_handshake {
+            command.env("OPENSSL_CONF", &self.full_handshakes);
         }
         let scheme = if scenario.is_tls { "https" } else { "http" };
         let output = command
