@@ -27,6 +27,10 @@ pub const IDLE_CONNECTION_BYTES_MAX: usize = 6 * 1024;
 /// allocator add. `tests/idle_memory` measures it.
 pub const IDLE_RELAY_BYTES_MAX: usize = 9 * 1024;
 
+/// User memory of an idle connection of an HTTPS listener: that of a plain one and the session of
+/// the TLS library. `tests/idle_memory` measures it.
+pub const IDLE_TLS_BYTES_MAX: usize = 20 * 1024;
+
 /// Bytes of the block that carries bodies, responses and long heads.
 ///
 /// Holds a 16 KiB answer with its head in one receive; small enough that the few blocks in flight

@@ -1,6 +1,6 @@
 //! The promise of idle connections: 10,000 of them that have been served stay within
-//! [`IDLE_CONNECTION_BYTES_MAX`] each, and those of TCP listeners within
-//! [`IDLE_RELAY_BYTES_MAX`].
+//! [`IDLE_CONNECTION_BYTES_MAX`] each, those of HTTPS listeners within [`IDLE_TLS_BYTES_MAX`], and
+//! those of TCP listeners within [`IDLE_RELAY_BYTES_MAX`].
 //!
 //! The real binary with one shard. One request is in flight at a time, so what is measured is what
 //! connections hold, and not the blocks that a shard keeps after a burst. What the kernel holds for
@@ -14,17 +14,27 @@ use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use elbow::limits::{IDLE_CONNECTION_BYTES_MAX, IDLE_RELAY_BYTES_MAX};
+use elbow::limits::{IDLE_CONNECTION_BYTES_MAX, IDLE_RELAY_BYTES_MAX, IDLE_TLS_BYTES_MAX};
 use elbow::sys::thread::raise_open_files;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 const CONNECTIONS: usize = 10_000;
 
 /// Connections of a TCP listener, each of which has one to the backend, with a thread there.
 const RELAYS: usize = 2_000;
+
+/// Connections of an HTTPS listener, each of which begins with a handshake.
+const TLS_CONNECTIONS: usize = 2_000;
 
 /// Descriptors that either process has for other things.
 const OTHER_DESCRIPTORS: usize = 200;
@@ -58,7 +68,7 @@ fn idle_connections_stay_within_their_bound() {
         "--sticky",
         "60",
     ]);
-    let each = elbow.bytes_each("connections", CONNECTIONS);
+    let each = elbow.bytes_each("connections", CONNECTIONS, |stream| stream);
     assert!(each <= IDLE_CONNECTION_BYTES_MAX, "{each} bytes each");
 }
 
@@ -67,18 +77,62 @@ fn idle_relayed_connections_stay_within_their_bound() {
     if !has_descriptors() {
         return;
     }
-    let backend = start_backend();
-    let file = env::temp_dir().join(format!("elbow-idle-memory-{}.toml", std::process::id()));
-    let toml = format!(
-        "[admin]\nlisten = \"off\"\n[[load_balancer]]\nname = \"a\"\n\
-         instances = [\"{backend}\"]\n[[load_balancer.listener]]\nprotocol = \"TCP\"\n\
-         address = \"127.0.0.1\"\nport = 0\ninstance_port = 80\n"
-    );
-    fs::write(&file, toml).expect("the temporary directory is writable");
-    let elbow = Elbow::start(&["--config", file.to_str().expect("the path is ASCII")]);
-    drop(fs::remove_file(&file));
-    let each = elbow.bytes_each("relayed connections", RELAYS);
+    let elbow = Elbow::start_with("protocol = \"TCP\"");
+    let each = elbow.bytes_each("relayed connections", RELAYS, |stream| stream);
     assert!(each <= IDLE_RELAY_BYTES_MAX, "{each} bytes each");
+}
+
+#[test]
+fn idle_tls_connections_stay_within_their_bound() {
+    if !has_descriptors() {
+        return;
+    }
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let key = KeyPair::generate().expect("there is randomness");
+    let certificate = params.self_signed(&key).expect("the key signs");
+    let pem = format!("{}{}", certificate.pem(), key.serialize_pem());
+    let file = Passing::new("pem", &pem);
+    let elbow = Elbow::start_with(&format!("protocol = \"HTTPS\"\ncertificate = {:?}", file.0));
+    let config = trusting(certificate.der().clone());
+    let each = elbow.bytes_each("connections with TLS", TLS_CONNECTIONS, |stream| {
+        let host = "localhost".try_into().expect("a name");
+        let session = ClientConnection::new(Arc::clone(&config), host);
+        StreamOwned::new(session.expect("the settings fit"), stream)
+    });
+    assert!(each <= IDLE_TLS_BYTES_MAX, "{each} bytes each");
+}
+
+/// Settings of a client that trusts this certificate, and does each handshake in full.
+fn trusting(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).expect("it is its own root");
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the default versions have ciphers")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = rustls::client::Resumption::disabled();
+    Arc::new(config)
+}
+
+/// A file, removed with this value.
+struct Passing(PathBuf);
+
+impl Passing {
+    fn new(extension: &str, text: &str) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("elbow-idle-memory-{}-{number}", std::process::id());
+        let file = env::temp_dir().join(name).with_extension(extension);
+        fs::write(&file, text).expect("the temporary directory is writable");
+        Self(file)
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
+    }
 }
 
 /// Whether this process and its child may open enough connections. Where they may not, the test is
@@ -127,6 +181,18 @@ impl Elbow {
         Self { child, address }
     }
 
+    /// With one listener, of which these are the first lines.
+    fn start_with(listener: &str) -> Self {
+        let backend = start_backend();
+        let toml = format!(
+            "[admin]\nlisten = \"off\"\n[[load_balancer]]\nname = \"a\"\n\
+             instances = [\"{backend}\"]\n[[load_balancer.listener]]\naddress = \"127.0.0.1\"\n\
+             port = 0\ninstance_port = 80\n{listener}\n"
+        );
+        let file = Passing::new("toml", &toml);
+        Self::start(&["--config", file.0.to_str().expect("the path is ASCII")])
+    }
+
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("elbow listens");
         stream.set_nodelay(true).expect("a TCP socket");
@@ -136,15 +202,21 @@ impl Elbow {
         stream
     }
 
-    /// What that many connections hold each, once all of them have been served.
-    fn bytes_each(&self, what: &str, count: usize) -> usize {
-        let first = self.connect_in_service();
+    /// What that many connections hold each, once all of them have been served; `speak` says how
+    /// on a connection.
+    fn bytes_each<S: Read + Write>(
+        &self,
+        what: &str,
+        count: usize,
+        speak: impl Fn(TcpStream) -> S,
+    ) -> usize {
+        let mut first = self.connect_in_service(&speak);
         for _ in 0..WARM_UP_REQUESTS {
-            ask(&first).expect("the backend is in service");
+            ask(&mut first).expect("the backend is in service");
         }
         let before = self.resident_bytes();
-        let connections: Vec<TcpStream> = (0..count).map(|_| self.connect()).collect();
-        for connection in &connections {
+        let mut connections: Vec<S> = (0..count).map(|_| speak(self.connect())).collect();
+        for connection in &mut connections {
             ask(connection).expect("each connection is served");
         }
         let after = self.resident_bytes();
@@ -153,18 +225,18 @@ impl Elbow {
             "{count} idle {what}: {each} bytes each ({before} bytes before, {after} after)"
         ));
         // They were idle and not closed.
-        for connection in connections.iter().step_by(100) {
+        for connection in connections.iter_mut().step_by(100) {
             ask(connection).expect("each connection is kept");
         }
         each
     }
 
     /// A connection after the backend has passed its first checks.
-    fn connect_in_service(&self) -> TcpStream {
+    fn connect_in_service<S: Read + Write>(&self, speak: &impl Fn(TcpStream) -> S) -> S {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let stream = self.connect();
-            match ask(&stream) {
+            let mut stream = speak(self.connect());
+            match ask(&mut stream) {
                 Ok(()) => return stream,
                 Err(error) => assert!(Instant::now() < deadline, "never in service: {error}"),
             }
@@ -195,7 +267,7 @@ impl Drop for Elbow {
 ///
 /// # Errors
 /// Those of the connection, or that the answer is not the backend's.
-fn ask(mut stream: &TcpStream) -> io::Result<()> {
+fn ask(stream: &mut (impl Read + Write)) -> io::Result<()> {
     stream.write_all(REQUEST)?;
     let mut answer = [0; 2048];
     let mut seen = 0;

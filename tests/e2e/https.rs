@@ -520,3 +520,12 @@ fn the_days_of_a_certificate_are_counted() {
     let days: i64 = days.and_then(|days| days.parse().ok()).expect("a gauge");
     assert!(days > 1000, "{days}");
 }
+
+#[test]
+fn its_own_tls_is_not_told_as_tls_in_front() {
+    let bench = Bench::new(Backend::named("one"));
+    let (_, rows) = bench.elbow.admin("GET", "/v1/load-balancers", "");
+    let listeners = rows[0]["listeners"].as_array().expect("a list");
+    let row = listeners.iter().find(|row| row["protocol"] == "HTTPS");
+    assert_eq!(row.expect("it is listed")["behind_tls"], false);
+}

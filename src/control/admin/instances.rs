@@ -9,7 +9,7 @@ use super::Shared;
 use super::answer::{Answer, Sent, Trouble, json};
 use super::drains::row_of;
 use super::rows::BackendRow;
-use crate::config::{Backend, DrainMode};
+use crate::config::{Backend, DrainMode, Protocol};
 use crate::state::{Command, Route};
 
 /// One element of `/v1/load-balancers`.
@@ -57,7 +57,7 @@ impl From<&Route> for ListenerRow {
             address: route.address.to_string(),
             protocol: route.protocol.to_string(),
             policy: route.stickiness.as_deref().map(ToString::to_string),
-            behind_tls: route.is_secure,
+            behind_tls: route.is_secure && route.protocol == Protocol::Http,
         }
     }
 }
