@@ -213,6 +213,9 @@ pub const CERTIFICATES_PER_LISTENER_MAX: usize = 1000;
 /// Bytes of a PEM file that are read. Beyond it the file is refused.
 pub const PEM_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// How often the files of certificates are looked at for a change.
+pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Listeners of one load balancer (CLB quota).
 pub const LISTENERS_MAX: usize = 100;
 

@@ -150,8 +150,9 @@ fn run(
             version: env!("CARGO_PKG_VERSION"),
             own_answers: &Reply::NAMES,
             verdicts: &Verdict::NAMES,
-            certificate_ends: certificates.ends,
+            certificate_ends: Arc::clone(&certificates.ends),
         },
+        certificates,
     };
     let ready = || {
         announce(config, &opened, &cores, &levels);

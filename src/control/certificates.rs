@@ -1,10 +1,12 @@
-//! The certificates of HTTPS listeners: read from their files at the start, judged, and made into
-//! what shards shake hands with.
+//! The certificates of HTTPS listeners: read from their files, judged, and made into what shards
+//! shake hands with.
 //!
-//! Not a handshake (`shard::tls`). Invariant: if [`load`] gives a [`TlsOffer`], each of its
-//! certificates is valid now and has the key that belongs to it.
+//! Not a handshake (`shard::tls`), nor when files are read again (`renewal.rs`). Invariant: as a
+//! [`TlsOffer`] is made or renewed, each of its certificates is valid and has the key that belongs
+//! to it.
 
 mod by_name;
+pub(super) mod renewal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -17,13 +19,14 @@ use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use self::by_name::ByName;
+use self::renewal::Stamp;
 use crate::config::{CertificateFiles, Config, SslPolicy, Tls};
 use crate::limits::PEM_FILE_BYTES_MAX;
 use crate::sys::TlsOffer;
@@ -31,13 +34,29 @@ use crate::sys::TlsOffer;
 /// What clients speak once their handshake is done: no HTTP/2, as for CLB (CLB.md §4.1).
 const APPLICATION_PROTOCOL: &[u8] = b"http/1.1";
 
+/// When each certificate ends, in seconds since 1970, by its file. Shared: certificates change.
+pub type Ends = Arc<ArcSwap<BTreeMap<String, i64>>>;
+
 /// What the HTTPS listeners of a configuration need.
 #[derive(Debug, Default)]
 pub struct Certificates {
     /// For each listener, in configuration order; `None`: it speaks in clear.
     pub offers: Vec<Option<TlsOffer>>,
-    /// When each certificate ends, in seconds since 1970, by its file.
-    pub ends: BTreeMap<String, i64>,
+    /// When they end.
+    pub ends: Ends,
+    sources: Vec<Source>,
+}
+
+/// Where the certificates of one listener come from, and go.
+#[derive(Debug)]
+struct Source {
+    /// Its load balancer and address, for people.
+    listener: String,
+    tls: Tls,
+    /// The files as they were when they were last looked at.
+    stamps: Vec<Stamp>,
+    offer: TlsOffer,
+    ends: BTreeMap<String, i64>,
 }
 
 /// Reads the certificates of all listeners. `now` is in seconds since 1970.
@@ -45,25 +64,54 @@ pub struct Certificates {
 /// # Errors
 /// A line for each file that cannot be used: which listener's it is, and why.
 pub fn load(config: &Config, now: u64) -> Result<Certificates, Vec<String>> {
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
     let mut certificates = Certificates::default();
     let mut problems = Vec::new();
     for balancer in &config.load_balancers {
         for listener in &balancer.listeners {
-            let offer = listener.tls.as_ref().and_then(|tls| {
-                let made = offer(tls, now, &mut certificates.ends);
-                let told =
-                    |problem| format!("{} on {}: {problem}", balancer.name, listener.address);
-                made.map_err(|found| problems.extend(found.into_iter().map(told)))
-                    .ok()
-            });
-            certificates.offers.push(offer);
+            let Some(tls) = &listener.tls else {
+                certificates.offers.push(None);
+                continue;
+            };
+            let told = format!("{} on {}", balancer.name, listener.address);
+            match Source::new(told, tls, now) {
+                Ok(source) => {
+                    certificates.offers.push(Some(Arc::clone(&source.offer)));
+                    certificates.sources.push(source);
+                }
+                Err(found) => problems.extend(found),
+            }
         }
     }
+    certificates.tell_ends();
     if problems.is_empty() {
         Ok(certificates)
     } else {
         Err(problems)
+    }
+}
+
+impl Certificates {
+    fn tell_ends(&self) {
+        let ends = self.sources.iter().flat_map(|source| source.ends.clone());
+        self.ends.store(Arc::new(ends.collect()));
+    }
+}
+
+impl Source {
+    fn new(listener: String, tls: &Tls, now: u64) -> Result<Self, Vec<String>> {
+        // Before they are read: what changes from here on is seen as a change.
+        let stamps = renewal::stamps(tls);
+        let (config, ends) = made_of(tls, now, None).map_err(|problems| {
+            let told = |problem| format!("{listener}: {problem}");
+            problems.into_iter().map(told).collect::<Vec<_>>()
+        })?;
+        Ok(Self {
+            listener,
+            tls: tls.clone(),
+            stamps,
+            offer: Arc::new(ArcSwap::from_pointee(config)),
+            ends,
+        })
     }
 }
 
@@ -83,8 +131,16 @@ pub fn log_deviations(config: &Config) {
     }
 }
 
-fn offer(tls: &Tls, now: i64, ends: &mut BTreeMap<String, i64>) -> Result<TlsOffer, Vec<String>> {
+/// What a listener offers by its files as they are now, and when its certificates end. Tickets are
+/// those of before, if there was a before.
+fn made_of(
+    tls: &Tls,
+    now: u64,
+    tickets: Option<Arc<dyn ProducesTickets>>,
+) -> Result<(ServerConfig, BTreeMap<String, i64>), Vec<String>> {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
     let provider = Arc::new(provider());
+    let mut ends = BTreeMap::new();
     let mut read = Vec::new();
     let mut problems = Vec::new();
     for files in &tls.certificates {
@@ -101,8 +157,8 @@ fn offer(tls: &Tls, now: i64, ends: &mut BTreeMap<String, i64>) -> Result<TlsOff
         }
     }
     match ByName::new(read) {
-        Some(resolver) if problems.is_empty() => server_config(provider, resolver)
-            .map(|config| Arc::new(ArcSwap::from_pointee(config)))
+        Some(resolver) if problems.is_empty() => server_config(provider, resolver, tickets)
+            .map(|config| (config, ends))
             .map_err(|error| vec![error.to_string()]),
         _ => Err(problems),
     }
@@ -111,6 +167,7 @@ fn offer(tls: &Tls, now: i64, ends: &mut BTreeMap<String, i64>) -> Result<TlsOff
 fn server_config(
     provider: Arc<CryptoProvider>,
     resolver: ByName,
+    tickets: Option<Arc<dyn ProducesTickets>>,
 ) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -119,7 +176,7 @@ fn server_config(
     config.alpn_protocols = vec![APPLICATION_PROTOCOL.to_vec()];
     // Tickets hold the session themselves, sealed by keys that rotate: whichever shard a client
     // comes back to can resume it, and nothing is kept for it.
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.ticketer = tickets.map_or_else(aws_lc_rs::Ticketer::new, Ok)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     // A request in early data could be replayed.

@@ -6,7 +6,6 @@
 
 mod table;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,6 +21,7 @@ use self::table::{
     EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
+use super::certificates::Ends;
 use crate::state::{
     Backend, ControlLine, DrainRow, HandshakeFailure, LoadBalancerLine, Route, Snapshot, Stage,
 };
@@ -41,8 +41,8 @@ pub struct About {
     pub own_answers: &'static [&'static str],
     /// Labels of [`LoadBalancerLine::verdicts`], by index; at most as many.
     pub verdicts: &'static [&'static str],
-    /// When each certificate ends, in seconds since 1970, by its file.
-    pub certificate_ends: BTreeMap<String, i64>,
+    /// When each certificate ends.
+    pub certificate_ends: Ends,
 }
 
 /// Everything that `/metrics` tells.
@@ -149,7 +149,7 @@ impl Counters {
     fn certificates(&self, page: &mut Page<'_>) -> fmt::Result {
         let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
         let mut family = page.family(CERTIFICATE_DAYS, Gauge)?;
-        for (file, end) in &self.about.certificate_ends {
+        for (file, end) in self.about.certificate_ends.load().iter() {
             let days = (end - now).div_euclid(SECONDS_PER_DAY);
             let labels = [("certificate", file.as_str())];
             family.encode_family(&labels)?.encode_gauge(&days)?;

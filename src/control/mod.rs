@@ -28,10 +28,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{self, MissedTickBehavior};
 
 use self::admin::Admin;
+use self::certificates::Certificates;
+use self::certificates::renewal::keep_current;
 use self::checker::Checker;
 use self::memory::Memory;
 use self::signals::Stop;
@@ -64,6 +67,8 @@ pub struct Control {
     pub state_dir: Option<PathBuf>,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
+    /// The certificates that shards have.
+    pub certificates: Certificates,
     /// What `/metrics` says about this build.
     pub about: About,
 }
@@ -79,16 +84,20 @@ pub fn run(control: Control, ready: impl FnOnce()) -> io::Result<Ending> {
         .enable_all()
         .build()?;
     let ending = runtime.block_on(async {
-        let stops = signals::listen()?;
+        let (stops, hangups) = (signals::listen()?, signals::hangups()?);
         ready();
-        serve(control, stops).await
+        serve(control, stops, hangups).await
     });
     // Not waiting for a disk that does not answer.
     runtime.shutdown_background();
     ending
 }
 
-async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Ending> {
+async fn serve(
+    control: Control,
+    stops: mpsc::Receiver<Stop>,
+    hangups: Signal,
+) -> io::Result<Ending> {
     let Control {
         state,
         link,
@@ -97,9 +106,11 @@ async fn serve(control: Control, stops: mpsc::Receiver<Stop>) -> io::Result<Endi
         seals,
         state_dir,
         shutdown_timeout,
+        certificates,
         about,
     } = control;
     let counts = Arc::new(ControlLine::default());
+    tokio::spawn(keep_current(certificates, hangups, Arc::clone(&counts)));
     let (wishes, mut wished) = mpsc::channel(limits::COMMANDS_WAITING);
     let (published, view) = watch::channel(Published::of(&state));
     if let Some(listener) = admin {

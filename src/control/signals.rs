@@ -1,11 +1,11 @@
-//! SIGTERM and SIGINT, as messages.
+//! SIGTERM, SIGINT and SIGHUP, as messages.
 //!
-//! Not here: what they bring about (`drain.rs`). Invariant: once [`listen`] has returned, neither
-//! signal ends the process by itself.
+//! Not here: what they bring about (`drain.rs`, `certificates/renewal.rs`). Invariant: once
+//! [`listen`] and [`hangups`] have returned, no such signal ends the process by itself.
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// A signal that asks the process to end.
@@ -40,6 +40,16 @@ pub(super) fn listen() -> io::Result<mpsc::Receiver<Stop>> {
         }
     });
     Ok(inbox)
+}
+
+/// Begins to listen for SIGHUP, which asks to read files again. Signals that come while none is
+/// taken are one.
+///
+/// # Errors
+///
+/// If the handler cannot be installed.
+pub(super) fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
+use super::certificates::Ends;
 use super::*;
 use crate::demo;
 use crate::state::{Remembered, fixture};
 
-const ABOUT: About = About {
-    version: "0",
-    own_answers: &[],
-    verdicts: &[],
-    certificate_ends: std::collections::BTreeMap::new(),
-};
+fn about() -> About {
+    About {
+        version: "0",
+        own_answers: &[],
+        verdicts: &[],
+        certificate_ends: Ends::default(),
+    }
+}
 
 /// A running control thread's work over one load balancer, `web`.
 struct Bench {
@@ -46,9 +49,13 @@ impl Bench {
             state_dir: None,
             seals: Seals::new(&keys::load(None).expect("there is randomness")),
             shutdown_timeout: Duration::from_secs(10),
-            about: ABOUT,
+            certificates: Certificates::default(),
+            about: about(),
         };
-        let running = tokio::spawn(serve(control, inbox));
+        let running = tokio::spawn(async {
+            let hangups = signals::hangups()?;
+            serve(control, inbox, hangups).await
+        });
         Self {
             link,
             stops,

@@ -214,4 +214,8 @@ pub struct ControlLine {
     pub admin_connections_refused: Count,
     /// Times that the view could not be written down.
     pub view_write_errors: Count,
+    /// Times that a listener's certificates were read again.
+    pub certificate_renewals: Count,
+    /// Times that they were and did not hold, so that those of before stayed.
+    pub certificate_renewal_errors: Count,
 }

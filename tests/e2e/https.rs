@@ -1,6 +1,7 @@
 //! HTTPS listeners, by a client that checks certificates: what passes in clear passes over TLS, and
 //! what TLS adds holds.
 
+use std::fs;
 use std::io;
 use std::process::Command;
 
@@ -501,7 +502,7 @@ fn certificates_that_do_not_hold_are_told_by_check_and_run_alike() {
     };
     let toml = Setup::new(&[]).listeners(&[listener]).to_toml();
     let file = site.file.replace("site.pem", "elbow.toml");
-    std::fs::write(&file, toml).expect("the directory is writable");
+    fs::write(&file, toml).expect("the directory is writable");
     for command in ["check", "run"] {
         let outcome = Outcome::of(&[command, "--config", &file]);
         assert_eq!(outcome.code, Some(2), "{}", outcome.text);
@@ -528,4 +529,47 @@ fn its_own_tls_is_not_told_as_tls_in_front() {
     let listeners = rows[0]["listeners"].as_array().expect("a list");
     let row = listeners.iter().find(|row| row["protocol"] == "HTTPS");
     assert_eq!(row.expect("it is listed")["behind_tls"], false);
+}
+
+#[test]
+fn certificates_change_under_connections_that_go_on() {
+    let bench = Bench::new(Backend::named("one"));
+    let (next, elbow) = (Site::new(HOST), &bench.elbow);
+    let early_client = bench.client();
+    let mut early = early_client.connect(elbow.listeners[1], HOST);
+    assert_eq!(early.ask(&get("/", &[])).body_text(), "one");
+
+    fs::rename(&next.file, &bench.site.file).expect("both are in one place");
+    elbow.signal(Signal::HUP);
+    let shown = || {
+        let client = TlsClient::new(&[&bench.site, &next]);
+        let mut wire = client.connect(elbow.listeners[1], HOST);
+        assert_eq!(wire.ask(&get("/", &[])).body_text(), "one");
+        wire
+    };
+    eventually("the next certificate", || next.is_shown(&shown()));
+    assert_eq!(early.ask(&get("/", &[])).body_text(), "one");
+    let mut resumed = early_client.connect(elbow.listeners[1], HOST);
+    assert_eq!(resumed.ask(&get("/", &[])).body_text(), "one");
+    assert_eq!(kind(&resumed), Some(HandshakeKind::Resumed));
+
+    // By itself, as the file has changed.
+    fs::write(&bench.site.file, "not a certificate").expect("it is writable");
+    eventually("the refusal", || {
+        elbow.sum("elbow_certificate_renewal_errors_total") == 1
+    });
+    assert!(next.is_shown(&shown()));
+    // And because it is asked to, though it has not.
+    elbow.signal(Signal::HUP);
+    eventually("another refusal", || {
+        elbow.sum("elbow_certificate_renewal_errors_total") == 2
+    });
+}
+
+#[test]
+fn a_hangup_ends_no_elbow_without_certificates() {
+    let backend = Backend::named("one");
+    let elbow = Setup::new(&[backend.address]).start(&[&backend]);
+    elbow.signal(Signal::HUP);
+    elbow.expect_in_service(&[&backend]);
 }

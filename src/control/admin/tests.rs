@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::super::certificates::Ends;
 use super::*;
 use crate::health::Outcome;
 use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
 use crate::state::{Command, Remembered, State};
 use crate::sticky::Verdict;
 
-const ABOUT: About = About {
-    version: "9.8.7",
-    own_answers: &["bad_request", "no_backend"],
-    verdicts: &Verdict::NAMES,
-    certificate_ends: std::collections::BTreeMap::new(),
-};
+fn about() -> About {
+    About {
+        version: "9.8.7",
+        own_answers: &["bad_request", "no_backend"],
+        verdicts: &Verdict::NAMES,
+        certificate_ends: Ends::default(),
+    }
+}
 
 fn seals() -> Seals {
     Seals::new(&[crate::sticky::Key {
@@ -71,7 +74,7 @@ impl Bench {
             wishes,
             seals(),
             Arc::clone(&counts),
-            ABOUT,
+            about(),
         );
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await

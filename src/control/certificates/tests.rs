@@ -6,6 +6,7 @@ use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 
 use super::*;
 use crate::config;
+use crate::state::ControlLine;
 
 /// The middle of the time in which the certificates of these tests are valid.
 const NOW: u64 = 1_750_000_000;
@@ -73,7 +74,7 @@ fn chain_and_key_may_lie_in_one_file_or_two() {
     );
     let one = load_with(&format!("certificate = {both:?}")).unwrap();
     assert!(matches!(&one.offers[..], [Some(_)]));
-    assert_eq!(one.ends, BTreeMap::from([(both, 1_767_225_600)]));
+    assert_eq!(**one.ends.load(), BTreeMap::from([(both, 1_767_225_600)]));
     let two = load_with(&format!(
         "certificate = {chain:?}\ncertificate_key = {key:?}"
     ));
@@ -180,4 +181,39 @@ fn an_rsa_key_is_taken_and_the_terms_are_those_of_clb() {
     );
     assert!(config.ticketer.enabled());
     assert!(!config.session_storage.can_cache());
+}
+
+#[test]
+fn what_is_renewed_holds_or_changes_nothing() {
+    let files = Files::new();
+    let counts = ControlLine::default();
+    let write = |(certificate, key): (String, String)| {
+        files.write("site.pem", &format!("{certificate}{key}"));
+    };
+    write(pair(&["a.test"], 2025..2026));
+    let mut loaded = load_with(&format!("certificate = {:?}", files.0.join("site.pem"))).unwrap();
+    assert!(!loaded.have_changed());
+    let offer = Arc::clone(loaded.offers[0].as_ref().unwrap());
+    let ends = Arc::clone(&loaded.ends);
+    let first = offer.load_full();
+
+    for years in [2023..2024, 2035..2036] {
+        write(pair(&["a.test"], years));
+        assert!(loaded.have_changed() && !loaded.have_changed());
+        loaded.renew(NOW, &counts);
+        assert!(Arc::ptr_eq(&first, &offer.load_full()));
+    }
+    assert_eq!(counts.certificate_renewal_errors.value(), 2);
+    assert_eq!(ends.load().values().collect::<Vec<_>>(), [&1_767_225_600]);
+
+    write(pair(&["a.test"], 2025..2027));
+    assert!(loaded.have_changed());
+    loaded.renew(NOW, &counts);
+    assert_eq!(counts.certificate_renewals.value(), 1);
+    assert!(!Arc::ptr_eq(&first, &offer.load_full()));
+    assert!(Arc::ptr_eq(&first.ticketer, &offer.load().ticketer));
+    assert_eq!(ends.load().values().collect::<Vec<_>>(), [&1_798_761_600]);
+
+    fs::remove_file(files.0.join("site.pem")).unwrap();
+    assert!(loaded.have_changed());
 }

@@ -297,6 +297,18 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
         Counter,
         |l| &l.view_write_errors,
     ),
+    (
+        "elbow_certificate_renewals",
+        "Times that a listener's certificates were read again",
+        Counter,
+        |l| &l.certificate_renewals,
+    ),
+    (
+        "elbow_certificate_renewal_errors",
+        "Times that a listener's certificates did not hold and those of before stayed",
+        Counter,
+        |l| &l.certificate_renewal_errors,
+    ),
 ];
 
 /// With labels `load_balancer` and `verdict`; counters, as the next two.
