@@ -18,10 +18,21 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::Failure;
 use crate::process::pinned;
 
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// HTTP.
+    Http,
+    /// HTTP over TLS. wrk offers the session of a connection again on the next one.
+    Tls,
+    /// Nothing: it passes bytes on.
+    Tcp,
+}
+
 /// One kind of load.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "five sides of a scenario, in any combination"
+    reason = "sides of a scenario, in any combination"
 )]
 pub(crate) struct Scenario {
     /// How `--scenario` calls it.
@@ -34,8 +45,8 @@ pub(crate) struct Scenario {
     pub(crate) is_sticky: bool,
     /// Whether each request has a connection of its own.
     pub(crate) closes: bool,
-    /// Whether it comes over TLS. wrk offers the session of a connection again on the next one.
-    pub(crate) is_tls: bool,
+    /// Which of a rival's listeners it goes to.
+    pub(crate) front: Front,
     /// Whether TLS sessions are never resumed; by TLS 1.2, see [`FULL_HANDSHAKES`].
     pub(crate) is_full_handshake: bool,
     /// Whether `--quick` plays it.
@@ -43,7 +54,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const SCENARIOS: [Scenario; 11] = [
+pub(crate) const SCENARIOS: [Scenario; 14] = [
     Scenario::sticky("small-8", "/128", 8),
     Scenario::sticky("small-64", "/128", 64).also_quick(),
     Scenario::sticky("small-512", "/128", 512),
@@ -58,6 +69,15 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
         ..Scenario::sticky("close-64", "/128", 64)
     }
     .also_quick(),
+    Scenario::sticky("tcp-small-64", "/128", 64)
+        .over_tcp()
+        .also_quick(),
+    Scenario::sticky("tcp-1m-16", "/1m", 16).over_tcp(),
+    Scenario {
+        closes: true,
+        ..Scenario::sticky("tcp-close-64", "/128", 64)
+    }
+    .over_tcp(),
     Scenario::sticky("tls-small-64", "/128", 64)
         .over_tls()
         .also_quick(),
@@ -84,7 +104,7 @@ impl Scenario {
             connections,
             is_sticky: true,
             closes: false,
-            is_tls: false,
+            front: Front::Http,
             is_full_handshake: false,
             is_quick: false,
         }
@@ -92,7 +112,16 @@ impl Scenario {
 
     const fn over_tls(self) -> Self {
         Self {
-            is_tls: true,
+            front: Front::Tls,
+            ..self
+        }
+    }
+
+    /// Relayed: nobody looks at its cookie.
+    const fn over_tcp(self) -> Self {
+        Self {
+            front: Front::Tcp,
+            is_sticky: false,
             ..self
         }
     }
@@ -247,7 +276,11 @@ impl Wrk {
         if scenario.is_full_handshake {
             command.env("OPENSSL_CONF", &self.full_handshakes);
         }
-        let scheme = if scenario.is_tls { "https" } else { "http" };
+        let scheme = if scenario.front == Front::Tls {
+            "https"
+        } else {
+            "http"
+        };
         let output = command
             .arg(format!("{scheme}://{address}{}", scenario.path))
             .output()?;

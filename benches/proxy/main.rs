@@ -178,7 +178,7 @@ fn play(
             for turn in 0..rivals.len() {
                 let index = (turn + round) % rivals.len();
                 let rival = &rivals[index];
-                if !rival.rival.plays(scenario.is_tls) {
+                if !rival.rival.plays(scenario.front) {
                     continue;
                 }
                 let (figures, errors) = measure(wrk, rival, scenario, seconds)?;
@@ -198,7 +198,7 @@ fn play(
     let reports = scenarios.iter().zip(runs).filter_map(|(scenario, runs)| {
         let players = rivals.iter().zip(runs);
         let players: Vec<_> = players
-            .filter(|(running, _)| running.rival.plays(scenario.is_tls))
+            .filter(|(running, _)| running.rival.plays(scenario.front))
             .collect();
         let elbow = players
             .iter()
@@ -218,10 +218,7 @@ fn measure(
     scenario: &Scenario,
     seconds: u64,
 ) -> Result<(Figures, Errors), Failure> {
-    let address = match scenario.is_tls {
-        true => rival.addresses.tls,
-        false => rival.addresses.clear,
-    };
+    let address = rival.addresses.of(scenario.front);
     let warm_up = wrk.play(scenario, address, &rival.cookies, WARM_UP_SECONDS)?;
     let before = CpuTime::read(&rival.processes)?;
     let outcome = wrk.play(scenario, address, &rival.cookies, seconds)?;

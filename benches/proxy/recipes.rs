@@ -34,6 +34,7 @@ pub(crate) fn elbow(site: &Site<'_>, addresses: Addresses) -> io::Result<Recipe>
     let [a, b] = site.backends;
     let (core, instance_port, certificate) = (site.core, a.port(), site.certificate);
     let (port, tls_port) = (addresses.clear.port(), addresses.tls.port());
+    let tcp_port = addresses.tcp.port();
     let config = format!(
         r#"
 [host]
@@ -67,6 +68,11 @@ instances = ["{a}", "{b}"]
   instance_port = {instance_port}
   policies = ["an-hour"]
   certificate = {certificate:?}
+  [[load_balancer.listener]]
+  protocol = "TCP"
+  port = {tcp_port}
+  instance_protocol = "TCP"
+  instance_port = {instance_port}
 "#
     );
     let path = write_config(site, "elbow.toml", &config)?;
@@ -85,7 +91,7 @@ instances = ["{a}", "{b}"]
 pub(crate) fn nginx(site: &Site<'_>, addresses: Addresses) -> io::Result<Recipe> {
     let [a, b] = site.backends;
     let (directory, certificate) = (site.directory.display(), site.certificate.display());
-    let Addresses { clear, tls } = addresses;
+    let Addresses { clear, tls, .. } = addresses;
     let temp_paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {directory}/nginx-{kind};"))
         .join("\n    ");
@@ -167,7 +173,7 @@ fn nginx_stickiness(version: &str) -> (&'static str, &'static str, &'static str)
 /// nowhere. It keeps no identifiers of TLS sessions: as with the others, tickets alone resume them.
 pub(crate) fn haproxy(site: &Site<'_>, addresses: Addresses) -> io::Result<Recipe> {
     let [a, b] = site.backends;
-    let Addresses { clear, tls } = addresses;
+    let Addresses { clear, tls, tcp } = addresses;
     let certificate = site.certificate.display();
     let program = find_program("haproxy")?;
     let line = first_line_of(&program, "-v")?;
@@ -198,6 +204,14 @@ frontend bench
     http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
     http-request set-header X-Forwarded-Port %[dst_port]
     default_backend pool
+listen bytes
+    mode tcp
+    bind {tcp} backlog 4096
+    maxconn 8192
+    option splice-auto
+    balance roundrobin
+    server a {a} check inter 5s
+    server b {b} check inter 5s
 backend pool
     balance leastconn
     cookie SRV insert indirect nocache

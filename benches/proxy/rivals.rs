@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use crate::Failure;
 use crate::backend::BODIES;
 use crate::cpu::process_tree;
+use crate::load::Front;
 use crate::process::{Process, free_addresses, look_until};
 use crate::recipes;
 use crate::verify::{fetch, verify};
@@ -63,6 +64,19 @@ pub(crate) struct Addresses {
     pub(crate) clear: SocketAddr,
     /// Over TLS; the relay does not.
     pub(crate) tls: SocketAddr,
+    /// For bytes; nginx does not.
+    pub(crate) tcp: SocketAddr,
+}
+
+impl Addresses {
+    /// Of the listener that speaks this.
+    pub(crate) fn of(self, front: Front) -> SocketAddr {
+        match front {
+            Front::Http => self.clear,
+            Front::Tls => self.tls,
+            Front::Tcp => self.tcp,
+        }
+    }
 }
 
 /// A rival that has been verified and waits for load.
@@ -85,8 +99,13 @@ pub(crate) struct Running {
 
 impl Rival {
     /// Whether it takes part in a scenario.
-    pub(crate) fn plays(self, is_tls: bool) -> bool {
-        self != Self::Relay || !is_tls
+    pub(crate) fn plays(self, front: Front) -> bool {
+        match front {
+            Front::Http => true,
+            Front::Tls => self != Self::Relay,
+            // Debian has what it takes in a package of its own.
+            Front::Tcp => self != Self::Nginx,
+        }
     }
 
     /// The program it needs from the system, which is also the name of its Debian package.
@@ -103,8 +122,13 @@ impl Rival {
     /// # Errors
     /// If it ends, does not serve in time, or serves the wrong thing; with the end of its log.
     pub(crate) fn start(self, site: &Site<'_>) -> Result<Running, Failure> {
-        let [clear, tls] = free_addresses()?;
-        let addresses = Addresses { clear, tls };
+        let [clear, tls, tcp] = free_addresses()?;
+        let tcp = match self {
+            // It knows nothing else.
+            Self::Relay => clear,
+            Self::Elbow | Self::Nginx | Self::Haproxy => tcp,
+        };
+        let addresses = Addresses { clear, tls, tcp };
         let recipe = match self {
             Self::Elbow => recipes::elbow(site, addresses)?,
             Self::Nginx => recipes::nginx(site, addresses)?,
