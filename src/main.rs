@@ -14,7 +14,7 @@ use elbow::http::Reply;
 use elbow::limits::SHARDS_MAX;
 use elbow::shard::{self, Level, Start};
 use elbow::state::State;
-use elbow::sticky::{Seals, Verdict};
+use elbow::sticky::{Key, Seals, Verdict};
 use elbow::sys::{Link, socket, thread, unix_millis, unix_seconds};
 use tracing::level_filters::LevelFilter;
 
@@ -115,28 +115,7 @@ fn run(
         unix_millis(),
     );
     let (link, reports) = Link::new(state.snapshot(), cores.len());
-    let mut levels = Vec::with_capacity(cores.len());
-    let (started, starting) = mpsc::channel();
-    for (index, core) in cores.iter().enumerate() {
-        let start = Start {
-            index,
-            core: *core,
-            driver: config.host.driver,
-            listeners: std::mem::take(&mut opened.shards[index]),
-            offers: certificates.offers.clone(),
-            seals: Seals::new(&keys),
-            session_window: config.host.session_window,
-            link: Arc::clone(&link),
-        };
-        shard::spawn(start, started.clone())
-            .map_err(|error| format!("cannot start shard {index}: {error}"))?;
-    }
-    for _ in &cores {
-        let level = starting
-            .recv()
-            .map_err(|_| "a shard ended before it began".to_owned())?;
-        levels.push(level.map_err(|error| format!("a shard cannot start its driver: {error}"))?);
-    }
+    let levels = start_shards(config, &cores, &mut opened, &certificates, &keys, &link)?;
 
     let control = Control {
         state,
@@ -159,6 +138,40 @@ fn run(
         say(&greeting);
     };
     control::run(control, ready).map_err(|error| format!("the control thread failed: {error}"))
+}
+
+/// Starts a shard for each core, and says by what driver each runs, once all of them do.
+fn start_shards(
+    config: &Config,
+    cores: &[Option<usize>],
+    opened: &mut Opened,
+    certificates: &Certificates,
+    keys: &[Key],
+    link: &Arc<Link>,
+) -> Result<Vec<Level>, String> {
+    let mut levels = Vec::with_capacity(cores.len());
+    let (started, starting) = mpsc::channel();
+    for (index, core) in cores.iter().enumerate() {
+        let start = Start {
+            index,
+            core: *core,
+            driver: config.host.driver,
+            listeners: std::mem::take(&mut opened.shards[index]),
+            offers: certificates.offers.clone(),
+            seals: Seals::new(keys),
+            session_window: config.host.session_window,
+            link: Arc::clone(link),
+        };
+        shard::spawn(start, started.clone())
+            .map_err(|error| format!("cannot start shard {index}: {error}"))?;
+    }
+    for _ in cores {
+        let level = starting
+            .recv()
+            .map_err(|_| "a shard ended before it began".to_owned())?;
+        levels.push(level.map_err(|error| format!("a shard cannot start its driver: {error}"))?);
+    }
+    Ok(levels)
 }
 
 /// The core of each shard; `None`: not pinned.

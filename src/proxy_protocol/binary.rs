@@ -2,7 +2,7 @@
 //!
 //! Extensions (TLVs) are skipped unread, and none are written.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Endpoints, Malformed, Pair, Parsed};
 use crate::limits::PROXY_HEADER_BYTES_MAX;
@@ -49,8 +49,8 @@ pub(super) fn parse(prefix: &[u8]) -> Result<Parsed, Malformed> {
         return Ok(Parsed::Local { length });
     }
     let endpoints = match family {
-        TCP_OVER_V4 => endpoints_v4(rest)?,
-        TCP_OVER_V6 => endpoints_v6(rest)?,
+        TCP_OVER_V4 => endpoints::<4>(rest)?,
+        TCP_OVER_V6 => endpoints::<16>(rest)?,
         _ if family >> 4 <= FAMILY_MAX && family & 0x0f <= TRANSPORT_MAX => {
             return Ok(Parsed::Local { length });
         }
@@ -59,28 +59,16 @@ pub(super) fn parse(prefix: &[u8]) -> Result<Parsed, Malformed> {
     Ok(Parsed::Header { endpoints, length })
 }
 
-fn endpoints_v4(rest: &[u8]) -> Result<Endpoints, Malformed> {
-    let (source, rest) = split::<4>(rest)?;
-    let (destination, rest) = split::<4>(rest)?;
+/// Both addresses, of `N` bytes each, then both ports.
+fn endpoints<const N: usize>(rest: &[u8]) -> Result<Endpoints, Malformed>
+where
+    IpAddr: From<[u8; N]>,
+{
+    let (source, rest) = split::<N>(rest)?;
+    let (destination, rest) = split::<N>(rest)?;
     let (source_port, rest) = split::<2>(rest)?;
     let (destination_port, _) = split::<2>(rest)?;
-    let at = |address: [u8; 4], port| {
-        SocketAddr::new(Ipv4Addr::from(address).into(), u16::from_be_bytes(port))
-    };
-    Ok(Endpoints {
-        source: at(source, source_port),
-        destination: at(destination, destination_port),
-    })
-}
-
-fn endpoints_v6(rest: &[u8]) -> Result<Endpoints, Malformed> {
-    let (source, rest) = split::<16>(rest)?;
-    let (destination, rest) = split::<16>(rest)?;
-    let (source_port, rest) = split::<2>(rest)?;
-    let (destination_port, _) = split::<2>(rest)?;
-    let at = |address: [u8; 16], port| {
-        SocketAddr::new(Ipv6Addr::from(address).into(), u16::from_be_bytes(port))
-    };
+    let at = |address: [u8; N], port| SocketAddr::new(address.into(), u16::from_be_bytes(port));
     Ok(Endpoints {
         source: at(source, source_port),
         destination: at(destination, destination_port),
@@ -95,25 +83,18 @@ fn split<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), Malformed> {
 
 pub(super) fn write(pair: Option<Pair>, out: &mut Vec<u8>) {
     out.extend_from_slice(&SIGNATURE);
-    match pair {
-        None => out.extend_from_slice(&[PROXY, UNSPECIFIED, 0, 0]),
+    let ports = match pair {
+        None => return out.extend_from_slice(&[PROXY, UNSPECIFIED, 0, 0]),
         Some(Pair::V4(addresses, ports)) => {
             out.extend_from_slice(&[PROXY, TCP_OVER_V4, 0, 12]);
-            addresses
-                .iter()
-                .for_each(|a| out.extend_from_slice(&a.octets()));
+            out.extend(addresses.iter().flat_map(|address| address.octets()));
             ports
-                .iter()
-                .for_each(|p| out.extend_from_slice(&p.to_be_bytes()));
         }
         Some(Pair::V6(addresses, ports)) => {
             out.extend_from_slice(&[PROXY, TCP_OVER_V6, 0, 36]);
-            addresses
-                .iter()
-                .for_each(|a| out.extend_from_slice(&a.octets()));
+            out.extend(addresses.iter().flat_map(|address| address.octets()));
             ports
-                .iter()
-                .for_each(|p| out.extend_from_slice(&p.to_be_bytes()));
         }
-    }
+    };
+    out.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
 }
