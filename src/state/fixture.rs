@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Admits, Backend, PerShard, Route};
 use crate::config;
+use crate::health::id_hash;
 
 pub(crate) fn config(load_balancers: Vec<config::LoadBalancer>) -> config::Config {
     config::Config {
@@ -69,5 +72,39 @@ pub(crate) fn backend(id: &str, address: impl Into<IpAddr>, port: Option<u16>) -
         address: address.into(),
         port,
         weight: 1,
+    }
+}
+
+/// A backend as shards see it, of weight 1, of which nothing is known yet.
+pub(crate) fn unknown_backend(id: &str) -> Backend {
+    Backend {
+        id: id.into(),
+        id_hash: id_hash(id),
+        slot: 0,
+        address: SocketAddr::from(([127, 0, 0, 1], 1)),
+        admits: Admits::Nothing,
+        life: 0,
+        weight: 1,
+        born_ms: 0,
+        is_over_bound: false,
+        counts: Arc::new(PerShard::new(1)),
+    }
+}
+
+/// An HTTP listener as shards see it, with the view of an empty past.
+pub(crate) fn route(stickiness: config::Stickiness, backends: Vec<Backend>) -> Route {
+    Route {
+        load_balancer: "lb".into(),
+        counts: Arc::new(PerShard::new(1)),
+        protocol: config::Protocol::Http,
+        address: SocketAddr::from(([127, 0, 0, 1], 80)),
+        scope: 7,
+        stickiness: Some(Arc::new(stickiness)),
+        attributes: Arc::default(),
+        is_secure: false,
+        proxy_networks: Arc::new([]),
+        proxy_protocol: None,
+        backends,
+        view: Arc::default(),
     }
 }

@@ -8,8 +8,8 @@ use super::super::seal::{Key, NONCE_BYTES};
 use super::super::sessions::Tally;
 use super::*;
 use crate::config::{ApplicationPolicy, Attributes, DurationPolicy, Failover};
-use crate::health::{Clock, View, id_hash};
-use crate::state::{Count, PerShard};
+use crate::health::{Clock, id_hash};
+use crate::state::{Count, fixture};
 
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
 const NOW: u64 = 10_000;
@@ -33,31 +33,10 @@ enum Happens {
 
 impl World {
     fn new(stickiness: Stickiness, attributes: Attributes) -> Self {
-        let backends = IDS.map(|id| Backend {
-            id: id.into(),
-            id_hash: id_hash(id),
-            slot: 0,
-            address: "127.0.0.1:1".parse().unwrap(),
-            admits: Admits::Nothing,
-            life: 0,
-            weight: 1,
-            born_ms: 0,
-            is_over_bound: false,
-            counts: Arc::new(PerShard::new(1)),
-        });
         let route = Route {
-            load_balancer: "lb".into(),
-            counts: Arc::new(PerShard::new(1)),
-            protocol: crate::config::Protocol::Http,
-            address: "127.0.0.1:80".parse().unwrap(),
-            scope: 7,
-            stickiness: Some(Arc::new(stickiness)),
             attributes: Arc::new(attributes),
             is_secure: true,
-            proxy_networks: Arc::new([]),
-            proxy_protocol: None,
-            backends: backends.into(),
-            view: Arc::new(View::default()),
+            ..fixture::route(stickiness, IDS.map(fixture::unknown_backend).into())
         };
         Self {
             route,

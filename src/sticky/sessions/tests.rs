@@ -3,9 +3,9 @@ use std::sync::Arc;
 use super::super::seal::Key;
 use super::super::{Next, next_home};
 use super::*;
-use crate::config::{ApplicationPolicy, Attributes};
+use crate::config::ApplicationPolicy;
 use crate::health::{Clock, View, id_hash};
-use crate::state::{Admits, Backend, PerShard};
+use crate::state::{Admits, Backend, fixture};
 
 struct World {
     sessions: Sessions,
@@ -25,31 +25,14 @@ impl World {
         let backends = ["a", "b", "c"].map(|id| {
             view.chronicle_mut(id_hash(id)).begin(clock.stamp(1));
             Backend {
-                id: id.into(),
-                id_hash: id_hash(id),
-                slot: 0,
-                address: "127.0.0.1:1".parse().unwrap(),
                 admits: Admits::All,
                 life: 1,
-                weight: 1,
-                born_ms: 0,
-                is_over_bound: false,
-                counts: Arc::new(PerShard::new(1)),
+                ..fixture::unknown_backend(id)
             }
         });
         let route = Route {
-            load_balancer: "lb".into(),
-            counts: Arc::new(PerShard::new(1)),
-            protocol: crate::config::Protocol::Http,
-            address: "127.0.0.1:80".parse().unwrap(),
-            scope: 7,
-            stickiness: Some(Arc::new(Stickiness::Duration(duration()))),
-            attributes: Arc::new(Attributes::default()),
-            is_secure: false,
-            proxy_networks: Arc::new([]),
-            proxy_protocol: None,
-            backends: backends.into(),
             view: Arc::new(view),
+            ..fixture::route(Stickiness::Duration(duration()), backends.into())
         };
         let seals = Seals::new(&[Key {
             id: 1,
