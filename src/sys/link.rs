@@ -8,15 +8,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
 use tokio::sync::mpsc;
 
 use crate::limits;
 use crate::state::{PerShard, Report, ShardLine, Snapshot};
 
-/// What one HTTPS listener shakes hands with, the same for all shards. Only the control thread
+/// What one HTTPS or SSL listener shakes hands with, the same for all shards. Only the control thread
 /// stores another; that holds for connections to come.
 pub type TlsOffer = Arc<ArcSwap<ServerConfig>>;
+
+/// What shards need to speak TLS to the backends of a listener.
+#[derive(Debug, Clone)]
+pub struct BackendTerms {
+    /// Listeners with the same number share connections. From 1.
+    pub number: u32,
+    /// Whom to trust, the same for all shards. Only the control thread stores another; that holds
+    /// for connections to come.
+    pub config: Arc<ArcSwap<ClientConfig>>,
+    /// The name that is sent (SNI) and, where names count, checked; `None`: none is sent, and the
+    /// backend's address is what is checked.
+    pub name: Option<ServerName<'static>>,
+}
 
 /// The tie between the shards and the control thread.
 #[derive(Debug)]

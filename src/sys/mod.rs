@@ -7,11 +7,13 @@
 mod block;
 mod clock;
 mod link;
+mod secured;
 pub mod socket;
 mod stream;
 pub mod thread;
 
 pub use block::{Block, Blocks, Mark};
 pub use clock::{Instant, unix_millis, unix_seconds};
-pub use link::{Link, Phase, TlsOffer};
+pub use link::{BackendTerms, Link, Phase, TlsOffer};
+pub use secured::Secured;
 pub use stream::Stream;

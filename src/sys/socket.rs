@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use monoio::buf::IoBufMut;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::limits;
@@ -100,6 +101,42 @@ pub fn is_quiet(descriptor: RawFd) -> bool {
     // SAFETY: the kernel writes at most one byte to a live local.
     let received = unsafe { libc::recv(descriptor, (&raw mut byte).cast(), 1, flags) };
     received < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+}
+
+/// Receives what has come in already, at most what the buffer takes.
+///
+/// # Errors
+/// Those of `recv(2)`; `WouldBlock`: nothing has.
+pub(super) fn receive_now(descriptor: RawFd, buffer: &mut impl IoBufMut) -> io::Result<usize> {
+    let (place, room) = (buffer.write_ptr(), buffer.bytes_total());
+    #[expect(unsafe_code, reason = "recv(2) into a buffer of monoio's trait")]
+    // SAFETY: an `IoBufMut` has room for so many bytes there; the descriptor is open (module
+    // invariant).
+    let received = unsafe { libc::recv(descriptor, place.cast(), room, libc::MSG_DONTWAIT) };
+    let count = usize::try_from(received).map_err(|_negative| io::Error::last_os_error())?;
+    #[expect(
+        unsafe_code,
+        reason = "the trait's way to say how much has been written"
+    )]
+    // SAFETY: the kernel has written `count` bytes.
+    unsafe {
+        buffer.set_init(count);
+    }
+    Ok(count)
+}
+
+/// Sends what the kernel takes without waiting; for last words, which nobody depends on.
+pub(super) fn send_now(descriptor: RawFd, bytes: &[u8]) {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    #[expect(
+        unsafe_code,
+        reason = "send(2) with flags on a descriptor that monoio owns"
+    )]
+    // SAFETY: the bytes are live for the time of the call; the descriptor is open (module
+    // invariant).
+    unsafe {
+        libc::send(descriptor, bytes.as_ptr().cast(), bytes.len(), flags);
+    }
 }
 
 /// A connection that waits in a listener's queue, if one does. The listener no longer blocks

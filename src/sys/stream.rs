@@ -79,7 +79,7 @@ impl Stream {
         clippy::mut_from_ref,
         reason = "one receive and one send at a time"
     )]
-    fn operand(&self) -> &mut TcpStream {
+    pub(super) fn operand(&self) -> &mut TcpStream {
         // SAFETY: monoio's operations take a counted reference to the descriptor when they are
         // made and touch nothing else of the stream; `TcpStream` declares receiving and sending
         // independent (`unsafe impl Split`), which is how monoio's own halves share it too. The
