@@ -206,9 +206,13 @@ pub const LOAD_BALANCERS_MAX: usize = 1000;
 /// Backends of one load balancer (CLB quota: 1,000 instances).
 pub const BACKENDS_MAX: usize = 1000;
 
-/// Certificates of one HTTPS listener, the default one included. Beyond it the configuration is
+/// Certificates of one HTTPS or SSL listener, the default one included. Beyond it the configuration is
 /// refused.
 pub const CERTIFICATES_PER_LISTENER_MAX: usize = 1000;
+
+/// Public keys that the backends of one instance port may have. Beyond it the configuration is
+/// refused.
+pub const BACKEND_KEYS_MAX: usize = 100;
 
 /// Bytes of a PEM file that are read. Beyond it the file is refused.
 pub const PEM_FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -270,6 +274,9 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a client may take for its TLS handshake. Then its connection is closed and counted.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// How long a TLS handshake with a backend may take. Then the next backend is tried.
+pub const BACKEND_HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 
 /// TLS handshakes that one shard has in progress at once, some 20 KiB each: as many as clients come
 /// back at once after a restart. Beyond it new TLS connections are closed on accept and counted.

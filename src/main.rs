@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 
 use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host};
-use elbow::control::certificates::{self, Certificates};
-use elbow::control::{self, About, Control, Ending};
+use elbow::control::certificates;
+use elbow::control::{self, About, Control, Ending, Files};
 use elbow::demo;
 use elbow::http::Reply;
 use elbow::limits::SHARDS_MAX;
@@ -61,11 +61,11 @@ fn start(config: Result<Config, Failure>, greeting: fn(&Opened) -> String) -> Ex
         Ok(config) => config,
         Err(failure) => return refuse(&failure),
     };
-    let certificates = match certificates::load(&config, unix_seconds()) {
-        Ok(certificates) => certificates,
+    let files = match Files::load(&config, unix_seconds()) {
+        Ok(files) => files,
         Err(problems) => return refuse(&Failure::Certificates(problems)),
     };
-    match run(&config, certificates, greeting) {
+    match run(&config, files, greeting) {
         Ok(Ending::Drained) => ExitCode::SUCCESS,
         Ok(Ending::TimedOut { connections }) => fail(&format!(
             "ended with {connections} connections open, the timeout was over"
@@ -87,11 +87,7 @@ struct Opened {
     admin_address: Option<SocketAddr>,
 }
 
-fn run(
-    config: &Config,
-    certificates: Certificates,
-    greeting: fn(&Opened) -> String,
-) -> Result<Ending, String> {
+fn run(config: &Config, files: Files, greeting: fn(&Opened) -> String) -> Result<Ending, String> {
     if let Err(error) = thread::raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -115,7 +111,7 @@ fn run(
         unix_millis(),
     );
     let (link, reports) = Link::new(state.snapshot(), cores.len());
-    let levels = start_shards(config, &cores, &mut opened, &certificates, &keys, &link)?;
+    let levels = start_shards(config, &cores, &mut opened, &files, &keys, &link)?;
 
     let control = Control {
         state,
@@ -129,9 +125,9 @@ fn run(
             version: env!("CARGO_PKG_VERSION"),
             own_answers: &Reply::NAMES,
             verdicts: &Verdict::NAMES,
-            certificate_ends: Arc::clone(&certificates.ends),
+            certificate_ends: Arc::clone(&files.certificates.ends),
         },
-        certificates,
+        files,
     };
     let ready = || {
         announce(config, &opened, &cores, &levels);
@@ -145,7 +141,7 @@ fn start_shards(
     config: &Config,
     cores: &[Option<usize>],
     opened: &mut Opened,
-    certificates: &Certificates,
+    files: &Files,
     keys: &[Key],
     link: &Arc<Link>,
 ) -> Result<Vec<Level>, String> {
@@ -157,7 +153,8 @@ fn start_shards(
             core: *core,
             driver: config.host.driver,
             listeners: std::mem::take(&mut opened.shards[index]),
-            offers: certificates.offers.clone(),
+            offers: files.certificates.offers.clone(),
+            terms: files.trusts.terms.clone(),
             seals: Seals::new(keys),
             session_window: config.host.session_window,
             link: Arc::clone(link),

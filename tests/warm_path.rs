@@ -154,6 +154,7 @@ fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
     };
     let start = Start {
         offers: vec![None],
+        terms: vec![None],
         index: 0,
         core: None,
         driver: driver(),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Check, Demo, Run};
 use crate::config::{self, Config, Mistake, Problems, Stickiness};
-use crate::control::certificates;
+use crate::control::Files;
 use crate::sys::unix_seconds;
 
 /// Longest configuration file that is read; a thousand load balancers with a thousand backends each
@@ -31,7 +31,7 @@ pub enum Failure {
     },
     /// The configuration file does not hold.
     Configuration(Problems),
-    /// The certificates that it names do not hold; a line for each, at least one.
+    /// The certificates and authorities that it names do not hold; a line for each, at least one.
     Certificates(Vec<String>),
 }
 
@@ -123,7 +123,7 @@ pub fn check(check: &Check) -> Answer {
         exit_code: Failure::EXIT_CODE,
     };
     let with_certificates = |config: Config| {
-        certificates::load(&config, unix_seconds())
+        Files::load(&config, unix_seconds())
             .map(|_| config)
             .map_err(Failure::Certificates)
     };

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::network::networks;
 use super::policy::Policies;
 use super::problem::nearest;
-use super::read::{Field, NOT_YET, Report, Section};
+use super::read::{Field, Report, Section};
 use super::tls::tls;
 use super::{Admin, Listener, Protocol, Stickiness};
 
@@ -31,10 +31,10 @@ pub(super) fn listener(
 ) -> Option<Listener> {
     let protocol = section
         .required("protocol", report)
-        .and_then(|field| protocol(&field, report));
+        .and_then(|field| field.parsed(Protocol::parse, report));
     let default = match protocol {
-        Some(Protocol::Tcp) => Protocol::Tcp,
-        _ => Protocol::Http,
+        Some(Protocol::Tcp | Protocol::Ssl) => Protocol::Tcp,
+        Some(Protocol::Http | Protocol::Https) | None => Protocol::Http,
     };
     let instance_protocol = section.read_or("instance_protocol", default, |field| {
         instance_protocol(&field, protocol, report)
@@ -66,16 +66,6 @@ pub(super) fn listener(
     })
 }
 
-fn protocol(field: &Field<'_>, report: &mut Report<'_>) -> Option<Protocol> {
-    match field.parsed(Protocol::parse, report)? {
-        served @ (Protocol::Http | Protocol::Https | Protocol::Tcp) => Some(served),
-        Protocol::Ssl => {
-            report.refuse(field, NOT_YET);
-            None
-        }
-    }
-}
-
 /// Whether what clients speak is passed on unread; no, if it is not known.
 fn is_of_bytes(front: Option<Protocol>) -> bool {
     front.is_some_and(|protocol| !protocol.is_http())
@@ -88,15 +78,10 @@ fn instance_protocol(
     report: &mut Report<'_>,
 ) -> Option<Protocol> {
     let protocol = field.parsed(Protocol::parse, report)?;
-    let mistake = match (front.map(Protocol::is_http), protocol) {
-        (Some(true), Protocol::Tcp | Protocol::Ssl) => {
-            "must be HTTP or HTTPS, as the listener's protocol is"
-        }
-        (Some(false), Protocol::Http | Protocol::Https) => {
-            "a TCP listener speaks TCP to its backends"
-        }
-        (_, Protocol::Http | Protocol::Tcp) => return Some(protocol),
-        (_, Protocol::Https | Protocol::Ssl) => NOT_YET,
+    let mistake = match front.map(Protocol::is_http) {
+        Some(true) if !protocol.is_http() => "must be HTTP or HTTPS, as the listener's protocol is",
+        Some(false) if protocol.is_http() => "must be TCP or SSL, as the listener's protocol is",
+        Some(_) | None => return Some(protocol),
     };
     report.refuse(field, mistake);
     None
@@ -108,7 +93,7 @@ fn behind_tls(field: &Field<'_>, front: Option<Protocol>, report: &mut Report<'_
     if behind_tls && is_of_bytes(front) {
         report.refuse(
             field,
-            "a TCP listener changes nothing by it: it is for HTTP",
+            "a listener that relays bytes changes nothing by it: it is for HTTP",
         );
         return None;
     }
@@ -160,7 +145,7 @@ fn stickiness(
 ) -> Option<Option<Stickiness>> {
     let items = field.items(report)?;
     if !items.is_empty() && is_of_bytes(front) {
-        let mistake = "a stickiness policy needs an HTTP listener: a TCP listener sees no cookies";
+        let mistake = "a stickiness policy needs HTTP or HTTPS: this listener sees no cookies";
         report.refuse(field, mistake);
         return None;
     }

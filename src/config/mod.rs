@@ -179,6 +179,11 @@ impl Protocol {
     pub fn is_http(self) -> bool {
         matches!(self, Self::Http | Self::Https)
     }
+
+    /// Whether TLS is on it.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Https | Self::Ssl)
+    }
 }
 
 /// One `[[load_balancer.listener]]`.
@@ -186,19 +191,19 @@ impl Protocol {
 pub struct Listener {
     /// Where it accepts. Unique in the file, unless the port is 0.
     pub address: SocketAddr,
-    /// The protocol on the client's side. All but [`Protocol::Ssl`] are
-    /// lowered so far.
+    /// The protocol on the client's side.
     pub protocol: Protocol,
     /// The protocol on the backend's side, of the same kind as the client's (CLB.md §3.4).
     pub instance_protocol: Protocol,
     /// The port on backends that have none of their own; also the scope of cookies.
     pub instance_port: u16,
-    /// The stickiness policy in force, if any (at most one, CLB.md §2.1; none on TCP, R-008).
+    /// The stickiness policy in force, if any (at most one, CLB.md §2.1; none on TCP and SSL,
+    ///
     pub stickiness: Option<Stickiness>,
     /// Clients reach this HTTP listener through a TLS terminator: the front end counts as HTTPS
     /// for `X-Forwarded-Proto` and for the second cookie (CLB.md §2.3).
     pub behind_tls: bool,
-    /// Certificates and policy, if and only if `protocol` is [`Protocol::Https`].
+    /// Certificates and policy, if and only if [`Protocol::is_secure`].
     pub tls: Option<Tls>,
     /// A connection from here begins with a PROXY header, which says whose it is; from elsewhere
     /// none is believed. At most [`PROXY_NETWORKS_MAX`](crate::limits::PROXY_NETWORKS_MAX).
@@ -215,14 +220,33 @@ pub struct Network {
 }
 
 /// One `[[load_balancer.backend_policy]]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendPolicy {
     /// The instance port of the listeners that it holds for. A backend's own port, where it has
     /// one, changes nothing about that.
     pub instance_port: u16,
     /// Each connection to a backend begins with a PROXY header of this form (CLB's
     /// `ProxyProtocolPolicyType`, which is version 1) and serves one exchange.
-    pub proxy_protocol: Version,
+    pub proxy_protocol: Option<Version>,
+    /// Whom listeners that speak TLS to their backends take for one.
+    pub trust: Trust,
+    /// The name that such backends are asked for by (SNI) and, where an authority vouches for
+    /// them, have to have; `None`: none, and their address. A DNS name.
+    pub server_name: Option<String>,
+}
+
+/// Who counts as a backend when TLS is spoken to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Whoever answers, as CLB has it by default (CLB.md §4.1).
+    #[default]
+    Anybody,
+    /// Who has one of these public keys, each as DER (`SubjectPublicKeyInfo`, RFC 5280 §4.1), not
+    /// empty: CLB's `BackendServerAuthenticationPolicyType`.
+    Keys(Vec<Vec<u8>>),
+    /// Whose certificate is for the name or address and issued, perhaps through others, by one in
+    /// this PEM file.
+    Authorities(PathBuf),
 }
 
 /// `[load_balancer.attributes]`.

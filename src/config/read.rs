@@ -223,7 +223,7 @@ impl<'t> Section<'t> {
 }
 
 /// What is said of keys and values that a later version will serve.
-pub(super) const NOT_YET: &str = "is not available in this version";
+const NOT_YET: &str = "is not available in this version";
 
 /// One value of the file and where it is written.
 pub(super) struct Field<'t> {

@@ -7,6 +7,7 @@ use super::duration::written;
 use super::{ApplicationPolicy, Attributes, Backend, BackendPolicy, Config, CookieTemplate};
 use super::{
     DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness,
+    Trust,
 };
 
 /// How many backends of one load balancer are named; the rest is counted.
@@ -106,11 +107,31 @@ impl fmt::Display for Listener {
 
 impl fmt::Display for BackendPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (port, version) = (self.instance_port, self.proxy_protocol.name());
-        write!(
-            f,
-            "PROXY headers {version} to {port}: each exchange takes a connection of its own"
-        )
+        write!(f, "to {}:", self.instance_port)?;
+        let mut separator = " ";
+        if let Some(version) = self.proxy_protocol {
+            let version = version.name();
+            write!(
+                f,
+                " PROXY headers {version}, a connection for each exchange"
+            )?;
+            separator = "; ";
+        }
+        match &self.trust {
+            Trust::Anybody => {}
+            Trust::Keys(keys) => write!(
+                f,
+                "{separator}backends with a key of {} that are known",
+                keys.len()
+            )?,
+            Trust::Authorities(file) => {
+                write!(f, "{separator}backends that {} vouches for", file.display())?;
+            }
+        }
+        match &self.server_name {
+            Some(name) => write!(f, "{separator}by the name {name}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod attributes;
 mod https;
 mod proxy_protocol;
+mod secure_backends;
 mod stickiness;
 
 use std::net::SocketAddr;
@@ -207,7 +208,8 @@ fn every_key_of_this_version_arrives() {
     };
     let listeners: Vec<Listener> = balancer.listeners.iter().map(without_policy).collect();
     assert_eq!(listeners, [first, second, third]);
-    assert_eq!(balancer.proxy_protocol(8081), Some(Version::V2));
+    let policy = balancer.backend_policy(8081).unwrap();
+    assert_eq!(policy.proxy_protocol, Some(Version::V2));
 }
 
 #[test]
@@ -318,14 +320,11 @@ fn unknown_keys_are_found_in_every_section() {
 #[test]
 fn what_comes_later_is_told_from_what_is_unknown() {
     for text in [
-        small("instance_protocol = \"HTTPS\"", ""),
         small("", "[load_balancer.attributes]\naccess_log = \"-\""),
         small("", "[load_balancer.attributes]\ncross_zone = true"),
         small("", "[load_balancer.attributes]\ndesync_mode = \"monitor\""),
         small("", "[cluster]\nlisten = \"10.0.0.5:7946\""),
         small("", "[[admin.credential]]\naccess_key_id = \"A\""),
-        tcp("instance_protocol = \"SSL\"", ""),
-        small("", "").replace("HTTP", "SSL"),
     ] {
         let mistake = only_mistake(&text);
         assert!(
@@ -359,14 +358,14 @@ fn a_tcp_listener_speaks_tcp_to_its_backends_and_is_not_sticky() {
         assert!(summary.contains("every connection is reset"), "{summary}");
     }
     let mistake = only_mistake(&tcp("instance_protocol = \"HTTPS\"", ""));
-    assert_eq!(mistake, "a TCP listener speaks TCP to its backends");
+    assert_eq!(mistake, "must be TCP or SSL, as the listener's protocol is");
 }
 
 #[test]
 fn what_needs_heads_is_refused_on_tcp() {
     let policy = "[[load_balancer.lb_cookie_policy]]\nname = \"p\"";
     let mistake = only_mistake(&tcp("policies = [\"p\"]", policy));
-    let expected = "a stickiness policy needs an HTTP listener: a TCP listener sees no cookies";
+    let expected = "a stickiness policy needs HTTP or HTTPS: this listener sees no cookies";
     assert_eq!(mistake, expected);
     let mistake = only_mistake(&tcp("behind_tls = true", ""));
     assert!(mistake.contains("it is for HTTP"), "{mistake}");
@@ -618,7 +617,7 @@ PROXY headers from 10.0.0.0/8 and 2001:db8::1
   HTTP [::1]:0 to HTTP 8081, sticky for the browser session (browser)
   HTTP 10.0.0.1:0 to HTTP 8082, sticky by the application's my-app-cookie (my-app-cookie-policy: \
 copy_unknown_attributes, absolute_limit 12h)
-  PROXY headers v2 to 8081: each exchange takes a connection of its own
+  to 8081: PROXY headers v2, a connection for each exchange
   backends: i-0a1b2c3d=10.0.1.7 i-1111=10.0.1.6:9001 (weight 5) 10.0.1.8 [::1]:9001
   checked by HTTP:8080/ping every 10s, timeout 250ms, out after 3 failures, back after 4 successes
   attributes: idle_timeout 4000s, cors_cookie_name both, connection_draining 5m, \

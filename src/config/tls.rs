@@ -1,4 +1,4 @@
-//! TLS of an HTTPS listener: which files hold its certificates, and the policy that was asked for.
+//! TLS of an HTTPS or SSL listener: which files hold its certificates, and the policy that was asked for.
 //!
 //! Not here: what is in those files; reading them is the shell's (`control::certificates`).
 
@@ -25,7 +25,7 @@ const POLICIES: [&str; 11] = [
     "ELBSample-OpenSSLDefaultNegotiationPolicy",
 ];
 
-/// What an HTTPS listener needs.
+/// What an HTTPS or SSL listener needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// Certificates, not empty. The first is shown to clients that name no host or one that no
@@ -33,6 +33,8 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// What clients are to be offered.
     pub policy: SslPolicy,
+    /// HTTP is spoken over it, which clients are told (ALPN).
+    pub is_http: bool,
 }
 
 /// Where one certificate lies.
@@ -72,7 +74,7 @@ impl SslPolicy {
     }
 }
 
-/// The keys that only an HTTPS listener has.
+/// The keys that only such listeners have.
 const KEYS: [&str; 4] = [
     "certificate",
     "certificate_key",
@@ -86,22 +88,22 @@ pub(super) fn tls(
     protocol: Option<Protocol>,
     report: &mut Report<'_>,
 ) -> Option<Option<Tls>> {
-    if protocol == Some(Protocol::Https) {
-        return https(section, report).map(Some);
+    if let Some(protocol) = protocol.filter(|protocol| protocol.is_secure()) {
+        return terms(section, protocol, report).map(Some);
     }
     let mut is_clean = true;
     for key in KEYS {
         if let Some(field) = section.field(key)
             && protocol.is_some()
         {
-            report.refuse(&field, "only a listener with protocol = \"HTTPS\" has it");
+            report.refuse(&field, "only a listener for HTTPS or SSL has it");
             is_clean = false;
         }
     }
     is_clean.then_some(None)
 }
 
-fn https(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Tls> {
+fn terms(section: &mut Section<'_>, protocol: Protocol, report: &mut Report<'_>) -> Option<Tls> {
     let chain = section
         .required("certificate", report)
         .and_then(|field| path(&field, report));
@@ -121,6 +123,7 @@ fn https(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Tls> {
     Some(Tls {
         certificates,
         policy: policy?,
+        is_http: protocol.is_http(),
     })
 }
 

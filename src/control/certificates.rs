@@ -1,4 +1,4 @@
-//! The certificates of HTTPS listeners: read from their files, judged, and made into what shards
+//! The certificates of HTTPS and SSL listeners: read from their files, judged, and made into what shards
 //! shake hands with.
 //!
 //! Not a handshake (`shard::tls`), nor when files are read again (`renewal.rs`). Invariant: as a
@@ -37,7 +37,7 @@ const APPLICATION_PROTOCOL: &[u8] = b"http/1.1";
 /// When each certificate ends, in seconds since 1970, by its file. Shared: certificates change.
 pub type Ends = Arc<ArcSwap<BTreeMap<String, i64>>>;
 
-/// What the HTTPS listeners of a configuration need.
+/// What the HTTPS and SSL listeners of a configuration need.
 #[derive(Debug, Default)]
 pub struct Certificates {
     /// For each listener, in configuration order; `None`: it speaks in clear.
@@ -157,9 +157,11 @@ fn made_of(
         }
     }
     match ByName::new(read) {
-        Some(resolver) if problems.is_empty() => server_config(provider, resolver, tickets)
-            .map(|config| (config, ends))
-            .map_err(|error| vec![error.to_string()]),
+        Some(resolver) if problems.is_empty() => {
+            server_config(provider, resolver, tls.is_http, tickets)
+                .map(|config| (config, ends))
+                .map_err(|error| vec![error.to_string()])
+        }
         _ => Err(problems),
     }
 }
@@ -167,13 +169,16 @@ fn made_of(
 fn server_config(
     provider: Arc<CryptoProvider>,
     resolver: ByName,
+    is_http: bool,
     tickets: Option<Arc<dyn ProducesTickets>>,
 ) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = vec![APPLICATION_PROTOCOL.to_vec()];
+    if is_http {
+        config.alpn_protocols = vec![APPLICATION_PROTOCOL.to_vec()];
+    }
     // Tickets hold the session themselves, sealed by keys that rotate: whichever shard a client
     // comes back to can resume it, and nothing is kept for it.
     config.ticketer = tickets.map_or_else(aws_lc_rs::Ticketer::new, Ok)?;
@@ -247,8 +252,17 @@ impl Certificate {
     }
 }
 
-fn in_file(file: &Path, problem: impl std::fmt::Display) -> String {
+/// A problem with the name of the file in front.
+pub(super) fn in_file(file: &Path, problem: impl std::fmt::Display) -> String {
     format!("{}: {problem}", file.display())
+}
+
+/// The certificates in a PEM file of authorities; at least one.
+///
+/// # Errors
+/// Why the file cannot be used.
+pub(super) fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    chain(&read(file)?).map_err(|problem| in_file(file, problem))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {

@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::any_certificate::AnyCertificate;
+use super::verifiers::Anybody;
 use crate::config::{HealthCheck, Protocol};
 use crate::health::{Failure, Outcome};
 use crate::limits;
@@ -31,7 +31,7 @@ impl Prober {
     /// A prober with TLS settings of its own.
     pub(super) fn new() -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = Arc::new(AnyCertificate::new(&provider));
+        let verifier = Arc::new(Anybody::new(&provider));
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has cipher suites for the default versions")

@@ -12,15 +12,17 @@
 //! and admin see is what the last [`State::apply`] left, and the log tells each change once.
 
 mod admin;
-mod any_certificate;
 pub mod certificates;
 mod check;
 mod checker;
 mod drain;
+mod files;
 pub mod keys;
 pub mod memory;
 mod metrics;
 mod signals;
+pub mod trust;
+mod verifiers;
 
 use std::io;
 use std::path::PathBuf;
@@ -33,9 +35,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{self, MissedTickBehavior};
 
 use self::admin::Admin;
-use self::certificates::Certificates;
-use self::certificates::renewal::keep_current;
 use self::checker::Checker;
+use self::files::keep_current;
 use self::memory::Memory;
 use self::signals::Stop;
 use crate::health::{Reason, Status};
@@ -48,6 +49,7 @@ use crate::sys::{Link, unix_millis};
 
 pub use self::admin::Drain;
 pub use self::drain::Ending;
+pub use self::files::Files;
 pub use self::metrics::About;
 
 /// What the control thread is given.
@@ -67,8 +69,8 @@ pub struct Control {
     pub state_dir: Option<PathBuf>,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
-    /// The certificates that shards have.
-    pub certificates: Certificates,
+    /// The certificates that shards have, and whom they take for a backend.
+    pub files: Files,
     /// What `/metrics` says about this build.
     pub about: About,
 }
@@ -106,11 +108,11 @@ async fn serve(
         seals,
         state_dir,
         shutdown_timeout,
-        certificates,
+        files,
         about,
     } = control;
     let counts = Arc::new(ControlLine::default());
-    tokio::spawn(keep_current(certificates, hangups, Arc::clone(&counts)));
+    tokio::spawn(keep_current(files, hangups, Arc::clone(&counts)));
     let (wishes, mut wished) = mpsc::channel(limits::COMMANDS_WAITING);
     let (published, view) = watch::channel(Published::of(&state));
     if let Some(listener) = admin {

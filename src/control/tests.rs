@@ -49,7 +49,10 @@ impl Bench {
             state_dir: None,
             seals: Seals::new(&keys::load(None).expect("there is randomness")),
             shutdown_timeout: Duration::from_secs(10),
-            certificates: Certificates::default(),
+            files: Files {
+                certificates: certificates::Certificates::default(),
+                trusts: trust::Trusts::default(),
+            },
             about: about(),
         };
         let running = tokio::spawn(async {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::admit::Inbound;
-use super::proxy_header::announce;
+use super::proxy_header::{announce, preface};
 use super::respond::{reply, respond, send_interim};
 use super::serve::Client;
 use super::streaming::stream_through;
@@ -223,7 +223,7 @@ async fn send_and_read(
     wire: Block,
 ) -> (Result<usize, NoAnswer>, Block) {
     this.client.watch.wait(Waiting::Answer, this.deadline());
-    let (sent, mut wire) = lease.stream().send(wire, || this.progress()).await;
+    let (sent, mut wire) = lease.channel().send(wire, || this.progress()).await;
     if sent.is_err() {
         return (Err(this.silence(false)), wire);
     }
@@ -265,7 +265,7 @@ pub(super) async fn read_answer(
             this.shard.blocks.put(std::mem::replace(&mut wire, fresh));
         }
         let received;
-        (received, wire) = lease.stream().receive(wire, usize::MAX).await;
+        (received, wire) = lease.channel().receive(wire, usize::MAX).await;
         if !matches!(received, Ok(1..)) {
             return (Err(this.silence(is_begun)), wire);
         }
@@ -296,10 +296,12 @@ impl<'a> Exchange<'a> {
             watch.set_backend(Some((backend.slot, self.epoch)));
             // A connection attempt has a bound of its own.
             watch.wait(Waiting::Answer, Instant::NEVER);
+            let (shard, client, address) = (self.shard, self.client, backend.address);
             let opened = if is_second || self.route.proxy_protocol.is_some() {
-                Lease::open_new(backend.address, counts, watch).await
+                let preface = preface(shard, client, self.route);
+                Lease::open_new(shard, client, address, counts, preface).await
             } else {
-                Lease::open(self.shard, backend.address, counts, watch).await
+                Lease::open(shard, client, address, counts).await
             };
             match opened {
                 Ok(lease) => return Ok((held, lease)),

@@ -7,7 +7,7 @@
 
 mod accept;
 mod admit;
-mod client_stream;
+mod channel;
 mod driver;
 mod exchange;
 mod handshake;
@@ -17,6 +17,7 @@ mod respond;
 mod serve;
 mod stick;
 mod streaming;
+mod tickets;
 mod tls;
 mod upstream;
 mod watch;
@@ -37,7 +38,7 @@ use crate::limits::{
 };
 use crate::state::{Report, Route, ShardLine, Snapshot};
 use crate::sticky::{Census, Seals, Sessions};
-use crate::sys::{Block, Blocks, Instant, Link, Phase, TlsOffer, thread as system};
+use crate::sys::{BackendTerms, Block, Blocks, Instant, Link, Phase, TlsOffer, thread as system};
 
 pub use driver::{Level, Runtime};
 
@@ -55,6 +56,8 @@ pub struct Start {
     /// For each listener what it shakes hands with, the same for all shards; `None`: it speaks in
     /// clear. Looked at for each connection.
     pub offers: Vec<Option<TlsOffer>>,
+    /// For each listener how it speaks TLS to its backends; `None`: in clear.
+    pub terms: Vec<Option<BackendTerms>>,
     /// The keys of its cookies.
     pub seals: Seals,
     /// How long one count of sessions lasts.
@@ -99,6 +102,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     let shard = Rc::new(Shard::new(
         start.index,
         start.offers,
+        start.terms,
         start.seals,
         start.link,
     ));
@@ -144,11 +148,14 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
 struct Shard {
     index: usize,
     offers: Vec<Option<TlsOffer>>,
+    terms: Vec<Option<BackendTerms>>,
     link: Arc<Link>,
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     world: RefCell<Rc<World>>,
     blocks: Blocks,
     idle: upstream::Idle,
+    /// What backends have given to resume sessions of TLS with.
+    tickets: tickets::Tickets,
     sessions: RefCell<Sessions>,
     census: RefCell<Census>,
     watches: watch::Watches,
@@ -175,17 +182,25 @@ struct RouteTexts {
 }
 
 impl Shard {
-    fn new(index: usize, offers: Vec<Option<TlsOffer>>, seals: Seals, link: Arc<Link>) -> Self {
+    fn new(
+        index: usize,
+        offers: Vec<Option<TlsOffer>>,
+        terms: Vec<Option<BackendTerms>>,
+        seals: Seals,
+        link: Arc<Link>,
+    ) -> Self {
         let mut snapshot = Cache::new(Arc::clone(&link.snapshot));
         let world = World::new(Arc::clone(snapshot.load()));
         Self {
             index,
             offers,
+            terms,
             link,
             snapshot: RefCell::new(snapshot),
             world: RefCell::new(Rc::new(world)),
             blocks: Blocks::default(),
             idle: upstream::Idle::default(),
+            tickets: tickets::Tickets::default(),
             sessions: RefCell::new(Sessions::new(seals)),
             census: RefCell::new(Census::default()),
             watches: watch::Watches::default(),
@@ -231,7 +246,9 @@ impl Shard {
         }
         let routes = snapshot.routes.iter();
         let addresses = routes.flat_map(|route| route.backends.iter().map(|b| b.address));
-        self.idle.keep_only(&addresses.collect());
+        let addresses = addresses.collect();
+        self.idle.keep_only(&addresses);
+        self.tickets.keep_only(&addresses);
     }
 
     /// Tells the control thread which sessions were seen where in this window.

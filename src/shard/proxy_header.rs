@@ -10,7 +10,7 @@ use super::serve::{Client, deadline, shrink, with_room};
 use super::upstream::Lease;
 use super::watch::Waiting;
 use crate::proxy_protocol::{Malformed, Parsed, Version, parse, write};
-use crate::state::LoadBalancerLine;
+use crate::state::{LoadBalancerLine, Route};
 use crate::sys::Block;
 
 /// The block that a client's first head is received into. Where the connection comes from a trusted
@@ -66,15 +66,31 @@ fn count_refused(shard: &Shard, client: &Client<'_>) {
     counts.proxy_headers_refused.add(1);
 }
 
-/// What a relayed connection begins with at its backend: the header, if it is to get one, and what
-/// the client has sent `early`. `None`: there is no block for both.
+/// What stands in front of the TLS handshake with a backend: the header, if it is to get one.
+pub(super) fn preface(shard: &Shard, client: &Client<'_>, route: &Route) -> Vec<u8> {
+    let mut header = Vec::new();
+    if let Some(version) = route.proxy_protocol
+        && is_secured(shard, client)
+    {
+        write(version, client.endpoints(), &mut header);
+    }
+    header
+}
+
+/// Whether TLS is on connections to backends, so that a header has gone in front of it.
+fn is_secured(shard: &Shard, client: &Client<'_>) -> bool {
+    shard.terms[client.listener].is_some()
+}
+
+/// What a relayed connection begins with at its backend: the header, if it is still to get one, and
+/// what the client has sent `early`. `None`: there is no block for both.
 pub(super) fn announced(
     shard: &Shard,
     client: &Client<'_>,
     version: Option<Version>,
     mut early: Block,
 ) -> Option<Block> {
-    let Some(version) = version else {
+    let Some(version) = version.filter(|_| !is_secured(shard, client)) else {
         return Some(early);
     };
     let mut header = shard.scratch.borrow_mut();
@@ -91,6 +107,9 @@ pub(super) fn announce(this: &Exchange<'_>, lease: &mut Lease<'_>, wire: &mut Bl
         return;
     };
     lease.is_private = true;
+    if is_secured(this.shard, this.client) {
+        return;
+    }
     let mut header = this.shard.scratch.borrow_mut();
     header.clear();
     write(version, this.client.endpoints(), &mut header);

@@ -6,12 +6,15 @@
 //! on both sides; a connection that waits for bytes holds the smallest block each way.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shard;
+use super::channel::Channel;
 use super::exchange::{Tried, give_up_on};
-use super::proxy_header::{announced, receive_header};
+use super::handshake::shake_hands;
+use super::proxy_header::{announced, preface, receive_header};
 use super::serve::Client;
 use super::upstream::Lease;
 use super::watch::{Waiting, Watch};
@@ -23,7 +26,7 @@ use crate::proxy_protocol::Version;
 use crate::state::{BackendLine, Count, LoadBalancerLine, PerShard, Route};
 use crate::sticky::{Next, Stick};
 use crate::sys::socket::{Way, is_quiet, shut_down};
-use crate::sys::{Block, Instant, Stream, unix_millis};
+use crate::sys::{Block, Instant, unix_millis};
 
 /// Relays a connection until both sides are done with it.
 pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
@@ -31,6 +34,9 @@ pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
         return;
     };
     let client = &*client;
+    let Some(early) = shake_hands(shard, client, early).await else {
+        return;
+    };
     let Some(Opened {
         lease,
         held: _held,
@@ -57,7 +63,7 @@ pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
     let Some(first) = announced(shard, client, proxy_protocol, early) else {
         return client.watch.reset();
     };
-    let (near, far) = (client.stream.stream(), lease.stream());
+    let (near, far) = (&client.stream, lease.channel());
     monoio::join!(
         this.pass(near, far, first, &counts.relayed_up),
         this.pass(far, near, shard.blocks.idle(), &counts.relayed_down),
@@ -124,7 +130,8 @@ async fn open<'w>(shard: &Shard, client: &'w Client<'_>) -> Option<Opened<'w>> {
         // A connection attempt has a bound of its own.
         watch.wait(Waiting::Answer, Instant::NEVER);
         let line = backend.counts.line(shard.index);
-        match Lease::open_new(backend.address, line, watch).await {
+        let preface = preface(shard, client, route);
+        match Lease::open_new(shard, client, backend.address, line, preface).await {
             Ok(lease) => {
                 if let Some(session) = stick.session {
                     shard.census.borrow_mut().note(backend.slot, session);
@@ -182,7 +189,7 @@ impl Relay<'_> {
     /// Moves bytes one way, those in the block first, then one block at a time, until `from` has
     /// said that it is done, or a side breaks. How fast `to` takes them is how fast they are
     /// received.
-    async fn pass(&self, from: &Stream, to: &Stream, mut block: Block, passed: &Count) {
+    async fn pass(&self, from: &Channel<'_>, to: &Channel<'_>, mut block: Block, passed: &Count) {
         loop {
             if !block.is_empty() {
                 let sent;
@@ -197,19 +204,26 @@ impl Relay<'_> {
             }
             let received;
             (received, block) = from.receive(block, usize::MAX).await;
-            match received {
-                Ok(1..) => self.progress(),
-                // What is left of the other direction goes on.
-                Ok(_) if !self.is_broken.get() => break shut_down(to.descriptor(), Way::Send),
-                Ok(_) => break,
+            let is_announced = match received {
+                Ok(1..) => {
+                    self.progress();
+                    continue;
+                }
+                Ok(_) => true,
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
                 Err(_) => break self.break_off(),
+            };
+            if !self.is_broken.get() {
+                // What is left of the other direction goes on.
+                to.end(is_announced).await;
             }
+            break;
         }
         self.shard.blocks.put(block);
     }
 
     /// The block for the next receive.
-    fn fitting(&self, mut block: Block, from: &Stream) -> Block {
+    fn fitting(&self, mut block: Block, from: &Channel<'_>) -> Block {
         let blocks = &self.shard.blocks;
         let size = next_size(block.capacity(), block.room() == 0, || {
             is_quiet(from.descriptor())

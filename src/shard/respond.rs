@@ -180,7 +180,7 @@ async fn receive_more(
     wire.clear(0);
     this.progress();
     let received;
-    (received, wire) = lease.stream().receive(wire, outbound.body.wanted()).await;
+    (received, wire) = lease.channel().receive(wire, outbound.body.wanted()).await;
     match received {
         Ok(1..) => {}
         Ok(0) if outbound.body.is_until_close() && !this.client.watch.is_expired() => {

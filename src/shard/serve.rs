@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::admit::admit;
-use super::client_stream::ClientStream;
+use super::channel::Channel;
 use super::exchange::{After, Exchange, exchange};
 use super::handshake::shake_hands;
 use super::proxy_header::receive_header;
@@ -24,7 +24,7 @@ use crate::sys::{Block, Instant, Stream};
 pub(super) struct Client<'s> {
     // Before the stream: a watch must be gone when its descriptor closes.
     pub(super) watch: Watched<'s>,
-    pub(super) stream: ClientStream<'s>,
+    pub(super) stream: Channel<'s>,
     /// The client's address as `X-Forwarded-For` has it: bare, without a port.
     pub(super) address: String,
     /// The other end of the socket: the client, or a proxy in front of it.
@@ -39,10 +39,10 @@ impl<'s> Client<'s> {
     pub(super) fn new(shard: &'s Shard, stream: Stream, peer: SocketAddr, listener: usize) -> Self {
         let watch = shard.watches.add(stream.descriptor());
         let stream = match &shard.offers[listener] {
-            None => ClientStream::Plain(stream),
+            None => Channel::Plain(stream),
             Some(offer) => {
                 let tls = Tls::new(stream, offer.load_full(), &shard.blocks);
-                ClientStream::Tls(Box::new(tls))
+                Channel::Tls(Box::new(tls))
             }
         };
         Self {
@@ -89,14 +89,13 @@ impl<'s> Client<'s> {
     /// Tells the client that nothing more will come, where TLS has a word for it: without it an
     /// answer that ends with its connection could have been cut short by anybody on the way.
     pub(super) async fn close_notify(&self) {
-        let Some(tls) = self.stream.tls() else {
+        if self.stream.tls().is_none() {
             return;
-        };
+        }
         self.watch
             .wait(Waiting::Leftover, Instant::now().after(LINGER_TIME));
         self.watch.set_sending(true);
-        // A client that is gone needs no word.
-        drop(Box::pin(tls.close_notify()).await);
+        self.stream.announce_end().await;
         self.watch.set_sending(false);
     }
 

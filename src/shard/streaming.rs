@@ -94,7 +94,7 @@ async fn upload(
 ) -> (Upload, Block) {
     let ended = loop {
         let sent;
-        (sent, wire) = lease.stream().send(wire, || this.progress()).await;
+        (sent, wire) = lease.channel().send(wire, || this.progress()).await;
         if progress.is_answered.get() {
             break Upload::Overtaken;
         }

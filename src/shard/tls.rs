@@ -101,11 +101,11 @@ impl<'s> Tls<'s> {
         }
     }
 
-    /// Receives plaintext as [`Stream::receive`] does. A connection that ends without a
-    /// close_notify is an end like any other: what is whole is said by HTTP's framing.
+    /// Receives plaintext as [`Stream::receive`] does.
     ///
     /// # Errors
-    /// Those of the connection, or that what came is not what the client sent.
+    /// Those of the connection, that what came is not what the client sent, or `UnexpectedEof`: the
+    /// connection has ended and the client has not said that it was done.
     pub(super) async fn receive(
         &self,
         mut block: Block,
@@ -122,7 +122,8 @@ impl<'s> Tls<'s> {
                         is_long |= count >= IDLE_BLOCK_BYTES;
                         continue;
                     }
-                    ended => ended,
+                    Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                    Err(error) => Err(error),
                 },
                 Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
             };

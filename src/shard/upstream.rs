@@ -12,20 +12,37 @@ use std::os::fd::RawFd;
 use ahash::{AHashMap, AHashSet};
 
 use super::Shard;
-use super::watch::Watch;
-use crate::limits::{CONNECT_TIMEOUT, IDLE_UPSTREAM_PER_BACKEND};
+use super::channel::Channel;
+use super::serve::Client;
+use super::watch::{Waiting, Watch};
+use crate::limits::{BACKEND_HANDSHAKE_TIME, CONNECT_TIMEOUT, IDLE_UPSTREAM_PER_BACKEND};
 use crate::state::BackendLine;
-use crate::sys::socket::is_quiet;
-use crate::sys::{Instant, Stream};
+use crate::sys::{BackendTerms, Instant, Secured, Stream};
 
-/// The idle connections of one shard, by backend address, last in first out.
+/// Where a connection leads and what is on it: those of one place are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    /// The number of the terms of TLS; 0: in clear.
+    terms: u32,
+}
+
+impl Place {
+    /// A backend of a listener with these terms.
+    pub(super) fn new(address: SocketAddr, terms: Option<&BackendTerms>) -> Self {
+        let terms = terms.map_or(0, |terms| terms.number);
+        Self { address, terms }
+    }
+}
+
+/// The idle connections of one shard, by place, last in first out.
 #[derive(Debug, Default)]
 pub(super) struct Idle {
-    by_address: RefCell<AHashMap<SocketAddr, Stack>>,
+    by_place: RefCell<AHashMap<Place, Stack>>,
     count: Cell<usize>,
 }
 
-/// Those of one address.
+/// Those of one place.
 #[derive(Debug)]
 struct Stack {
     resting: Vec<Resting>,
@@ -36,29 +53,29 @@ struct Stack {
 
 #[derive(Debug)]
 struct Resting {
-    stream: Stream,
+    channel: Channel<'static>,
     until: Instant,
 }
 
 impl Idle {
     /// A connection that can be used again: open, and with nothing in it. Bytes that came in while
     /// it rested would be taken for the answer to a request that had not been sent.
-    fn take(&self, address: SocketAddr) -> Option<Stream> {
-        let mut by_address = self.by_address.borrow_mut();
-        let stack = by_address.get_mut(&address)?;
-        while let Some(Resting { stream, .. }) = stack.resting.pop() {
+    fn take(&self, place: Place) -> Option<Channel<'static>> {
+        let mut by_place = self.by_place.borrow_mut();
+        let stack = by_place.get_mut(&place)?;
+        while let Some(Resting { channel, .. }) = stack.resting.pop() {
             self.count.set(self.count.get() - 1);
-            if is_quiet(stream.descriptor()) {
-                return Some(stream);
+            if channel.is_quiet() {
+                return Some(channel);
             }
         }
         None
     }
 
     /// Keeps a connection; false if there are too many already.
-    fn put(&self, address: SocketAddr, resting: Resting) -> bool {
-        let mut by_address = self.by_address.borrow_mut();
-        let stack = by_address.entry(address).or_insert_with(|| Stack {
+    fn put(&self, place: Place, resting: Resting) -> bool {
+        let mut by_place = self.by_place.borrow_mut();
+        let stack = by_place.entry(place).or_insert_with(|| Stack {
             resting: Vec::new(),
             until: resting.until,
         });
@@ -73,9 +90,9 @@ impl Idle {
 
     /// Closes those whose time is over.
     pub(super) fn sweep(&self, now: Instant) {
-        let mut by_address = self.by_address.borrow_mut();
+        let mut by_place = self.by_place.borrow_mut();
         let mut count = 0;
-        by_address.retain(|_, stack| {
+        by_place.retain(|_, stack| {
             stack.resting.retain(|resting| resting.until > now);
             count += stack.resting.len();
             !stack.resting.is_empty() || stack.until > now
@@ -85,19 +102,18 @@ impl Idle {
 
     /// Closes those that the backend has closed: nobody may come to take them for long.
     pub(super) fn close_broken(&self) {
-        self.by_address.borrow_mut().retain(|_, stack| {
-            let stands = |resting: &Resting| is_quiet(resting.stream.descriptor());
-            stack.resting.retain(stands);
+        self.by_place.borrow_mut().retain(|_, stack| {
+            stack.resting.retain(|resting| resting.channel.is_quiet());
             true
         });
     }
 
     /// Closes those to backends that are not there any more.
     pub(super) fn keep_only(&self, addresses: &AHashSet<SocketAddr>) {
-        let mut by_address = self.by_address.borrow_mut();
-        by_address.retain(|address, _| addresses.contains(address));
+        let mut by_place = self.by_place.borrow_mut();
+        by_place.retain(|place, _| addresses.contains(&place.address));
         self.count
-            .set(by_address.values().map(|stack| stack.resting.len()).sum());
+            .set(by_place.values().map(|stack| stack.resting.len()).sum());
     }
 
     /// How many connections rest.
@@ -110,8 +126,8 @@ impl Idle {
 #[derive(Debug)]
 pub(super) struct Lease<'a> {
     /// The connection. `None` only after `put_back`.
-    stream: Option<Stream>,
-    address: SocketAddr,
+    channel: Option<Channel<'static>>,
+    place: Place,
     watch: &'a Watch,
     /// It carried an exchange before, so the backend may have closed it in the meantime.
     pub(super) is_reused: bool,
@@ -120,51 +136,59 @@ pub(super) struct Lease<'a> {
 }
 
 impl<'a> Lease<'a> {
-    /// A warm connection to the backend, or a new one.
+    /// A warm connection to a backend of the client's listener, or a new one.
     ///
     /// # Errors
-    /// Those of `connect(2)`, or `TimedOut` after [`CONNECT_TIMEOUT`].
+    /// Those of [`open_new`](Self::open_new).
     pub(super) async fn open(
         shard: &Shard,
+        client: &'a Client<'_>,
         address: SocketAddr,
         counts: &BackendLine,
-        watch: &'a Watch,
     ) -> io::Result<Self> {
-        if let Some(stream) = shard.idle.take(address) {
+        let place = Place::new(address, shard.terms[client.listener].as_ref());
+        if let Some(channel) = shard.idle.take(place) {
             counts.pool_hits.add(1);
-            return Ok(Self::new(stream, address, watch, true));
+            return Ok(Self::new(channel, place, &client.watch, true));
         }
-        Self::open_new(address, counts, watch).await
+        Self::open_new(shard, client, address, counts, Vec::new()).await
     }
 
-    /// A new connection.
+    /// A new connection. Where TLS is on it, `preface` has been sent in front; there must be none
+    /// where it is in clear.
     ///
     /// # Errors
-    /// As for [`open`](Self::open).
+    /// Those of `connect(2)` and of the handshake, or `TimedOut` after [`CONNECT_TIMEOUT`]. No byte
+    /// of a request has been sent then.
     pub(super) async fn open_new(
+        shard: &Shard,
+        client: &'a Client<'_>,
         address: SocketAddr,
         counts: &BackendLine,
-        watch: &'a Watch,
+        preface: Vec<u8>,
     ) -> io::Result<Self> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "an attempt has no descriptor that the sweep could shut down, and no bytes to lose"
-        )]
-        let attempt = monoio::time::timeout(CONNECT_TIMEOUT, Stream::connect(address));
-        // Boxed: a timer is aligned to 128 bytes and, within the task of every connection, would
-        // make idle ones a third larger.
-        let attempt = Box::pin(attempt).await;
-        let result = attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let stream = result.inspect_err(|_| counts.connect_errors.add(1))?;
+        let terms = shard.terms[client.listener].as_ref();
+        let place = Place::new(address, terms);
+        let opened = match (connect(address).await, terms) {
+            (Ok(stream), None) => Ok(Channel::Plain(stream)),
+            // Boxed: it would make the task of every plain connection larger.
+            (Ok(stream), Some(terms)) => {
+                Box::pin(secure(shard, &client.watch, stream, place, terms, preface))
+                    .await
+                    .inspect_err(|_| counts.handshake_errors.add(1))
+            }
+            (Err(error), _) => Err(error),
+        };
+        let channel = opened.inspect_err(|_| counts.connect_errors.add(1))?;
         counts.connects.add(1);
-        Ok(Self::new(stream, address, watch, false))
+        Ok(Self::new(channel, place, &client.watch, false))
     }
 
-    fn new(stream: Stream, address: SocketAddr, watch: &'a Watch, is_reused: bool) -> Self {
-        watch.set_upstream(Some(stream.descriptor()));
+    fn new(channel: Channel<'static>, place: Place, watch: &'a Watch, is_reused: bool) -> Self {
+        watch.set_upstream(Some(channel.descriptor()));
         Self {
-            stream: Some(stream),
-            address,
+            channel: Some(channel),
+            place,
             watch,
             is_reused,
             is_private: false,
@@ -172,15 +196,15 @@ impl<'a> Lease<'a> {
     }
 
     /// The connection.
-    pub(super) fn stream(&self) -> &Stream {
-        self.stream
+    pub(super) fn channel(&self) -> &Channel<'static> {
+        self.channel
             .as_ref()
-            .expect("a lease has its stream until it is put back")
+            .expect("a lease has its connection until it is put back")
     }
 
     /// The connection's descriptor.
     pub(super) fn descriptor(&self) -> RawFd {
-        self.stream().descriptor()
+        self.channel().descriptor()
     }
 
     /// Keeps the connection for a later exchange, unless it is private. Both sides of this one must
@@ -190,9 +214,9 @@ impl<'a> Lease<'a> {
             return;
         }
         self.watch.set_upstream(None);
-        if let Some(stream) = self.stream.take() {
-            let resting = Resting { stream, until };
-            if !shard.idle.put(self.address, resting) {
+        if let Some(channel) = self.channel.take() {
+            let resting = Resting { channel, until };
+            if !shard.idle.put(self.place, resting) {
                 shard.counts().idle_upstream_surplus.add(1);
             }
         }
@@ -203,4 +227,44 @@ impl Drop for Lease<'_> {
     fn drop(&mut self) {
         self.watch.set_upstream(None);
     }
+}
+
+/// A connection in clear.
+async fn connect(address: SocketAddr) -> io::Result<Stream> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an attempt has no descriptor that the sweep could shut down, and no bytes to lose"
+    )]
+    let attempt = monoio::time::timeout(CONNECT_TIMEOUT, Stream::connect(address));
+    // Boxed: a timer is aligned to 128 bytes and, within the task of every connection, would make
+    // idle ones a third larger.
+    let attempt = Box::pin(attempt).await;
+    attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Puts TLS on a connection. The sweep ends it if it takes too long.
+async fn secure(
+    shard: &Shard,
+    watch: &Watch,
+    stream: Stream,
+    place: Place,
+    terms: &BackendTerms,
+    preface: Vec<u8>,
+) -> io::Result<Channel<'static>> {
+    watch.set_upstream(Some(stream.descriptor()));
+    watch.wait(
+        Waiting::Answer,
+        Instant::now().after(BACKEND_HANDSHAKE_TIME),
+    );
+    let config = shard.tickets.with(place, terms);
+    let name = terms.name.clone();
+    let name = name.unwrap_or_else(|| place.address.ip().into());
+    let secured = Secured::connect(stream, &config, name, preface).await;
+    // Before anything else runs: where it failed, the connection is closed already.
+    watch.set_upstream(None);
+    if secured.is_err() {
+        // Its time is not that of the next backend.
+        watch.renew();
+    }
+    Ok(Channel::Secured(Box::new(secured?)))
 }

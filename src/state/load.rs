@@ -77,8 +77,10 @@ pub struct BackendLine {
     pub connects: Count,
     /// Requests sent over a connection that was already open.
     pub pool_hits: Count,
-    /// Connection attempts that failed.
+    /// Connection attempts that failed, TLS handshakes included.
     pub connect_errors: Count,
+    /// TLS handshakes that failed, such as with a backend that is not whom the listener trusts.
+    pub handshake_errors: Count,
     /// Requests that were sent and got no whole, valid head in answer.
     pub response_errors: Count,
 }

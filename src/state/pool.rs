@@ -86,9 +86,11 @@ impl LoadBalancer {
             protocol: listener.protocol,
             instance_port: listener.instance_port,
             stickiness: listener.stickiness.clone().map(Arc::new),
-            is_secure: listener.behind_tls || listener.protocol == Protocol::Https,
+            is_secure: listener.behind_tls || listener.protocol.is_secure(),
             proxy_networks: listener.proxy_networks.as_slice().into(),
-            proxy_protocol: wanted.proxy_protocol(listener.instance_port),
+            proxy_protocol: wanted
+                .backend_policy(listener.instance_port)
+                .and_then(|policy| policy.proxy_protocol),
         };
         Self {
             name: Arc::from(&*wanted.name),

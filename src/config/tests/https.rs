@@ -69,7 +69,7 @@ fn what_belongs_to_one_protocol_is_refused_on_the_other() {
         "ssl_policy = \"ELBSecurityPolicy-2016-08\"",
     ] {
         let mistake = only_mistake(&small(key, ""));
-        assert_eq!(mistake, "only a listener with protocol = \"HTTPS\" has it");
+        assert_eq!(mistake, "only a listener for HTTPS or SSL has it");
     }
 }
 

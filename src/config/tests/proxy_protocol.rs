@@ -12,7 +12,7 @@ fn absent_and_empty_are_off() {
         let config = parse(&small(listener, ""), "elbow.toml").expect("the file holds");
         let balancer = &config.load_balancers[0];
         assert!(balancer.listeners[0].proxy_networks.is_empty());
-        assert_eq!(balancer.proxy_protocol(80), None);
+        assert_eq!(balancer.backend_policy(80), None);
     }
 }
 
@@ -22,15 +22,19 @@ fn a_policy_holds_for_its_instance_port() {
         let text = policy(&format!("instance_port = 80\nproxy_protocol = \"{text}\""));
         let config = parse(&text, "elbow.toml").expect("the file holds");
         let balancer = &config.load_balancers[0];
-        assert_eq!(balancer.proxy_protocol(80), Some(version));
-        assert_eq!(balancer.proxy_protocol(8080), None);
+        let told = |port| balancer.backend_policy(port).and_then(|p| p.proxy_protocol);
+        assert_eq!(told(80), Some(version));
+        assert_eq!(told(8080), None);
     }
 }
 
 #[test]
 fn a_policy_that_cannot_hold_is_refused() {
     let v1 = "proxy_protocol = \"v1\"";
-    assert_eq!(only_mistake(&policy("instance_port = 80")), "is missing");
+    assert_eq!(
+        only_mistake(&policy("instance_port = 80")),
+        "says nothing; it may have proxy_protocol, public_keys, ca, server_name"
+    );
     assert_eq!(only_mistake(&policy(v1)), "is missing");
     assert_eq!(
         only_mistake(&policy("instance_port = 80\nproxy_protocol = \"v3\"")),
@@ -81,6 +85,6 @@ fn a_summary_tells_who_is_believed_and_who_is_told() {
     let listener = "HTTP 0.0.0.0:8080 to HTTP 80, not sticky, \
                     PROXY headers from 10.0.0.0/8 and 192.0.2.7";
     assert!(lines.contains(&listener), "{summary}");
-    let policy = "PROXY headers v1 to 80: each exchange takes a connection of its own";
+    let policy = "to 80: PROXY headers v1, a connection for each exchange";
     assert!(lines.contains(&policy), "{summary}");
 }

@@ -247,9 +247,15 @@ pub(super) const BY_BACKEND: &[Row<BackendLine>] = &[
     ),
     (
         "elbow_backend_connect_errors",
-        "Connection attempts that failed",
+        "Connection attempts that failed, TLS handshakes included",
         Counter,
         |l| &l.connect_errors,
+    ),
+    (
+        "elbow_backend_handshake_errors",
+        "TLS handshakes with the backend that failed",
+        Counter,
+        |l| &l.handshake_errors,
     ),
     (
         "elbow_backend_response_errors",
