@@ -24,6 +24,8 @@ mod instance_drain;
 mod proxy_protocol;
 mod replies;
 mod restart;
+mod secure_backends;
+mod ssl;
 mod stalls;
 mod sticky;
 mod tcp;

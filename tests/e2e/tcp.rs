@@ -552,7 +552,7 @@ fn stickiness_policies_are_for_http_alone() {
         let file = file.to_str().expect("the path is ASCII");
         let outcome = Outcome::of(&["check", "--config", file]);
         assert_eq!(outcome.code, Some(2), "{outcome:?}");
-        let expected = "a stickiness policy needs an HTTP listener";
+        let expected = "a stickiness policy needs HTTP or HTTPS";
         assert!(outcome.stderr.contains(expected), "{outcome:?}");
     }
 }

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+
 use super::message::Head;
+use super::tls::Site;
 use super::wire::Wire;
 use super::{PATIENCE, eventually};
 
@@ -24,6 +27,10 @@ pub(crate) struct Request {
     pub(crate) connection: usize,
     /// How many requests came before it on that connection.
     pub(crate) before: usize,
+    /// The name that was asked for over TLS (SNI), if any was.
+    pub(crate) server_name: Option<String>,
+    /// Whether it came on a session of TLS that goes on from an earlier one.
+    pub(crate) is_resumed: bool,
 }
 
 /// What becomes of the connection after a response.
@@ -44,6 +51,8 @@ pub(crate) struct Backend {
 struct Shared {
     handler: Box<Handler>,
     reads_bodies: bool,
+    /// What it shakes hands with; `None`: it speaks in clear.
+    tls: Mutex<Option<Arc<ServerConfig>>>,
     is_stopped: AtomicBool,
     fails_checks: AtomicBool,
     was_reached: AtomicBool,
@@ -81,6 +90,21 @@ impl Backend {
         Self::start(Box::new(handler), true)
     }
 
+    /// As [`Backend::with`], over TLS.
+    pub(crate) fn secure(
+        site: &Site,
+        handler: impl Fn(&Request, &mut Wire) -> io::Result<After> + Send + Sync + 'static,
+    ) -> Self {
+        let backend = Self::with(handler);
+        backend.show(site);
+        backend
+    }
+
+    /// From now on new connections see this certificate.
+    pub(crate) fn show(&self, site: &Site) {
+        *lock(&self.shared.tls) = Some(site.server_config());
+    }
+
     /// Reads each head, then lets `handler` read the body and answer.
     pub(crate) fn streaming(
         handler: impl Fn(&Request, &mut Wire) -> io::Result<After> + Send + Sync + 'static,
@@ -92,6 +116,7 @@ impl Backend {
         let shared = Arc::new(Shared {
             handler,
             reads_bodies,
+            tls: Mutex::default(),
             is_stopped: AtomicBool::new(false),
             fails_checks: AtomicBool::new(false),
             was_reached: AtomicBool::new(false),
@@ -189,6 +214,10 @@ impl Shared {
         let connection = self.connection_count.fetch_add(1, Ordering::SeqCst);
         let twin = stream.try_clone()?;
         let mut wire = Wire::new(stream);
+        if let Some(config) = &*lock(&self.tls) {
+            let session = ServerConnection::new(Arc::clone(config));
+            wire.served = Some(Box::new(session.map_err(io::Error::other)?));
+        }
         // An idle upstream connection is elbow's to close.
         twin.set_read_timeout(None)?;
         let mut before = 0;
@@ -213,12 +242,19 @@ impl Shared {
                 trailers,
                 connection,
                 before,
+                server_name: wire
+                    .served
+                    .as_ref()
+                    .and_then(|s| s.server_name())
+                    .map(Into::into),
+                is_resumed: wire.served.as_ref().and_then(|s| s.handshake_kind())
+                    == Some(HandshakeKind::Resumed),
             };
             before += 1;
             lock(&self.requests).push(request.clone());
             match (self.handler)(&request, &mut wire) {
                 Ok(After::Keep) => {}
-                Ok(After::Close) => break Ok(()),
+                Ok(After::Close) => break wire.announce_end(),
                 Err(error) => break Err(error),
             }
         };

@@ -1,7 +1,7 @@
 //! A backend of bytes: whatever a connection says, the test that started it answers.
 //!
-//! Only connections that begin with a question mark, or a PROXY header, are for the test. Others
-//! are health checks (`TCP:port`), or come from elsewhere to whoever had this port before: they are
+//! Only connections that begin with a question mark, a PROXY header or a TLS handshake are for the
+//! test. Others are health checks (`TCP:port`), or come from elsewhere to whoever had this port before: they are
 //! closed.
 
 use std::io::{self, Read, Write};
@@ -14,6 +14,9 @@ use std::thread::{self, JoinHandle};
 use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
+
+/// The first byte of a TLS connection.
+const HANDSHAKE_RECORD: u8 = 22;
 
 type Handler = dyn Fn(TcpStream) + Send + Sync;
 
@@ -105,7 +108,8 @@ impl Drop for RawBackend {
 fn serve(stream: TcpStream, counted: &AtomicUsize, handler: &Handler) {
     patient(&stream);
     let mut first = [0];
-    if matches!(stream.peek(&mut first), Ok(1)) && matches!(first, [b'?' | b'P']) {
+    if matches!(stream.peek(&mut first), Ok(1)) && matches!(first, [b'?' | b'P' | HANDSHAKE_RECORD])
+    {
         counted.fetch_add(1, Ordering::SeqCst);
         handler(stream);
     }

@@ -17,7 +17,7 @@ pub(crate) struct Setup {
     listeners: Vec<Listener>,
     host_lines: Vec<String>,
     listener_lines: Vec<String>,
-    backend_policies: Vec<(u16, &'static str)>,
+    backend_policies: Vec<(u16, String)>,
     attributes: Vec<String>,
     expiration_seconds: Option<u32>,
     app_cookie: Option<&'static str>,
@@ -26,13 +26,19 @@ pub(crate) struct Setup {
 
 /// One listener of it.
 #[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of a test, in any combination"
+)]
 pub(crate) struct Listener {
     pub(crate) is_tcp: bool,
     pub(crate) is_sticky: bool,
     pub(crate) is_behind_tls: bool,
     pub(crate) instance_port: u16,
-    /// Its lines about certificates, if it is one for HTTPS.
+    /// Its lines about certificates, if TLS is on it.
     pub(crate) tls: Option<String>,
+    /// TLS is on its connections to backends.
+    pub(crate) is_secured: bool,
 }
 
 impl Default for Listener {
@@ -43,6 +49,7 @@ impl Default for Listener {
             is_behind_tls: false,
             instance_port: 8080,
             tls: None,
+            is_secured: false,
         }
     }
 }
@@ -55,13 +62,16 @@ impl Listener {
             is_behind_tls,
             instance_port,
             tls,
+            is_secured,
         } = self;
         let policies: &[&str] = if *is_sticky { &[policy] } else { &[] };
-        let (protocol, instance_protocol) = match (is_tcp, tls) {
-            (true, _) => ("TCP", "TCP"),
-            (false, None) => ("HTTP", "HTTP"),
-            (false, Some(_)) => ("HTTPS", "HTTP"),
+        let named = |is_secure| match (is_tcp, is_secure) {
+            (true, false) => "TCP",
+            (true, true) => "SSL",
+            (false, false) => "HTTP",
+            (false, true) => "HTTPS",
         };
+        let (protocol, instance_protocol) = (named(tls.is_some()), named(*is_secured));
         let tls = tls.as_deref().unwrap_or_default();
         format!(
             "[[load_balancer.listener]]\nprotocol = {protocol:?}\nport = 0\n\
@@ -151,8 +161,23 @@ impl Setup {
     }
 
     /// Connections to this instance port begin with a PROXY header.
-    pub(crate) fn proxy_protocol(mut self, instance_port: u16, version: &'static str) -> Self {
-        self.backend_policies.push((instance_port, version));
+    pub(crate) fn proxy_protocol(self, instance_port: u16, version: &'static str) -> Self {
+        self.backend_policy(instance_port, &format!("proxy_protocol = {version:?}"))
+    }
+
+    /// These lines hold for backends at this instance port.
+    pub(crate) fn backend_policy(mut self, instance_port: u16, lines: &str) -> Self {
+        self.backend_policies
+            .push((instance_port, lines.to_owned()));
+        self
+    }
+
+    /// TLS is on all connections to backends, whose health is checked by TCP.
+    pub(crate) fn secured(mut self) -> Self {
+        self.listeners
+            .iter_mut()
+            .for_each(|listener| listener.is_secured = true);
+        self.is_checked_by_tcp = true;
         self
     }
 
@@ -237,10 +262,9 @@ name = "by-duration"
             toml.push_str(&self.listener_lines.join("\n"));
             toml.push('\n');
         }
-        for (instance_port, version) in &self.backend_policies {
+        for (instance_port, lines) in &self.backend_policies {
             toml.push_str(&format!(
-                "[[load_balancer.backend_policy]]\ninstance_port = {instance_port}\n\
-                 proxy_protocol = {version:?}\n"
+                "[[load_balancer.backend_policy]]\ninstance_port = {instance_port}\n{lines}\n"
             ));
         }
     }

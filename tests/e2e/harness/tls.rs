@@ -1,13 +1,15 @@
 //! The client's side of TLS: certificates made for a test, and connections that check them.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion,
+};
 
 use super::elbow::Directory;
 use super::wire::Wire;
@@ -18,6 +20,8 @@ pub(crate) struct Site {
     pub(crate) file: String,
     pub(crate) host: &'static str,
     certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    public_key: String,
     _directory: Directory,
 }
 
@@ -33,8 +37,27 @@ impl Site {
             file: file.display().to_string(),
             host,
             certificate: certificate.der().clone(),
+            public_key: key.public_key_pem(),
+            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
             _directory: directory,
         }
+    }
+
+    /// What a server with this certificate shakes hands with; it resumes sessions.
+    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("both versions have ciphers")
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())
+            .expect("the key is the certificate's");
+        config.ticketer = Ticketer::new().expect("there is randomness");
+        Arc::new(config)
+    }
+
+    /// Its public key, in PEM.
+    pub(crate) fn public_key(&self) -> String {
+        self.public_key.clone()
     }
 
     /// The lines of a listener that has this certificate alone.
@@ -93,6 +116,15 @@ impl TlsClient {
 }
 
 impl Wire {
+    /// As a server, tells the client that nothing more will come, if TLS has a word for it here.
+    pub(super) fn announce_end(&mut self) -> io::Result<()> {
+        if let Some(session) = &mut self.served {
+            session.send_close_notify();
+            self.try_send("")?;
+        }
+        Ok(())
+    }
+
     /// Tells the other end that nothing more will come.
     pub(crate) fn close_notify(&mut self) {
         let session = self.tls.as_mut().expect("a connection of TLS");

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use rustls::{ClientConnection, Stream};
+use rustls::{ClientConnection, ServerConnection, Stream};
 
 use super::PATIENCE;
 use super::message::{Framing, Head, Response};
@@ -13,6 +13,8 @@ pub(crate) struct Wire {
     pub(super) stream: TcpStream,
     /// The session, if the connection is one of TLS.
     pub(crate) tls: Option<Box<ClientConnection>>,
+    /// The session, if it is one of TLS and this is the server's end.
+    pub(crate) served: Option<Box<ServerConnection>>,
     received: Vec<u8>,
     /// Where a read puts its bytes.
     block: Box<[u8]>,
@@ -35,9 +37,20 @@ impl Wire {
         Self {
             stream,
             tls: None,
+            served: None,
             received: Vec::new(),
             block: vec![0; 64 * 1024].into(),
         }
+    }
+
+    /// The address of this end.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().expect("the socket is open")
+    }
+
+    /// The connection below, and nothing of what was on it.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// A second handle of the same connection, to send and receive at once. Nothing may have been
@@ -56,12 +69,16 @@ impl Wire {
     }
 
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        match &mut self.tls {
-            None => self.stream.write_all(bytes.as_ref()),
-            Some(session) => {
+        let bytes = bytes.as_ref();
+        match (&mut self.tls, &mut self.served) {
+            (None, None) => self.stream.write_all(bytes),
+            (Some(session), _) => {
                 let mut tls = Stream::new(session.as_mut(), &mut self.stream);
-                tls.write_all(bytes.as_ref())?;
-                tls.flush()
+                tls.write_all(bytes).and_then(|()| tls.flush())
+            }
+            (_, Some(session)) => {
+                let mut tls = Stream::new(session.as_mut(), &mut self.stream);
+                tls.write_all(bytes).and_then(|()| tls.flush())
             }
         }
     }
@@ -223,12 +240,12 @@ impl Wire {
 
     /// Receives some bytes; false at the end.
     fn receive(&mut self) -> io::Result<bool> {
-        let count = match &mut self.tls {
-            None => self.stream.read(&mut self.block)?,
-            // An end without close_notify is an error here.
-            Some(session) => {
-                Stream::new(session.as_mut(), &mut self.stream).read(&mut self.block)?
-            }
+        // Over TLS an end without close_notify is an error.
+        let (stream, block) = (&mut self.stream, &mut self.block);
+        let count = match (&mut self.tls, &mut self.served) {
+            (None, None) => stream.read(block)?,
+            (Some(session), _) => Stream::new(session.as_mut(), stream).read(block)?,
+            (_, Some(session)) => Stream::new(session.as_mut(), stream).read(block)?,
         };
         self.received.extend_from_slice(&self.block[..count]);
         Ok(count > 0)
