@@ -37,8 +37,8 @@
 //!
 //! 1. `shard/serve.rs`: the data path in one function: read head → admit (judge, stick, write
 //!    anew) → exchange (choose, forward) → respond (settle the cookie, relay) → next.
-//!    `shard/tls.rs` is under it where a listener is one for HTTPS.
-//!    Connections of TCP listeners take the short way through `shard/relay.rs`.
+//!    `shard/channel.rs` is what it reads from and writes to: a connection, with TLS on it or not.
+//!    Connections of TCP and SSL listeners take the short way through `shard/relay.rs`.
 //! 2. [`http`]: what a head is allowed to say, and how it is written anew.
 //! 3. [`sticky`]: what a cookie says (`seal.rs`), and where that leads (`place.rs`).
 //! 4. [`health`]: checks become lives, lives become homes (`view.rs`).
@@ -57,7 +57,7 @@
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
-//! | [`control`] | shell | checker, admin, memory, signals, keys, certificates (tokio) |
+//! | [`control`] | shell | checker, admin, memory, signals, keys, certificates, trust (tokio) |
 //! | [`sys`] | shell | sockets, ring buffers, pinning, clock: the only `unsafe` |
 //! | [`cli`], [`demo`] | shell | commands and flags; the backends of `elbow demo` |
 //! | [`limits`] | | every bound of the system, with its reason |
@@ -111,6 +111,10 @@
 //! of a response leave in one send, from the blocks that all connections share. What the session
 //! has to say leaves with a send alone, so that receiving and sending at the same time need no
 //! lock; the answer to a key update may wait for that, as RFC 8446 has it.
+//!
+//! **To backends TLS is monoio-rustls', over a connection that never makes it wait.** There are few
+//! such connections and they are kept, so its buffers matter less. Its writes are gathered and leave
+//! in one send, which also keeps it from a panic of its own ([`sys::Secured`]).
 //!
 //! **A relayed connection ends as its sides did, or by a reset.** Bytes that nobody reads have no
 //! other way to say that they are not all: a clean end after a timeout, a cut or a lost backend
