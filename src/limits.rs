@@ -239,6 +239,10 @@ pub const CHECK_BURST_SPACING: Duration = Duration::from_millis(50);
 /// connections are refused costs four checks a second and not one for each refused request.
 pub const CHECK_BURST_PAUSE: Duration = Duration::from_millis(250);
 
+/// How often the log tells at most of one backend that it fails the TLS handshake. How often it does
+/// is counted.
+pub const DISTRUST_PAUSE: Duration = Duration::from_secs(60);
+
 /// Commands that may wait for the control thread's loop. Beyond it whoever sends one waits.
 pub const COMMANDS_WAITING: usize = 256;
 

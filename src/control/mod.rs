@@ -15,6 +15,7 @@ mod admin;
 pub mod certificates;
 mod check;
 mod checker;
+mod distrust;
 mod drain;
 mod files;
 pub mod keys;
@@ -36,6 +37,7 @@ use tokio::time::{self, MissedTickBehavior};
 
 use self::admin::Admin;
 use self::checker::Checker;
+use self::distrust::Distrust;
 use self::files::keep_current;
 use self::memory::Memory;
 use self::signals::Stop;
@@ -130,6 +132,7 @@ async fn serve(
         state,
         link: Arc::clone(&link),
         published,
+        distrust: Distrust::new(time::Instant::now()),
     };
     let mut stopped = pin!(drain::until_stopped(&link, stops, shutdown_timeout));
     let mut ticks = time::interval(limits::TICK_INTERVAL);
@@ -154,17 +157,7 @@ async fn serve(
                     Ok(()) | Err(_) => {}
                 }
             }
-            Some(report) = reports.recv() => match report {
-                // A shard with an older snapshot may still report what is known already.
-                Report::Unreachable { load_balancer, backend } => {
-                    if publisher.state.is_in_service(&load_balancer, &backend) {
-                        checker.hurry(load_balancer, backend);
-                    }
-                }
-                Report::Counted(sketches) => {
-                    publisher.apply_all([Command::Counted(sketches)].into_iter(), &mut checker);
-                }
-            },
+            Some(report) = reports.recv() => publisher.hear(report, &mut checker),
             reason = checker.lost_task() => {
                 tracing::error!(reason, "bug: a backend is no longer checked");
             }
@@ -201,9 +194,33 @@ struct Publisher {
     link: Arc<Link>,
     published: watch::Sender<Published>,
     memory: Memory,
+    distrust: Distrust,
 }
 
 impl Publisher {
+    /// A shard has something to say.
+    fn hear(&mut self, report: Report, checker: &mut Checker) {
+        match report {
+            Report::Unreachable {
+                load_balancer,
+                backend,
+                problem,
+            } => {
+                if let Some(problem) = problem {
+                    let now = time::Instant::now();
+                    self.distrust.note(&load_balancer, &backend, &problem, now);
+                }
+                // A shard with an older snapshot may still report what is known already.
+                if self.state.is_in_service(&load_balancer, &backend) {
+                    checker.hurry(load_balancer, backend);
+                }
+            }
+            Report::Counted(sketches) => {
+                self.apply_all([Command::Counted(sketches)].into_iter(), checker);
+            }
+        }
+    }
+
     /// Applies one command, publishes what it changed, and says why if it was refused.
     fn apply(&mut self, command: Command, checker: &mut Checker) -> Result<(), Refusal> {
         let effects = self.state.apply(command, unix_millis())?;

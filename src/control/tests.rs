@@ -93,6 +93,7 @@ impl Bench {
         self.link.report(Report::Unreachable {
             load_balancer,
             backend,
+            problem: None,
         })
     }
 }

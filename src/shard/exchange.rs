@@ -366,6 +366,7 @@ pub(super) fn give_up_on(
     let is_told = shard.link.report(Report::Unreachable {
         load_balancer: Arc::clone(&route.load_balancer),
         backend: Arc::clone(backend),
+        problem: (error.kind() == io::ErrorKind::InvalidData).then(|| error.to_string()),
     });
     if !is_told {
         shard.counts().reports_dropped.add(1);

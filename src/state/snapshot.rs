@@ -138,6 +138,8 @@ pub enum Report {
         load_balancer: Arc<str>,
         /// Its id.
         backend: Arc<str>,
+        /// What was wrong with its TLS handshake; `None`: it was not that.
+        problem: Option<String>,
     },
     /// The sessions that a shard served in one window, by [`Backend::slot`].
     Counted(Vec<(u32, Sketch)>),

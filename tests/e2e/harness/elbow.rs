@@ -166,6 +166,11 @@ impl Elbow {
             .sum()
     }
 
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.lock().expect("no holder panics").clone()
+    }
+
     /// The process that was started: elbow, or what stands before it.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
