@@ -147,18 +147,25 @@ fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
         cuts: Vec::new(),
     };
     // Nobody reads the reports; a shard that has something to report is one with failures.
-    let (link, _) = Link::new(snapshot, 1);
+    let listening = Listening {
+        number: 0,
+        sockets: vec![listener],
+        offer: None,
+        terms: None,
+    };
+    let listeners = Listeners {
+        version: 1,
+        all: vec![Arc::new(listening)],
+    };
+    let (link, _) = Link::new(snapshot, listeners, 1);
     let key = Key {
         id: 1,
         secret: [5; 16],
     };
     let start = Start {
-        offers: vec![None],
-        terms: vec![None],
         index: 0,
         core: None,
         driver: driver(),
-        listeners: vec![listener],
         seals: Seals::new(&[key]),
         session_window: PATIENCE,
         link,

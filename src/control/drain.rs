@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::state::Snapshot;
-    use crate::sys::Phase;
+    use crate::sys::{Listeners, Phase};
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -82,6 +82,7 @@ mod tests {
                 routes: Vec::new(),
                 cuts: Vec::new(),
             },
+            Listeners::default(),
             2,
         )
         .0

@@ -3,7 +3,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use super::certificates::Ends;
 use super::*;
 use crate::demo;
-use crate::state::{Remembered, fixture};
+use crate::state::{Bound, Remembered, fixture};
+use crate::sys::Listeners;
 
 fn about() -> About {
     About {
@@ -34,12 +35,12 @@ impl Bench {
         let listen = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1))];
         let state = State::new(
             &fixture::config(vec![web]),
-            &listen,
+            &Bound::first(&listen),
             1,
             Remembered::new(),
             0,
         );
-        let (link, reports) = Link::new(state.snapshot(), 1);
+        let (link, reports) = Link::new(state.snapshot(), Listeners::default(), 1);
         let (stops, inbox) = mpsc::channel(2);
         let control = Control {
             state,

@@ -128,6 +128,11 @@ impl RiseFall {
         }
     }
 
+    /// From now on other numbers of results change the status; those in a row so far count.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.thresholds = thresholds;
+    }
+
     /// Whether the backend takes requests.
     pub fn status(&self) -> Status {
         match self.phase {

@@ -1,5 +1,7 @@
-//! Accepting: a few posted accepts per listener, a task per connection, a panic ends one alone.
+//! Listeners of a shard, and accepting: a few posted accepts each, a task per connection, a panic ends
+//! one alone.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -15,57 +17,96 @@ use super::handshake::has_place;
 use super::relay::relay;
 use super::serve::{Client, serve};
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_PER_SHARD, POSTED_ACCEPTS};
-use crate::sys::Stream;
-use crate::sys::socket;
+use crate::sys::{BackendTerms, Listening, Stream, TlsOffer, socket};
 
-/// Puts the listeners on the ring and posts their accepts.
+/// A listener as this shard has it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    /// By which its route is found; never another listener's.
+    pub(super) number: usize,
+    /// What it shakes hands with; `None`: it speaks in clear.
+    pub(super) offer: Option<TlsOffer>,
+    /// How it speaks TLS to its backends; `None`: in clear.
+    pub(super) terms: Option<BackendTerms>,
+    socket: TcpListener,
+    is_open: Cell<bool>,
+}
+
+/// Opens the listeners that are new to this shard, and closes those that are gone.
 ///
 /// # Errors
-/// Those of registering a descriptor with the driver.
-pub(super) fn open(
-    shard: &Rc<Shard>,
-    listeners: Vec<std::net::TcpListener>,
-    is_epoll: bool,
-) -> io::Result<Vec<Rc<TcpListener>>> {
-    let mut opened = Vec::with_capacity(listeners.len());
-    for (index, listener) in listeners.into_iter().enumerate() {
-        // The ring waits by itself and would hand `EAGAIN` through on a non-blocking descriptor.
-        listener.set_nonblocking(is_epoll)?;
-        let listener = Rc::new(TcpListener::from_std(listener)?);
-        for _ in 0..POSTED_ACCEPTS {
-            drop(monoio::spawn(accept(
-                Rc::clone(shard),
-                Rc::clone(&listener),
-                index,
-            )));
-        }
-        opened.push(listener);
+/// Those of registering a descriptor with the driver; the listener is not opened then.
+pub(super) fn follow(shard: &Rc<Shard>, is_epoll: bool) -> io::Result<()> {
+    let wanted = &shard.link.listeners.load_full().all;
+    let is_gone = |listener: &mut Rc<Listener>| {
+        let number = listener.number;
+        wanted.iter().all(|listening| listening.number != number)
+    };
+    let gone: Vec<_> = shard.listeners.borrow_mut().extract_if(.., is_gone).collect();
+    for listener in gone {
+        close(shard, &listener, is_epoll);
     }
-    Ok(opened)
+    for listening in wanted.iter() {
+        let number = listening.number;
+        let is_open = shard.listeners.borrow().iter().any(|l| l.number == number);
+        if !is_open {
+            let listener = open(shard, listening, is_epoll)?;
+            shard.listeners.borrow_mut().push(listener);
+        }
+    }
+    Ok(())
 }
 
-/// Ends the accepts: they complete with an error and see that the shard drains. What waits in the
-/// accept queue is served first, as the kernel would reset it.
-pub(super) fn close(shard: &Rc<Shard>, listeners: &[Rc<TcpListener>], is_epoll: bool) {
-    for (index, listener) in listeners.iter().enumerate() {
-        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&**listener);
-        while let Some((stream, peer)) = socket::accept_waiting(descriptor) {
-            // As above. A connection that blocks would hold up the whole shard on epoll.
-            let opened = stream.set_nonblocking(is_epoll);
-            match opened.and_then(|()| TcpStream::from_std(stream)) {
-                Ok(stream) => admit(shard, stream, peer, index),
-                Err(error) => tracing::debug!(%error, "a connection was lost in the drain"),
-            }
-        }
-        socket::shut_down(descriptor, socket::Way::Receive);
+/// Closes all listeners.
+pub(super) fn close_all(shard: &Rc<Shard>, is_epoll: bool) {
+    let listeners = shard.listeners.take();
+    for listener in listeners {
+        close(shard, &listener, is_epoll);
     }
 }
 
-async fn accept(shard: Rc<Shard>, listener: Rc<TcpListener>, index: usize) {
+/// Puts a listener on the ring and posts its accepts.
+fn open(shard: &Rc<Shard>, listening: &Listening, is_epoll: bool) -> io::Result<Rc<Listener>> {
+    let socket = listening.sockets[shard.index].try_clone()?;
+    // The ring waits by itself and would hand `EAGAIN` through on a non-blocking descriptor.
+    socket.set_nonblocking(is_epoll)?;
+    let listener = Rc::new(Listener {
+        number: listening.number,
+        offer: listening.offer.clone(),
+        terms: listening.terms.clone(),
+        socket: TcpListener::from_std(socket)?,
+        is_open: Cell::new(true),
+    });
+    for _ in 0..POSTED_ACCEPTS {
+        drop(monoio::spawn(accept(
+            Rc::clone(shard),
+            Rc::clone(&listener),
+        )));
+    }
+    Ok(listener)
+}
+
+/// Ends the accepts: they complete with an error and see why. What waits in the accept queue is
+/// served first, as the kernel would reset it.
+fn close(shard: &Rc<Shard>, listener: &Rc<Listener>, is_epoll: bool) {
+    listener.is_open.set(false);
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&listener.socket);
+    while let Some((stream, peer)) = socket::accept_waiting(descriptor) {
+        // As above. A connection that blocks would hold up the whole shard on epoll.
+        let opened = stream.set_nonblocking(is_epoll);
+        match opened.and_then(|()| TcpStream::from_std(stream)) {
+            Ok(stream) => admit(shard, stream, peer, listener),
+            Err(error) => tracing::debug!(%error, "a connection was lost as a listener closed"),
+        }
+    }
+    socket::shut_down(descriptor, socket::Way::Receive);
+}
+
+async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => admit(&shard, stream, peer, index),
-            Err(_) if shard.is_draining() => return,
+        match listener.socket.accept().await {
+            Ok((stream, peer)) => admit(&shard, stream, peer, &listener),
+            Err(_) if !listener.is_open.get() => return,
             Err(error) => {
                 shard.counts().accept_errors.add(1);
                 if error.kind() != io::ErrorKind::ConnectionAborted {
@@ -77,19 +118,22 @@ async fn accept(shard: Rc<Shard>, listener: Rc<TcpListener>, index: usize) {
     }
 }
 
-fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, listener: usize) {
+fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, listener: &Rc<Listener>) {
     let counts = shard.counts();
     counts.accepted.add(1);
     if shard.watches.len() >= CONNECTIONS_PER_SHARD {
         counts.connections_refused.add(1);
         return;
     }
-    if shard.offers[listener].is_some() && !has_place(&counts.tls) {
+    if listener.offer.is_some() && !has_place(&counts.tls) {
         return;
     }
-    let relays = shard.world().route(listener).relays();
-    let (shard, stream) = (Rc::clone(shard), Stream::new(stream));
-    if relays {
+    let world = shard.world();
+    let Some(route) = world.route(listener.number) else {
+        return;
+    };
+    let (shard, stream, listener) = (Rc::clone(shard), Stream::new(stream), Rc::clone(listener));
+    if route.relays() {
         drop(monoio::spawn(connection(
             shard, stream, peer, listener, relay,
         )));
@@ -105,13 +149,13 @@ async fn connection(
     shard: Rc<Shard>,
     stream: Stream,
     peer: SocketAddr,
-    listener: usize,
+    listener: Rc<Listener>,
     carry_out: impl AsyncFn(&Shard, &mut Client<'_>),
 ) {
     let counts = shard.counts();
     counts.connections.add(1);
     {
-        let mut client = Client::new(&shard, stream, peer, listener);
+        let mut client = Client::new(&shard, stream, peer, &listener);
         if contain(pin!(carry_out(&shard, &mut client))).await.is_err() {
             counts.panics.add(1);
         }
@@ -137,8 +181,6 @@ async fn contain<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panick
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::super::Runtime;
     use super::*;
     use crate::config::Driver;
@@ -168,7 +210,7 @@ mod tests {
     }
 
     /// The state that an async function's calls take.
-    fn state_bytes<F>(_: fn(Rc<Shard>, Stream, SocketAddr, usize) -> F) -> usize {
+    fn state_bytes<F>(_: fn(Rc<Shard>, Stream, SocketAddr, Rc<Listener>) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -4,6 +4,7 @@ use super::serve::Client;
 use super::stick::{CookieRewrite, look_up, write_standby};
 use super::{Shard, World};
 use crate::http::{Body, Forwarding, Refusal, Request, Rewrite, Version, field_slots};
+use crate::state::Route;
 use crate::sticky::Stick;
 use crate::sys::Block;
 
@@ -37,15 +38,16 @@ pub(super) struct Inbound {
 pub(super) fn admit(
     shard: &Shard,
     world: &World,
+    route: &Route,
     client: &Client<'_>,
     head: &[u8],
     wire: &mut Block,
 ) -> Result<Inbound, Refusal> {
     let mut slots = field_slots();
     let request = Request::parse(head, &mut slots)?;
-    let route = world.route(client.listener);
     let stick = look_up(shard, client, route, world.snapshot.epoch, &request);
-    write(shard, world, client, &request, &stick, wire)?;
+    let forwarded = (&request, &stick);
+    write(shard, world, route, client, forwarded, wire)?;
     Ok(Inbound {
         body: Body::new(request.framing),
         version: request.version,
@@ -60,13 +62,13 @@ pub(super) fn admit(
 fn write(
     shard: &Shard,
     world: &World,
+    route: &Route,
     client: &Client<'_>,
-    request: &Request<'_, '_>,
-    stick: &Stick,
+    (request, stick): (&Request<'_, '_>, &Stick),
     wire: &mut Block,
 ) -> Result<(), Refusal> {
-    let texts = &world.texts[client.listener];
-    let route = world.route(client.listener);
+    let texts = world.texts(client.listener.number);
+    let texts = texts.expect("a route has its texts");
     let local;
     let fallback_host = if texts.host.is_empty() && request.lacks_host() {
         local = client.local_host();

@@ -298,7 +298,7 @@ impl<'a> Exchange<'a> {
             watch.wait(Waiting::Answer, Instant::NEVER);
             let (shard, client, address) = (self.shard, self.client, backend.address);
             let opened = if is_second || self.route.proxy_protocol.is_some() {
-                let preface = preface(shard, client, self.route);
+                let preface = preface(client, self.route);
                 Lease::open_new(shard, client, address, counts, preface).await
             } else {
                 Lease::open(shard, client, address, counts).await

@@ -24,12 +24,13 @@ mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use ahash::AHashMap;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::config::Driver;
@@ -38,7 +39,7 @@ use crate::limits::{
 };
 use crate::state::{Report, Route, ShardLine, Snapshot};
 use crate::sticky::{Census, Seals, Sessions};
-use crate::sys::{BackendTerms, Block, Blocks, Instant, Link, Phase, TlsOffer, thread as system};
+use crate::sys::{Block, Blocks, Instant, Link, Phase, thread as system};
 
 pub use driver::{Level, Runtime};
 
@@ -51,13 +52,6 @@ pub struct Start {
     pub core: Option<usize>,
     /// Which driver it uses.
     pub driver: Driver,
-    /// Its listeners, in the order of the snapshot's routes.
-    pub listeners: Vec<TcpListener>,
-    /// For each listener what it shakes hands with, the same for all shards; `None`: it speaks in
-    /// clear. Looked at for each connection.
-    pub offers: Vec<Option<TlsOffer>>,
-    /// For each listener how it speaks TLS to its backends; `None`: in clear.
-    pub terms: Vec<Option<BackendTerms>>,
     /// The keys of its cookies.
     pub seals: Seals,
     /// How long one count of sessions lasts.
@@ -99,21 +93,16 @@ fn run(start: Start, started: &mpsc::Sender<io::Result<Level>>) {
 /// The process exits from elsewhere: a runtime with operations in flight must not be dropped.
 async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result<Level>>) {
     let window = start.session_window;
-    let shard = Rc::new(Shard::new(
-        start.index,
-        start.offers,
-        start.terms,
-        start.seals,
-        start.link,
-    ));
+    let shard = Rc::new(Shard::new(start.index, start.seals, start.link));
     shard.counts().driver_level.set(level as u64);
     let is_epoll = level == Level::Epoll;
-    let listeners = match accept::open(&shard, start.listeners, is_epoll) {
-        Ok(listeners) => listeners,
-        Err(error) => return drop(started.send(Err(error))),
-    };
+    if let Err(error) = accept::follow(&shard, is_epoll) {
+        return drop(started.send(Err(error)));
+    }
+    let first = shard.link.listeners.load().version;
+    shard.counts().listeners_seen.set(first);
     drop(started.send(Ok(level)));
-    let mut listeners = Some(listeners);
+    let mut is_closed = false;
     let mut ends_idle_at = Instant::NEVER;
     let mut next_trim = Instant::now();
     let mut window_ends_at = next_trim.after(window);
@@ -121,14 +110,16 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     loop {
         monoio::time::sleep(SWEEP_INTERVAL).await;
         let now = Instant::now();
-        if shard.is_draining()
-            && let Some(listeners) = listeners.take()
-        {
-            accept::close(&shard, &listeners, is_epoll);
+        if shard.is_draining() && !is_closed {
+            is_closed = true;
+            accept::close_all(&shard, is_epoll);
             ends_idle_at = now.after(DRAIN_GRACE);
         }
         shard.watches.sweep(now, ends_idle_at <= now);
         shard.cut_connections(&mut seen_epoch);
+        if !is_closed {
+            shard.follow_listeners(is_epoll);
+        }
         if window_ends_at <= now {
             window_ends_at = now.after(window);
             shard.report_sessions();
@@ -147,9 +138,8 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
 #[derive(Debug)]
 struct Shard {
     index: usize,
-    offers: Vec<Option<TlsOffer>>,
-    terms: Vec<Option<BackendTerms>>,
     link: Arc<Link>,
+    listeners: RefCell<Vec<Rc<accept::Listener>>>,
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     world: RefCell<Rc<World>>,
     blocks: Blocks,
@@ -170,7 +160,8 @@ struct Shard {
 #[derive(Debug)]
 struct World {
     snapshot: Arc<Snapshot>,
-    texts: Vec<RouteTexts>,
+    /// By the listener's number, where its route is and what it writes.
+    places: AHashMap<usize, (usize, RouteTexts)>,
 }
 
 /// What a route writes into every request, formatted once.
@@ -182,20 +173,13 @@ struct RouteTexts {
 }
 
 impl Shard {
-    fn new(
-        index: usize,
-        offers: Vec<Option<TlsOffer>>,
-        terms: Vec<Option<BackendTerms>>,
-        seals: Seals,
-        link: Arc<Link>,
-    ) -> Self {
+    fn new(index: usize, seals: Seals, link: Arc<Link>) -> Self {
         let mut snapshot = Cache::new(Arc::clone(&link.snapshot));
         let world = World::new(Arc::clone(snapshot.load()));
         Self {
             index,
-            offers,
-            terms,
             link,
+            listeners: RefCell::default(),
             snapshot: RefCell::new(snapshot),
             world: RefCell::new(Rc::new(world)),
             blocks: Blocks::default(),
@@ -234,13 +218,28 @@ impl Shard {
         block
     }
 
-    /// Ends what runs on backends that have left since the epoch seen last, and closes what rests.
+    /// Opens and closes listeners where they have changed, and says that it has.
+    fn follow_listeners(self: &Rc<Self>, is_epoll: bool) {
+        let version = self.link.listeners.load().version;
+        if self.counts().listeners_seen.value() == version {
+            return;
+        }
+        if let Err(error) = accept::follow(self, is_epoll) {
+            self.counts().listen_errors.add(1);
+            tracing::error!(shard = self.index, %error, "a listener cannot be opened");
+        }
+        self.counts().listeners_seen.set(version);
+    }
+
+    /// Ends what runs on backends that have left since the epoch seen last, and closes what rests or
+    /// has lost its listener.
     fn cut_connections(&self, seen_epoch: &mut u64) {
         let world = self.world();
         let snapshot = &world.snapshot;
         if std::mem::replace(seen_epoch, snapshot.epoch) == snapshot.epoch {
             return;
         }
+        self.watches.end_idle(|listener| world.route(listener).is_none());
         if !snapshot.cuts.is_empty() {
             self.watches.cut(&snapshot.cuts);
         }
@@ -274,12 +273,23 @@ impl World {
                 host_text(route.address.ip())
             },
         };
-        let texts = snapshot.routes.iter().map(texts).collect();
-        Self { snapshot, texts }
+        let routes = snapshot.routes.iter().enumerate();
+        let places = routes.map(|(at, route)| (route.listener, (at, texts(route))));
+        Self {
+            places: places.collect(),
+            snapshot,
+        }
     }
 
-    fn route(&self, listener: usize) -> &Route {
-        &self.snapshot.routes[listener]
+    /// What that listener does; `None`: it is gone.
+    fn route(&self, listener: usize) -> Option<&Route> {
+        let (at, _) = self.places.get(&listener)?;
+        Some(&self.snapshot.routes[*at])
+    }
+
+    /// What its route writes.
+    fn texts(&self, listener: usize) -> Option<&RouteTexts> {
+        self.places.get(&listener).map(|(_, texts)| texts)
     }
 }
 

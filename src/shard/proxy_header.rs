@@ -55,22 +55,27 @@ pub(super) async fn receive_header(shard: &Shard, client: &mut Client<'_>) -> Op
 
 fn is_expected(shard: &Shard, client: &Client<'_>) -> bool {
     let world = shard.world();
-    let networks = &world.route(client.listener).proxy_networks;
+    let Some(route) = world.route(client.listener.number) else {
+        return false;
+    };
     let peer = client.peer.ip();
-    networks.iter().any(|network| network.contains(peer))
+    let mut networks = route.proxy_networks.iter();
+    networks.any(|network| network.contains(peer))
 }
 
 fn count_refused(shard: &Shard, client: &Client<'_>) {
     let world = shard.world();
-    let counts: &LoadBalancerLine = world.route(client.listener).counts.line(shard.index);
-    counts.proxy_headers_refused.add(1);
+    if let Some(route) = world.route(client.listener.number) {
+        let counts: &LoadBalancerLine = route.counts.line(shard.index);
+        counts.proxy_headers_refused.add(1);
+    }
 }
 
 /// What stands in front of the TLS handshake with a backend: the header, if it is to get one.
-pub(super) fn preface(shard: &Shard, client: &Client<'_>, route: &Route) -> Vec<u8> {
+pub(super) fn preface(client: &Client<'_>, route: &Route) -> Vec<u8> {
     let mut header = Vec::new();
     if let Some(version) = route.proxy_protocol
-        && is_secured(shard, client)
+        && is_secured(client)
     {
         write(version, client.endpoints(), &mut header);
     }
@@ -78,8 +83,8 @@ pub(super) fn preface(shard: &Shard, client: &Client<'_>, route: &Route) -> Vec<
 }
 
 /// Whether TLS is on connections to backends, so that a header has gone in front of it.
-fn is_secured(shard: &Shard, client: &Client<'_>) -> bool {
-    shard.terms[client.listener].is_some()
+fn is_secured(client: &Client<'_>) -> bool {
+    client.listener.terms.is_some()
 }
 
 /// What a relayed connection begins with at its backend: the header, if it is still to get one, and
@@ -90,7 +95,7 @@ pub(super) fn announced(
     version: Option<Version>,
     mut early: Block,
 ) -> Option<Block> {
-    let Some(version) = version.filter(|_| !is_secured(shard, client)) else {
+    let Some(version) = version.filter(|_| !is_secured(client)) else {
         return Some(early);
     };
     let mut header = shard.scratch.borrow_mut();
@@ -107,7 +112,7 @@ pub(super) fn announce(this: &Exchange<'_>, lease: &mut Lease<'_>, wire: &mut Bl
         return;
     };
     lease.is_private = true;
-    if is_secured(this.shard, this.client) {
+    if is_secured(this.client) {
         return;
     }
     let mut header = this.shard.scratch.borrow_mut();

@@ -111,7 +111,7 @@ impl Drop for Held {
 /// none in service, or none of those tried could be.
 async fn open<'w>(shard: &Shard, client: &'w Client<'_>) -> Option<Opened<'w>> {
     let world = shard.world();
-    let route = world.route(client.listener);
+    let route = world.route(client.listener.number)?;
     let counts: &LoadBalancerLine = route.counts.line(shard.index);
     // Shards begin with different backends.
     let turn = counts.relays.value() + shard.index as u64;
@@ -130,7 +130,7 @@ async fn open<'w>(shard: &Shard, client: &'w Client<'_>) -> Option<Opened<'w>> {
         // A connection attempt has a bound of its own.
         watch.wait(Waiting::Answer, Instant::NEVER);
         let line = backend.counts.line(shard.index);
-        let preface = preface(shard, client, route);
+        let preface = preface(client, route);
         match Lease::open_new(shard, client, backend.address, line, preface).await {
             Ok(lease) => {
                 if let Some(session) = stick.session {

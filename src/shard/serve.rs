@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use super::accept::Listener;
 use super::admit::admit;
 use super::channel::Channel;
 use super::exchange::{After, Exchange, exchange};
@@ -31,14 +32,19 @@ pub(super) struct Client<'s> {
     pub(super) peer: SocketAddr,
     /// What that proxy has said of the connection. In a box, as few connections have it.
     announced: Option<Box<Endpoints>>,
-    /// The listener that accepted it, which is also the index of its route.
-    pub(super) listener: usize,
+    /// The listener that accepted it.
+    pub(super) listener: &'s Listener,
 }
 
 impl<'s> Client<'s> {
-    pub(super) fn new(shard: &'s Shard, stream: Stream, peer: SocketAddr, listener: usize) -> Self {
-        let watch = shard.watches.add(stream.descriptor());
-        let stream = match &shard.offers[listener] {
+    pub(super) fn new(
+        shard: &'s Shard,
+        stream: Stream,
+        peer: SocketAddr,
+        listener: &'s Listener,
+    ) -> Self {
+        let watch = shard.watches.add(stream.descriptor(), listener.number);
+        let stream = match &listener.offer {
             None => Channel::Plain(stream),
             Some(offer) => {
                 let tls = Tls::new(stream, offer.load_full(), &shard.blocks);
@@ -121,7 +127,9 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
         let arrival;
         (arrival, inbox) = read_head(shard, client, inbox).await;
         let world = shard.world();
-        let route = world.route(client.listener);
+        let Some(route) = world.route(client.listener.number) else {
+            break After::Close;
+        };
         let counts = route.counts.line(shard.index);
 
         let head_bytes = match arrival {
@@ -144,7 +152,7 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
 
         let mut wire = shard.blocks.relay();
         let head = &inbox.bytes()[..head_bytes];
-        let admitted = admit(shard, &world, client, head, &mut wire);
+        let admitted = admit(shard, &world, route, client, head, &mut wire);
         let inbound = match admitted {
             Ok(inbound) => inbound,
             Err(refusal) => {
@@ -236,11 +244,13 @@ async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arr
     }
 }
 
-/// The moment by which a head that begins now must be whole.
+/// The moment by which a head that begins now must be whole: none is waited for where the listener
+/// is gone.
 pub(super) fn deadline(shard: &Shard, client: &Client<'_>) -> Instant {
     let world = shard.world();
-    let route: &Route = world.route(client.listener);
-    Instant::now().after(route.attributes.idle_timeout)
+    let route = world.route(client.listener.number);
+    let idle_timeout = route.map(|route: &Route| route.attributes.idle_timeout);
+    Instant::now().after(idle_timeout.unwrap_or_default())
 }
 
 /// The same bytes in a block that can take more of them.

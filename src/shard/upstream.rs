@@ -146,7 +146,7 @@ impl<'a> Lease<'a> {
         address: SocketAddr,
         counts: &BackendLine,
     ) -> io::Result<Self> {
-        let place = Place::new(address, shard.terms[client.listener].as_ref());
+        let place = Place::new(address, client.listener.terms.as_ref());
         if let Some(channel) = shard.idle.take(place) {
             counts.pool_hits.add(1);
             return Ok(Self::new(channel, place, &client.watch, true));
@@ -167,7 +167,7 @@ impl<'a> Lease<'a> {
         counts: &BackendLine,
         preface: Vec<u8>,
     ) -> io::Result<Self> {
-        let terms = shard.terms[client.listener].as_ref();
+        let terms = client.listener.terms.as_ref();
         let place = Place::new(address, terms);
         let opened = match (connect(address).await, terms) {
             (Ok(stream), None) => Ok(Channel::Plain(stream)),

@@ -43,6 +43,8 @@ pub(super) struct Watch {
     waiting: Cell<Waiting>,
     deadline: Cell<Instant>,
     client: RawFd,
+    /// The number of the client's listener.
+    listener: usize,
     upstream: Cell<Option<RawFd>>,
     /// Slot and epoch of the backend that the exchange is with.
     backend: Cell<Option<(u32, u64)>>,
@@ -145,11 +147,12 @@ pub(super) struct Watches(RefCell<Slab<Rc<Watch>>>);
 
 impl Watches {
     /// Watches a client connection until the guard is dropped, which must be before it closes.
-    pub(super) fn add(&self, client: RawFd) -> Watched<'_> {
+    pub(super) fn add(&self, client: RawFd, listener: usize) -> Watched<'_> {
         let watch = Rc::new(Watch {
             waiting: Cell::new(Waiting::Idle),
             deadline: Cell::new(Instant::NEVER),
             client,
+            listener,
             upstream: Cell::new(None),
             backend: Cell::new(None),
             is_sending: Cell::new(false),
@@ -172,6 +175,15 @@ impl Watches {
     pub(super) fn cut(&self, cuts: &[Cut]) {
         for (_, watch) in self.0.borrow().iter() {
             if watch.is_cut(cuts) && !watch.is_idle() {
+                watch.expire();
+            }
+        }
+    }
+
+    /// Ends connections that wait for a request that has not begun, by their listener.
+    pub(super) fn end_idle(&self, is_gone: impl Fn(usize) -> bool) {
+        for (_, watch) in self.0.borrow().iter() {
+            if watch.is_idle() && is_gone(watch.listener) {
                 watch.expire();
             }
         }
@@ -231,7 +243,7 @@ mod tests {
     fn a_deadline_acts_when_it_has_come_and_not_before() {
         let (mut client, _peer) = pair();
         let watches = Watches::default();
-        let watch = watches.add(client.as_raw_fd());
+        let watch = watches.add(client.as_raw_fd(), 0);
         let now = Instant::now();
         watch.wait(Waiting::Head, now.after(Duration::from_secs(1)));
         watches.sweep(now, false);
@@ -246,7 +258,7 @@ mod tests {
         for is_drain in [false, true] {
             let (client, mut peer) = pair();
             let watches = Watches::default();
-            let watch = watches.add(client.as_raw_fd());
+            let watch = watches.add(client.as_raw_fd(), 0);
             let now = Instant::now();
             watch.wait(Waiting::Handshake, now.after(HANDSHAKE_TIME));
             watches.sweep(now, false);
@@ -267,7 +279,7 @@ mod tests {
         let (client, mut peer) = pair();
         let (mut upstream, _backend) = pair();
         let watches = Watches::default();
-        let watch = watches.add(client.as_raw_fd());
+        let watch = watches.add(client.as_raw_fd(), 0);
         watch.set_upstream(Some(upstream.as_raw_fd()));
         watch.wait(Waiting::Answer, Instant::now());
         watches.sweep(Instant::now(), false);
@@ -281,7 +293,7 @@ mod tests {
         let (client, mut peer) = pair();
         let (mut upstream, _backend) = pair();
         let watches = Watches::default();
-        let watch = watches.add(client.as_raw_fd());
+        let watch = watches.add(client.as_raw_fd(), 0);
         watch.set_upstream(Some(upstream.as_raw_fd()));
         watch.wait(Waiting::Answer, Instant::now());
         watch.set_sending(true);
@@ -297,7 +309,7 @@ mod tests {
         std::io::Write::write_all(&mut peer, b"x").unwrap();
         client.peek(&mut [0]).unwrap();
         let watches = Watches::default();
-        let _watch = watches.add(client.as_raw_fd());
+        let _watch = watches.add(client.as_raw_fd(), 0);
         watches.sweep(Instant::now(), true);
         assert_eq!(client.read(&mut [0]).unwrap(), 1);
         std::io::Write::write_all(&mut client, b"y").unwrap();
@@ -309,7 +321,7 @@ mod tests {
         let (client, mut peer) = pair();
         let (upstream, mut backend) = pair();
         let watches = Watches::default();
-        let watch = watches.add(client.as_raw_fd());
+        let watch = watches.add(client.as_raw_fd(), 0);
         watch.set_upstream(Some(upstream.as_raw_fd()));
         watch.wait(Waiting::Relay, Instant::now());
         watches.sweep(Instant::now(), false);
@@ -323,8 +335,8 @@ mod tests {
         let (mut idle, _idle_peer) = pair();
         let (busy, _busy_peer) = pair();
         let watches = Watches::default();
-        let _watch = watches.add(idle.as_raw_fd());
-        let busy = watches.add(busy.as_raw_fd());
+        let _watch = watches.add(idle.as_raw_fd(), 0);
+        let busy = watches.add(busy.as_raw_fd(), 0);
         busy.wait(Waiting::Answer, Instant::NEVER);
         watches.sweep(Instant::now(), true);
         assert_eq!(idle.read(&mut [0]).unwrap(), 0);
@@ -335,7 +347,7 @@ mod tests {
     fn a_watch_ends_with_its_guard() {
         let (client, _peer) = pair();
         let watches = Watches::default();
-        drop(watches.add(client.as_raw_fd()));
+        drop(watches.add(client.as_raw_fd(), 0));
         assert_eq!(watches.len(), 0);
     }
 }

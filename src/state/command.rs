@@ -4,15 +4,49 @@
 //! admin address, time) makes a [`Command`]; there is no other way.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::{self, DrainMode};
 use crate::health::{Outcome, Transition};
 use crate::sticky::Sketch;
 
+/// Where a listener accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// Its number: its own, and never another's as long as the process runs.
+    pub number: usize,
+    /// Its address; the port is the real one, also where 0 was asked for.
+    pub address: SocketAddr,
+}
+
+impl Bound {
+    /// The first listeners of a process, in order.
+    pub fn first(addresses: &[SocketAddr]) -> Vec<Self> {
+        let addresses = addresses.iter().enumerate();
+        addresses
+            .map(|(number, &address)| Self { number, address })
+            .collect()
+    }
+}
+
 /// A wish to change the state.
 #[derive(Debug)]
 pub enum Command {
+    /// Makes a load balancer as it is written, or changes it until it is: what is the same goes on,
+    /// backends that are not in it any more leave as its attributes say.
+    Put {
+        /// The load balancer as it is to be.
+        wanted: Box<config::LoadBalancer>,
+        /// Where each of its listeners accepts, in order. A listener that goes on keeps its number.
+        bound: Vec<Bound>,
+    },
+    /// Ends a load balancer: it takes no new connection, and what is on its backends ends as its
+    /// attributes say.
+    Remove {
+        /// Its name.
+        load_balancer: Arc<str>,
+    },
     /// A health check ended. Ignored if the backend is no longer registered.
     Checked {
         /// Its load balancer.

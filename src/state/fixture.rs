@@ -94,6 +94,7 @@ pub(crate) fn unknown_backend(id: &str) -> Backend {
 /// An HTTP listener as shards see it, with the view of an empty past.
 pub(crate) fn route(stickiness: config::Stickiness, backends: Vec<Backend>) -> Route {
     Route {
+        listener: 0,
         load_balancer: "lb".into(),
         counts: Arc::new(PerShard::new(1)),
         protocol: config::Protocol::Http,

@@ -132,6 +132,10 @@ pub struct ShardLine {
     pub connections_refused: Count,
     /// Accepts that failed (`EMFILE` and the like).
     pub accept_errors: Count,
+    /// Listeners that could not be opened.
+    pub listen_errors: Count,
+    /// The version of the listeners that are open.
+    pub listeners_seen: Count,
     /// Connections that ended by a panic in elbow: our bug.
     pub panics: Count,
     /// Sessions in the table now.

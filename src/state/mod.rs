@@ -5,6 +5,7 @@
 //! Invariants: [`State::apply`] is the only mutation; the epoch grows exactly when a snapshot would
 //! be another one; counters stay the same objects from one snapshot to the next.
 
+mod change;
 mod command;
 mod departure;
 mod leave;
@@ -18,14 +19,13 @@ mod slots;
 mod snapshot;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config;
 use crate::health::{Clock, Status, View};
 use crate::limits::CUTS_KEPT_MS;
 
-pub use command::{Command, Effects, Event, Happening, Refusal};
+pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
 pub use load::{
     BackendLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine, PerShard, ShardLine,
     TlsLine,
@@ -60,24 +60,18 @@ impl State {
     /// The state at start: epoch 1, every backend registered. One that was in service when the
     /// process ended is so now; the first checks have the last word. The others were never checked.
     ///
-    /// `listen` holds the addresses that the listeners got, in configuration order.
+    /// `bound` says where the listeners accept, in configuration order.
     ///
     /// # Panics
     ///
-    /// If `listen` has not one address for each listener: our bug.
+    /// If `bound` has not one place for each listener: our bug.
     pub fn new(
         config: &config::Config,
-        listen: &[SocketAddr],
+        mut bound: &[Bound],
         shard_count: usize,
         mut remembered: Remembered,
         now_ms: u64,
     ) -> Self {
-        let listeners: usize = config
-            .load_balancers
-            .iter()
-            .map(|lb| lb.listeners.len())
-            .sum();
-        assert_eq!(listeners, listen.len(), "every listener is bound");
         let mut state = Self {
             epoch: 1,
             clock: Clock::new(0),
@@ -93,16 +87,20 @@ impl State {
         for view in remembered.values() {
             state.clock.observe(view.latest());
         }
-        let mut bound = listen.iter().copied();
         for wanted in &config.load_balancers {
+            let own;
+            (own, bound) = bound.split_at(wanted.listeners.len());
             let view = remembered.remove(&wanted.name).unwrap_or_default();
-            state
-                .load_balancers
-                .push(LoadBalancer::new(wanted, &mut bound, view, shard_count));
-            let (lb, mut scene) = state.nth(state.load_balancers.len() - 1, now_ms);
-            lb.populate(&wanted.backends, &mut scene);
+            state.add(wanted, own, view, now_ms);
         }
         state
+    }
+
+    fn add(&mut self, wanted: &config::LoadBalancer, bound: &[Bound], view: View, now_ms: u64) {
+        let new = LoadBalancer::new(wanted, bound, view, self.shard_count);
+        self.load_balancers.push(new);
+        let (lb, mut scene) = self.nth(self.load_balancers.len() - 1, now_ms);
+        lb.populate(&wanted.backends, &mut scene);
     }
 
     /// Carries out `command` at the time `now_ms`, in milliseconds since 1970, which never goes
@@ -113,6 +111,20 @@ impl State {
     pub fn apply(&mut self, command: Command, now_ms: u64) -> Result<Effects, Refusal> {
         let mut effects = Effects::default();
         match command {
+            Command::Put { wanted, bound } => {
+                if let Ok((lb, mut scene)) = self.at(&wanted.name, now_ms) {
+                    lb.change(&wanted, &bound, &mut scene, &mut effects)?;
+                } else {
+                    self.add(&wanted, &bound, View::default(), now_ms);
+                    effects.is_new = true;
+                    effects.changes_checks = true;
+                }
+            }
+            Command::Remove { load_balancer } => {
+                let (lb, mut scene) = self.at(&load_balancer, now_ms)?;
+                lb.end(&mut scene, &mut effects);
+                effects.changes_checks = true;
+            }
             Command::Checked {
                 load_balancer,
                 backend,
@@ -166,6 +178,11 @@ impl State {
             let (lb, mut scene) = self.nth(index, now_ms);
             lb.tick(is_new_window, &mut scene, effects);
         }
+        let count = self.load_balancers.len();
+        self.load_balancers.retain(|lb| !lb.is_gone());
+        let is_less = self.load_balancers.len() < count;
+        effects.changes_rows |= is_less;
+        effects.changes_view |= is_less;
         // The shards have seen what is so old; nothing is published to take it away.
         self.cuts
             .retain(|(at_ms, _)| now_ms - at_ms <= CUTS_KEPT_MS);

@@ -29,6 +29,7 @@ impl LoadBalancer {
 
     pub(super) fn routes(&self) -> impl Iterator<Item = Route> {
         self.listeners.iter().map(|listener| Route {
+            listener: listener.number,
             load_balancer: Arc::clone(&self.name),
             counts: Arc::clone(&self.counts),
             address: listener.address,

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::command::{Effects, Event, Happening, Refusal};
+use super::command::{Bound, Effects, Event, Happening, Refusal};
 use super::departure::Departure;
 use super::load::{BackendLine, LoadBalancerLine, PerShard};
 use super::population::Population;
@@ -45,10 +45,13 @@ pub(super) struct LoadBalancer {
     pub(super) counts: Arc<PerShard<LoadBalancerLine>>,
     /// Drains that ended, the last [`crate::limits::DRAINS_REMEMBERED`] of them.
     pub(super) done: VecDeque<DrainRow>,
+    /// It is gone once its backends are.
+    pub(super) is_leaving: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Listener {
+    pub(super) number: usize,
     pub(super) address: SocketAddr,
     pub(super) protocol: Protocol,
     pub(super) instance_port: u16,
@@ -74,33 +77,23 @@ pub(super) struct Member {
 }
 
 impl LoadBalancer {
-    /// A load balancer with its listeners, and no backend yet.
+    /// A load balancer with its listeners, of which each is bound, and no backend yet.
     pub(super) fn new(
         wanted: &config::LoadBalancer,
-        bound: &mut impl Iterator<Item = SocketAddr>,
+        bound: &[Bound],
         view: View,
         shard_count: usize,
     ) -> Self {
-        let listener = |(listener, address): (&config::Listener, SocketAddr)| Listener {
-            address,
-            protocol: listener.protocol,
-            instance_port: listener.instance_port,
-            stickiness: listener.stickiness.clone().map(Arc::new),
-            is_secure: listener.behind_tls || listener.protocol.is_secure(),
-            proxy_networks: listener.proxy_networks.as_slice().into(),
-            proxy_protocol: wanted
-                .backend_policy(listener.instance_port)
-                .and_then(|policy| policy.proxy_protocol),
-        };
         Self {
             name: Arc::from(&*wanted.name),
             health_check: Arc::new(wanted.health_check.clone()),
             attributes: Arc::new(wanted.attributes.clone()),
-            listeners: wanted.listeners.iter().zip(bound).map(listener).collect(),
+            listeners: listeners(wanted, bound),
             members: Vec::new(),
             view: Arc::new(view),
             counts: Arc::new(PerShard::new(shard_count)),
             done: VecDeque::new(),
+            is_leaving: false,
         }
     }
 
@@ -300,7 +293,7 @@ impl LoadBalancer {
         }
     }
 
-    fn thresholds(&self) -> Thresholds {
+    pub(super) fn thresholds(&self) -> Thresholds {
         Thresholds {
             healthy: self.health_check.healthy_threshold,
             unhealthy: self.health_check.unhealthy_threshold,
@@ -315,6 +308,24 @@ impl LoadBalancer {
     fn chronicle_mut(&mut self, id_hash: u64) -> &mut Chronicle {
         Arc::make_mut(&mut self.view).chronicle_mut(id_hash)
     }
+}
+
+/// The listeners of a load balancer, of which each is bound, in order.
+pub(super) fn listeners(wanted: &config::LoadBalancer, bound: &[Bound]) -> Vec<Listener> {
+    assert_eq!(wanted.listeners.len(), bound.len(), "every listener is bound");
+    let listener = |(listener, bound): (&config::Listener, &Bound)| Listener {
+        number: bound.number,
+        address: bound.address,
+        protocol: listener.protocol,
+        instance_port: listener.instance_port,
+        stickiness: listener.stickiness.clone().map(Arc::new),
+        is_secure: listener.behind_tls || listener.protocol.is_secure(),
+        proxy_networks: listener.proxy_networks.as_slice().into(),
+        proxy_protocol: wanted
+            .backend_policy(listener.instance_port)
+            .and_then(|policy| policy.proxy_protocol),
+    };
+    wanted.listeners.iter().zip(bound).map(listener).collect()
 }
 
 impl Member {

@@ -17,7 +17,7 @@ use crate::sticky::Sketch;
 pub struct Snapshot {
     /// Grows by one with every change; shards re-resolve table entries of older epochs.
     pub epoch: u64,
-    /// One route per listener, in configuration order: listener `i` of the process is `routes[i]`.
+    /// One route per listener, by load balancer, in the order in which they were declared.
     pub routes: Vec<Route>,
     /// Backends whose connections are to be closed, whatever is on them. The cuts of the last
     /// [`crate::limits::CUTS_KEPT_MS`]; shards look at them as they see a new epoch.
@@ -36,6 +36,8 @@ pub struct Cut {
 /// What one listener does with a request, or with a connection where it relays bytes.
 #[derive(Debug, Clone)]
 pub struct Route {
+    /// The listener's number: its own, and never another's as long as the process runs.
+    pub listener: usize,
     /// The load balancer's name.
     pub load_balancer: Arc<str>,
     /// The load balancer's counters, shared by its listeners.

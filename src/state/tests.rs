@@ -29,7 +29,7 @@ fn config() -> config::Config {
 /// The state of [`config`], its listeners bound to ports 1001, 1002 and 1003.
 fn state() -> State {
     let listen = [1001, 1002, 1003].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    State::new(&config(), &listen, 2, Remembered::new(), 0)
+    State::new(&config(), &Bound::first(&listen), 2, Remembered::new(), 0)
 }
 
 /// Applies what must not be refused.

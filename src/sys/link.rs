@@ -4,6 +4,7 @@
 //! makes a shard wait. Reading a snapshot is one relaxed load when nothing changed, a report that
 //! finds the mailbox full is dropped and counted.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -32,11 +33,36 @@ pub struct BackendTerms {
     pub name: Option<ServerName<'static>>,
 }
 
+/// A listener as shards get it. Its address and what is done with a connection are its route's.
+#[derive(Debug)]
+pub struct Listening {
+    /// Its number, by which its route is found.
+    pub number: usize,
+    /// For each shard a socket of its own; they share the port.
+    pub sockets: Vec<TcpListener>,
+    /// What it shakes hands with; `None`: it speaks in clear. Looked at for each connection.
+    pub offer: Option<TlsOffer>,
+    /// How it speaks TLS to its backends; `None`: in clear.
+    pub terms: Option<BackendTerms>,
+}
+
+/// All listeners, as of one change.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// Grows by one with every change; shards say which they have seen.
+    pub version: u64,
+    /// The listeners.
+    pub all: Vec<Arc<Listening>>,
+}
+
 /// The tie between the shards and the control thread.
 #[derive(Debug)]
 pub struct Link {
     /// The world as of the last change. Only the control thread stores.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// The listeners that are to be open. Only the control thread stores; a listener is here once it
+    /// has a route.
+    pub listeners: ArcSwap<Listeners>,
     /// Counters of each shard.
     pub shards: PerShard<ShardLine>,
     reports: mpsc::Sender<Report>,
@@ -55,10 +81,15 @@ pub enum Phase {
 
 impl Link {
     /// A link for `shard_count` shards, and the end from which the control thread reads reports.
-    pub fn new(snapshot: Snapshot, shard_count: usize) -> (Arc<Self>, mpsc::Receiver<Report>) {
+    pub fn new(
+        snapshot: Snapshot,
+        listeners: Listeners,
+        shard_count: usize,
+    ) -> (Arc<Self>, mpsc::Receiver<Report>) {
         let (reports, inbox) = mpsc::channel(limits::REPORTS_WAITING);
         let link = Self {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            listeners: ArcSwap::from_pointee(listeners),
             shards: PerShard::new(shard_count),
             reports,
             phase: AtomicU8::new(Phase::Serving as u8),

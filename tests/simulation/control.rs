@@ -7,7 +7,7 @@ use std::sync::Arc;
 use elbow::config::{self, DrainMode};
 use elbow::health::{Failure, Outcome};
 use elbow::limits::{CHECK_BURST_PAUSE, CHECK_BURST_SPACING};
-use elbow::state::{Command, Remembered, Snapshot, State};
+use elbow::state::{Bound, Command, Remembered, Snapshot, State};
 
 use crate::scale::{CHECK_TIMEOUT_MS, LOAD_BALANCER, Scale};
 
@@ -53,7 +53,7 @@ impl Control {
         };
         let servers = lb.backends.iter().map(server).collect();
         Self {
-            state: State::new(&config, &listen, scale.shards, Remembered::new(), now_ms),
+            state: State::new(&config, &Bound::first(&listen), scale.shards, Remembered::new(), now_ms),
             unhealthy_threshold: scale.unhealthy_threshold,
             servers,
         }

@@ -9,7 +9,8 @@ use super::super::certificates::Ends;
 use super::*;
 use crate::health::Outcome;
 use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
-use crate::state::{Command, Remembered, State};
+use crate::state::{Bound, Command, Remembered, State};
+use crate::sys::Listeners;
 use crate::sticky::Verdict;
 
 fn about() -> About {
@@ -47,7 +48,7 @@ impl Bench {
             ],
         );
         let listen = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1)); 2];
-        let mut state = State::new(&config(vec![web]), &listen, 2, Remembered::new(), 0);
+        let mut state = State::new(&config(vec![web]), &Bound::first(&listen), 2, Remembered::new(), 0);
         let outcome = Outcome::Success;
         let checked = Command::Checked {
             load_balancer: "web".into(),
@@ -55,7 +56,7 @@ impl Bench {
             outcome,
         };
         drop(state.apply(checked, 0).expect("the backend is registered"));
-        let (link, _reports) = Link::new(state.snapshot(), 2);
+        let (link, _reports) = Link::new(state.snapshot(), Listeners::default(), 2);
         let (publisher, published) = watch::channel(Published::of(&state));
         let (wishes, mut wished) = mpsc::channel(1);
         let snapshots = Arc::clone(&link.snapshot);

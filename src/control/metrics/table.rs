@@ -49,6 +49,18 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         &l.accept_errors
     }),
     (
+        "elbow_listen_errors",
+        "Listeners that could not be opened",
+        Counter,
+        |l| &l.listen_errors,
+    ),
+    (
+        "elbow_listeners_version",
+        "Number of the last change of listeners that the shard has made",
+        Gauge,
+        |l| &l.listeners_seen,
+    ),
+    (
         "elbow_panics",
         "Connections ended by a panic: a bug of elbow",
         Counter,

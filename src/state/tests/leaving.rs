@@ -12,7 +12,7 @@ fn draining(connection_draining: Option<Duration>) -> State {
     let mut wanted = config();
     wanted.load_balancers[0].attributes.connection_draining = connection_draining;
     let listen = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    let mut state = State::new(&wanted, &listen, 2, Remembered::new(), 0);
+    let mut state = State::new(&wanted, &Bound::first(&listen), 2, Remembered::new(), 0);
     for id in ["i-1", "i-2"] {
         drop(apply(&mut state, checked(id, Outcome::Success)));
     }

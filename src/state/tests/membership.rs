@@ -98,7 +98,7 @@ fn a_restart_finds_the_lives_that_were_open() {
     let remembered = kept(&before);
 
     let listen = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    let mut after = State::new(&config(), &listen, 2, remembered, 9);
+    let mut after = State::new(&config(), &Bound::first(&listen), 2, remembered, 9);
     assert!(after.is_in_service("web", "i-1") && !after.is_in_service("web", "i-2"));
     assert_eq!(row(&after, "i-1").life, 1, "the same life");
     assert_eq!(lives(&after, "i-2").len(), 1);
@@ -114,7 +114,7 @@ fn a_restart_without_a_backend_ends_its_life() {
     let web = fixture::load_balancer("web", vec![listener(8080, Some(sticky(60)))], vec![]);
     let listen = [SocketAddr::from(([127, 0, 0, 1], 1))];
     let wanted = fixture::config(vec![web]);
-    let after = State::new(&wanted, &listen, 2, remembered, 9);
+    let after = State::new(&wanted, &Bound::first(&listen), 2, remembered, 9);
     assert!(lives(&after, "i-1")[0].died.is_some());
 }
 
@@ -126,7 +126,7 @@ fn who_has_more_than_its_share_takes_no_new_sessions() {
         .affinity
         .load_bound_percent = Some(25);
     let listen = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    let mut state = State::new(&wanted, &listen, 2, Remembered::new(), 0);
+    let mut state = State::new(&wanted, &Bound::first(&listen), 2, Remembered::new(), 0);
     for id in ["i-1", "i-2"] {
         drop(apply(&mut state, checked(id, Outcome::Success)));
     }
