@@ -81,7 +81,7 @@ impl<'s> Tls<'s> {
     /// Agrees with the client. It may take for ever; the caller ends the connection.
     ///
     /// # Errors
-    /// Why they did not agree. The client has been sent the alert that says so, if it could be.
+    /// Why they did not agree. What rustls has to say to that, an alert, has been sent.
     pub async fn shake_hands(&self) -> Result<(), HandshakeFailure> {
         let mut is_long = false;
         let mut is_begun = false;
