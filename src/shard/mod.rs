@@ -41,6 +41,7 @@ use crate::sticky::{Census, Seals, Sessions};
 use crate::sys::{BackendTerms, Block, Blocks, Instant, Link, Phase, TlsOffer, thread as system};
 
 pub use driver::{Level, Runtime};
+pub use tls::Tls;
 
 /// What a shard needs to start.
 #[derive(Debug)]

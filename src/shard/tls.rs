@@ -21,9 +21,10 @@ use crate::sys::{Block, Blocks, Stream};
 /// The type of a record that begins a handshake (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// A connection with TLS on it.
+/// A client's connection with TLS on it: one receive and one send at a time, both at once. It has
+/// no deadline; whoever wants to end an operation shuts the connection down.
 #[derive(Debug)]
-pub(super) struct Tls<'s> {
+pub struct Tls<'s> {
     stream: Stream,
     blocks: &'s Blocks,
     session: RefCell<ServerConnection>,
@@ -42,8 +43,12 @@ enum Opened {
 }
 
 impl<'s> Tls<'s> {
-    /// A session over an accepted connection; [`shake_hands`](Self::shake_hands) comes first.
-    pub(super) fn new(stream: Stream, config: Arc<ServerConfig>, blocks: &'s Blocks) -> Self {
+    /// A session over an accepted connection; [`shake_hands`](Self::shake_hands) comes first. What
+    /// is on its way is in `blocks`.
+    ///
+    /// # Panics
+    /// If `config` sets a `max_fragment_size` that rustls refuses.
+    pub fn new(stream: Stream, config: Arc<ServerConfig>, blocks: &'s Blocks) -> Self {
         let session = ServerConnection::new(config)
             .expect("it judges the size of fragments, which is the default");
         Self {
@@ -74,7 +79,10 @@ impl<'s> Tls<'s> {
     }
 
     /// Agrees with the client. It may take for ever; the caller ends the connection.
-    pub(super) async fn shake_hands(&self) -> Result<(), HandshakeFailure> {
+    ///
+    /// # Errors
+    /// Why they did not agree. What rustls has to say to that, an alert, has been sent.
+    pub async fn shake_hands(&self) -> Result<(), HandshakeFailure> {
         let mut is_long = false;
         let mut is_begun = false;
         loop {
@@ -106,11 +114,7 @@ impl<'s> Tls<'s> {
     /// # Errors
     /// Those of the connection, that what came is not what the client sent, or `UnexpectedEof`: the
     /// connection has ended and the client has not said that it was done.
-    pub(super) async fn receive(
-        &self,
-        mut block: Block,
-        limit: usize,
-    ) -> (io::Result<usize>, Block) {
+    pub async fn receive(&self, mut block: Block, limit: usize) -> (io::Result<usize>, Block) {
         // Whoever waits for a head, perhaps for long, offers a small block and costs another one.
         let mut is_long = block.capacity() > IDLE_BLOCK_BYTES;
         loop {
@@ -135,11 +139,7 @@ impl<'s> Tls<'s> {
     ///
     /// # Errors
     /// Those of the connection, or that its keys may seal no more.
-    pub(super) async fn send(
-        &self,
-        block: Block,
-        on_progress: impl Fn(),
-    ) -> (io::Result<()>, Block) {
+    pub async fn send(&self, block: Block, on_progress: impl Fn()) -> (io::Result<()>, Block) {
         let mut taken = 0;
         loop {
             let (count, wire) = match self.seal(&block.bytes()[taken..]) {
@@ -163,7 +163,7 @@ impl<'s> Tls<'s> {
     ///
     /// # Errors
     /// Those of the connection.
-    pub(super) async fn close_notify(&self) -> io::Result<()> {
+    pub async fn close_notify(&self) -> io::Result<()> {
         self.session.borrow_mut().send_close_notify();
         self.flush().await
     }
