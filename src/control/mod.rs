@@ -17,6 +17,8 @@ pub mod certificates;
 mod check;
 mod checker;
 mod drain;
+mod durable;
+mod hex;
 pub mod keys;
 pub mod memory;
 mod metrics;
