@@ -23,6 +23,7 @@ pub mod keys;
 pub mod memory;
 mod metrics;
 mod signals;
+pub mod tickets;
 
 use std::io;
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ use self::certificates::renewal::keep_current;
 use self::checker::Checker;
 use self::memory::Memory;
 use self::signals::Stop;
+use self::tickets::{Keeper, keep_turning};
 use crate::health::{Reason, Status};
 use crate::limits;
 use crate::state::{
@@ -71,6 +73,8 @@ pub struct Control {
     pub shutdown_timeout: Duration,
     /// The certificates that shards have.
     pub certificates: Certificates,
+    /// Who changes the keys of session tickets; `None`: no listener gives any.
+    pub ticket_keys: Option<Keeper>,
     /// What `/metrics` says about this build.
     pub about: About,
 }
@@ -109,10 +113,11 @@ async fn serve(
         state_dir,
         shutdown_timeout,
         certificates,
+        ticket_keys,
         about,
     } = control;
     let counts = Arc::new(ControlLine::default());
-    tokio::spawn(keep_current(certificates, hangups, Arc::clone(&counts)));
+    keep_tls(certificates, ticket_keys, hangups, &counts);
     let (wishes, mut wished) = mpsc::channel(limits::COMMANDS_WAITING);
     let (published, view) = watch::channel(Published::of(&state));
     if let Some(listener) = admin {
@@ -169,6 +174,19 @@ async fn serve(
                 tracing::error!(reason, "bug: a backend is no longer checked");
             }
         }
+    }
+}
+
+/// Keeps what listeners shake hands with like the files and the time say, beside all else.
+fn keep_tls(
+    certificates: Certificates,
+    ticket_keys: Option<Keeper>,
+    hangups: Signal,
+    counts: &Arc<ControlLine>,
+) {
+    tokio::spawn(keep_current(certificates, hangups, Arc::clone(counts)));
+    if let Some(keeper) = ticket_keys {
+        tokio::spawn(keep_turning(keeper, Arc::clone(counts)));
     }
 }
 

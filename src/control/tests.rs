@@ -50,6 +50,7 @@ impl Bench {
             seals: Seals::new(&keys::load(None).expect("there is randomness")),
             shutdown_timeout: Duration::from_secs(10),
             certificates: Certificates::default(),
+            ticket_keys: None,
             about: about(),
         };
         let running = tokio::spawn(async {

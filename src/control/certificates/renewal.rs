@@ -70,8 +70,7 @@ impl Certificates {
             tracing::info!("no certificates to read again");
         }
         for source in &mut self.sources {
-            let tickets = Arc::clone(&source.offer.load().ticketer);
-            match made_of(&source.tls, now, Some(tickets)) {
+            match made_of(&source.tls, &source.issuer, now) {
                 Ok((config, ends)) => {
                     source.offer.store(Arc::new(config));
                     source.ends = ends;
