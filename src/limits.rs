@@ -213,6 +213,10 @@ pub const CERTIFICATES_PER_LISTENER_MAX: usize = 1000;
 /// Bytes of a PEM file that are read. Beyond it the file is refused.
 pub const PEM_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Days that are left to a certificate from which on the log warns of its end, once a day. Those
+/// who renew certificates do so earlier, with a third of 90 days left, or of 45.
+pub const CERTIFICATE_DAYS_WARNED: i64 = 14;
+
 /// How long clients are told that they may resume a session by its ticket: over a night, and far
 /// below the week that RFC 8446 §4.6.1 allows. A ticket that is older still opens for up to
 /// [`TICKET_KEY_SEALS`]; then its client shakes hands in full.

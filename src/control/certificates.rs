@@ -35,6 +35,8 @@ use crate::sys::TlsOffer;
 /// What clients speak once their handshake is done: no HTTP/2, as for CLB (CLB.md §4.1).
 const APPLICATION_PROTOCOL: &[u8] = b"http/1.1";
 
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
+
 /// When each certificate ends, in seconds since 1970, by its file. Shared: certificates change.
 pub type Ends = Arc<ArcSwap<BTreeMap<String, i64>>>;
 
@@ -48,6 +50,8 @@ pub struct Certificates {
     /// What seals the tickets of all of them. Empty, until whoever starts elbow fills it.
     pub keyring: Keyring,
     sources: Vec<Source>,
+    /// When the log last said which of them end soon, in seconds since 1970.
+    warned_at: Option<u64>,
 }
 
 /// Where the certificates of one listener come from, and go.
@@ -120,6 +124,12 @@ impl Source {
             ends,
         })
     }
+}
+
+/// Whole days, rounded down, until `end`, both in seconds since 1970; below 0: it is over.
+pub(super) fn days_left(end: i64, now: u64) -> i64 {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    end.saturating_sub(now).div_euclid(SECONDS_PER_DAY)
 }
 
 /// Says, once for each policy in use, what elbow offers in its place.

@@ -1,4 +1,5 @@
-//! What HTTPS listeners keep beyond a connection and a process: sessions by their tickets.
+//! What HTTPS listeners keep beyond a connection and a process: sessions by their tickets; and what
+//! the log says before a certificate ends.
 
 use std::net::SocketAddr;
 
@@ -88,4 +89,24 @@ fn ticket_keys_that_do_not_hold_stop_the_start_where_they_are_needed() {
     assert_eq!(outcome.code, Some(1));
     let expected = "ticket-keys: line 1: not a key";
     assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_at_the_start() {
+    let backend = Backend::named("one");
+    let site = Site::until(HOST, 5 * 24 - 1);
+    let elbow = Setup::new(&[backend.address])
+        .https(&site.lines())
+        .start(&[&backend]);
+    eventually("the warning", || {
+        let log = elbow.stderr();
+        let line = log
+            .lines()
+            .find(|l| l.contains("the certificate ends soon"));
+        line.is_some_and(|line| {
+            line.contains("listener=web on 127.0.0.1:0 ")
+                && line.contains(&format!("file={} ", site.file))
+                && line.contains("days=4")
+        })
+    });
 }

@@ -1,4 +1,5 @@
-//! Certificates that change while elbow runs: read again when a file has changed, and on SIGHUP.
+//! Certificates that change while elbow runs: read again when a file has changed, and on SIGHUP;
+//! and those that should have changed by now, of which the log warns.
 //!
 //! Not how one is read and judged (`certificates.rs`). Invariants: what a listener offers changes
 //! as a whole, or stays if what is there now does not hold; a connection keeps what it began with,
@@ -13,9 +14,9 @@ use tokio::signal::unix::Signal;
 use tokio::task;
 use tokio::time;
 
-use super::{Certificates, made_of};
+use super::{Certificates, SECONDS_PER_DAY, days_left, made_of};
 use crate::config::Tls;
-use crate::limits::CERTIFICATE_LOOK_INTERVAL;
+use crate::limits::{CERTIFICATE_DAYS_WARNED, CERTIFICATE_LOOK_INTERVAL};
 use crate::state::ControlLine;
 use crate::sys::unix_seconds;
 
@@ -41,6 +42,7 @@ pub(in crate::control) async fn keep_current(
             if certificates.have_changed() || is_asked {
                 certificates.renew(unix_seconds(), &counts);
             }
+            certificates.warn(unix_seconds());
             certificates
         });
         certificates = match looked.await {
@@ -88,6 +90,51 @@ impl Certificates {
         }
         self.tell_ends();
     }
+
+    /// Says in the log which certificates end soon, at the first call and once a day from then on.
+    fn warn(&mut self, now: u64) {
+        for Late {
+            listener,
+            file,
+            days,
+        } in self.late(now)
+        {
+            match days {
+                0.. => tracing::warn!(%listener, %file, days, "the certificate ends soon"),
+                _ => tracing::warn!(%listener, %file, days, "the certificate has ended"),
+            }
+        }
+    }
+
+    /// The certificates to warn of at `now`, in seconds since 1970; none within a day of the last
+    /// time. A clock that was set back makes it a new day.
+    pub(super) fn late(&mut self, now: u64) -> Vec<Late<'_>> {
+        let since = self.warned_at.and_then(|at| now.checked_sub(at));
+        if since.is_some_and(|seconds| seconds < SECONDS_PER_DAY.unsigned_abs()) {
+            return Vec::new();
+        }
+        self.warned_at = Some(now);
+        let ends = self.sources.iter().flat_map(|source| {
+            let listener = source.listener.as_str();
+            let ends = source.ends.iter();
+            ends.map(move |(file, end)| Late {
+                listener,
+                file,
+                days: days_left(*end, now),
+            })
+        });
+        ends.filter(|late| late.days < CERTIFICATE_DAYS_WARNED)
+            .collect()
+    }
+}
+
+/// A certificate that should have been renewed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Late<'a> {
+    pub(super) listener: &'a str,
+    pub(super) file: &'a str,
+    /// What is left to it; below 0: nothing.
+    pub(super) days: i64,
 }
 
 /// The stamps of the files that a listener's certificates are in.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 
+use super::renewal::Late;
 use super::*;
 use crate::config;
 use crate::control::tickets;
@@ -257,4 +258,36 @@ fn a_ticket_of_one_listener_opens_at_no_other() {
 
 fn tickets_of(offer: &Option<TlsOffer>) -> Arc<dyn ProducesTickets> {
     Arc::clone(&offer.as_ref().unwrap().load().ticketer)
+}
+
+#[test]
+fn certificates_that_end_soon_are_told_once_a_day() {
+    const DAY: u64 = 24 * 60 * 60;
+    let files = Files::new();
+    let write = |name, years| {
+        let (certificate, key) = pair(&[name], years);
+        files.write(name, &format!("{certificate}{key}"))
+    };
+    let (first, second) = (write("a.test", 2025..2026), write("b.test", 2025..2027));
+    let mut loaded = load_with(&format!(
+        "certificate = {first:?}\ncertificates = [{second:?}]"
+    ))
+    .unwrap();
+    let end = u64::try_from(loaded.ends.load()[&first]).unwrap();
+    let late = |days| Late {
+        listener: "web on 0.0.0.0:0",
+        file: &first,
+        days,
+    };
+    assert_eq!(loaded.late(end - 14 * DAY), [], "two weeks are left");
+    assert_eq!(loaded.late(end - 13 * DAY - 1), [], "told today already");
+    assert_eq!(loaded.late(end - 13 * DAY), [late(13)]);
+    assert_eq!(loaded.late(end - 12 * DAY - 1), []);
+    assert_eq!(loaded.late(end - 12 * DAY + 1), [late(11)]);
+    assert_eq!(
+        loaded.late(end - 13 * DAY),
+        [late(13)],
+        "the clock was set back"
+    );
+    assert_eq!(loaded.late(end + 1), [late(-1)], "it is over");
 }
