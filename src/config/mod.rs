@@ -63,7 +63,7 @@ pub struct Host {
     pub pin: bool,
     /// Which I/O driver the shards use.
     pub driver: Driver,
-    /// Where cookie keys live. Without it they last until restart.
+    /// Where keys and what is known of backends live. Without it they last until restart.
     pub state_dir: Option<PathBuf>,
     /// How long exchanges in flight may run after SIGTERM. 0–3600 s, default 30 s.
     pub shutdown_timeout: Duration,

@@ -27,12 +27,15 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use self::by_name::ByName;
 use self::renewal::Stamp;
+use super::tickets::{Issuer, Keyring};
 use crate::config::{CertificateFiles, Config, SslPolicy, Tls};
 use crate::limits::PEM_FILE_BYTES_MAX;
 use crate::sys::TlsOffer;
 
 /// What clients speak once their handshake is done: no HTTP/2, as for CLB (CLB.md §4.1).
 const APPLICATION_PROTOCOL: &[u8] = b"http/1.1";
+
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
 /// When each certificate ends, in seconds since 1970, by its file. Shared: certificates change.
 pub type Ends = Arc<ArcSwap<BTreeMap<String, i64>>>;
@@ -44,7 +47,11 @@ pub struct Certificates {
     pub offers: Vec<Option<TlsOffer>>,
     /// When they end.
     pub ends: Ends,
+    /// What seals the tickets of all of them. Empty, until whoever starts elbow fills it.
+    pub keyring: Keyring,
     sources: Vec<Source>,
+    /// When the log last said which of them end soon, in seconds since 1970.
+    warned_at: Option<u64>,
 }
 
 /// Where the certificates of one listener come from, and go.
@@ -53,6 +60,7 @@ struct Source {
     /// Its load balancer and address, for people.
     listener: String,
     tls: Tls,
+    issuer: Issuer,
     /// The files as they were when they were last looked at.
     stamps: Vec<Stamp>,
     offer: TlsOffer,
@@ -73,7 +81,9 @@ pub fn load(config: &Config, now: u64) -> Result<Certificates, Vec<String>> {
                 continue;
             };
             let told = format!("{} on {}", balancer.name, listener.address);
-            match Source::new(told, tls, now) {
+            let port = listener.address.port();
+            let issuer = Issuer::new(&certificates.keyring, &balancer.name, port);
+            match Source::new(told, tls, issuer, now) {
                 Ok(source) => {
                     certificates.offers.push(Some(Arc::clone(&source.offer)));
                     certificates.sources.push(source);
@@ -98,21 +108,28 @@ impl Certificates {
 }
 
 impl Source {
-    fn new(listener: String, tls: &Tls, now: u64) -> Result<Self, Vec<String>> {
+    fn new(listener: String, tls: &Tls, issuer: Issuer, now: u64) -> Result<Self, Vec<String>> {
         // Before they are read: what changes from here on is seen as a change.
         let stamps = renewal::stamps(tls);
-        let (config, ends) = made_of(tls, now, None).map_err(|problems| {
+        let (config, ends) = made_of(tls, &issuer, now).map_err(|problems| {
             let told = |problem| format!("{listener}: {problem}");
             problems.into_iter().map(told).collect::<Vec<_>>()
         })?;
         Ok(Self {
             listener,
             tls: tls.clone(),
+            issuer,
             stamps,
             offer: Arc::new(ArcSwap::from_pointee(config)),
             ends,
         })
     }
+}
+
+/// Whole days, rounded down, until `end`, both in seconds since 1970; below 0: it is over.
+pub(super) fn days_left(end: i64, now: u64) -> i64 {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    end.saturating_sub(now).div_euclid(SECONDS_PER_DAY)
 }
 
 /// Says, once for each policy in use, what elbow offers in its place.
@@ -131,12 +148,11 @@ pub fn log_deviations(config: &Config) {
     }
 }
 
-/// What a listener offers by its files as they are now, and when its certificates end. Tickets are
-/// those of before, if there was a before.
+/// What a listener offers by its files as they are now, and when its certificates end.
 fn made_of(
     tls: &Tls,
+    issuer: &Issuer,
     now: u64,
-    tickets: Option<Arc<dyn ProducesTickets>>,
 ) -> Result<(ServerConfig, BTreeMap<String, i64>), Vec<String>> {
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let provider = Arc::new(provider());
@@ -158,7 +174,7 @@ fn made_of(
     }
     match ByName::new(read) {
         Some(resolver) if problems.is_empty() => {
-            server_config(provider, resolver, tls.is_http, tickets)
+            server_config(provider, resolver, tls.is_http, issuer.tickets(&[]))
                 .map(|config| (config, ends))
                 .map_err(|error| vec![error.to_string()])
         }
@@ -170,7 +186,7 @@ fn server_config(
     provider: Arc<CryptoProvider>,
     resolver: ByName,
     is_http: bool,
-    tickets: Option<Arc<dyn ProducesTickets>>,
+    tickets: Arc<dyn ProducesTickets>,
 ) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -179,9 +195,9 @@ fn server_config(
     if is_http {
         config.alpn_protocols = vec![APPLICATION_PROTOCOL.to_vec()];
     }
-    // Tickets hold the session themselves, sealed by keys that rotate: whichever shard a client
-    // comes back to can resume it, and nothing is kept for it.
-    config.ticketer = tickets.map_or_else(aws_lc_rs::Ticketer::new, Ok)?;
+    // Tickets hold the session themselves: whichever shard a client comes back to can resume it,
+    // and nothing is kept for it.
+    config.ticketer = tickets;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     // A request in early data could be replayed.

@@ -220,4 +220,8 @@ pub struct ControlLine {
     pub certificate_renewals: Count,
     /// Times that they were and did not hold, so that those of before stayed.
     pub certificate_renewal_errors: Count,
+    /// Times that another key began to seal TLS session tickets.
+    pub ticket_key_rotations: Count,
+    /// Times that the keys of tickets could not be written down.
+    pub ticket_key_write_errors: Count,
 }

@@ -29,3 +29,4 @@ mod ssl;
 mod stalls;
 mod sticky;
 mod tcp;
+mod tickets;

@@ -1,4 +1,5 @@
-//! Certificates that change while elbow runs: how a change is seen, and what is done about it.
+//! Certificates that change while elbow runs: how a change is seen, and what is done about it; and
+//! those that should have changed by now, of which the log warns.
 //!
 //! Not how one is read and judged (`certificates.rs`), nor when to look (`files.rs`). Invariants:
 //! what a listener offers changes as a whole, or stays if what is there now does not hold; a
@@ -9,8 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Certificates, made_of};
+use super::{Certificates, SECONDS_PER_DAY, days_left, made_of};
 use crate::config::Tls;
+use crate::limits::CERTIFICATE_DAYS_WARNED;
 use crate::state::ControlLine;
 
 /// What of a file changes when it is written or replaced: device, number, length, and the time of
@@ -32,8 +34,7 @@ impl Certificates {
     /// Reads all files again, and says in the log what came of it. `now` is in seconds since 1970.
     pub(in crate::control) fn renew(&mut self, now: u64, counts: &ControlLine) {
         for source in &mut self.sources {
-            let tickets = Arc::clone(&source.offer.load().ticketer);
-            match made_of(&source.tls, now, Some(tickets)) {
+            match made_of(&source.tls, &source.issuer, now) {
                 Ok((config, ends)) => {
                     source.offer.store(Arc::new(config));
                     source.ends = ends;
@@ -51,6 +52,51 @@ impl Certificates {
         }
         self.tell_ends();
     }
+
+    /// Says in the log which certificates end soon, at the first call and once a day from then on.
+    pub(in crate::control) fn warn(&mut self, now: u64) {
+        for Late {
+            listener,
+            file,
+            days,
+        } in self.late(now)
+        {
+            match days {
+                0.. => tracing::warn!(%listener, %file, days, "the certificate ends soon"),
+                _ => tracing::warn!(%listener, %file, days, "the certificate has ended"),
+            }
+        }
+    }
+
+    /// The certificates to warn of at `now`, in seconds since 1970; none within a day of the last
+    /// time. A clock that was set back makes it a new day.
+    pub(super) fn late(&mut self, now: u64) -> Vec<Late<'_>> {
+        let since = self.warned_at.and_then(|at| now.checked_sub(at));
+        if since.is_some_and(|seconds| seconds < SECONDS_PER_DAY.unsigned_abs()) {
+            return Vec::new();
+        }
+        self.warned_at = Some(now);
+        let ends = self.sources.iter().flat_map(|source| {
+            let listener = source.listener.as_str();
+            let ends = source.ends.iter();
+            ends.map(move |(file, end)| Late {
+                listener,
+                file,
+                days: days_left(*end, now),
+            })
+        });
+        ends.filter(|late| late.days < CERTIFICATE_DAYS_WARNED)
+            .collect()
+    }
+}
+
+/// A certificate that should have been renewed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Late<'a> {
+    pub(super) listener: &'a str,
+    pub(super) file: &'a str,
+    /// What is left to it; below 0: nothing.
+    pub(super) days: i64,
 }
 
 /// The stamps of the files that a listener's certificates are in.

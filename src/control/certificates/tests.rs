@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 
+use super::renewal::Late;
 use super::*;
 use crate::config;
+use crate::control::tickets;
 use crate::state::ControlLine;
 
 /// The middle of the time in which the certificates of these tests are valid.
@@ -194,6 +196,7 @@ fn what_is_renewed_holds_or_changes_nothing() {
     let mut loaded = load_with(&format!("certificate = {:?}", files.0.join("site.pem"))).unwrap();
     assert!(!loaded.have_changed());
     let offer = Arc::clone(loaded.offers[0].as_ref().unwrap());
+    tickets::load(None, &loaded.keyring, NOW).unwrap();
     let ends = Arc::clone(&loaded.ends);
     let first = offer.load_full();
 
@@ -211,9 +214,80 @@ fn what_is_renewed_holds_or_changes_nothing() {
     loaded.renew(NOW, &counts);
     assert_eq!(counts.certificate_renewals.value(), 1);
     assert!(!Arc::ptr_eq(&first, &offer.load_full()));
-    assert!(Arc::ptr_eq(&first.ticketer, &offer.load().ticketer));
+    let ticket = first.ticketer.encrypt(b"session").unwrap();
+    let opened = offer.load().ticketer.decrypt(&ticket);
+    assert_eq!(opened.as_deref(), Some(&b"session"[..]));
     assert_eq!(ends.load().values().collect::<Vec<_>>(), [&1_798_761_600]);
 
     fs::remove_file(files.0.join("site.pem")).unwrap();
     assert!(loaded.have_changed());
+}
+
+#[test]
+fn a_ticket_of_one_listener_opens_at_no_other() {
+    let files = Files::new();
+    let (certificate, key) = pair(&["a.test"], 2025..2026);
+    let site = files.write("site.pem", &format!("{certificate}{key}"));
+    let listener = |port: u16| {
+        format!(
+            "[[load_balancer.listener]]\nprotocol = \"HTTPS\"\nport = {port}\n\
+             instance_port = 80\ncertificate = {site:?}\n"
+        )
+    };
+    let text = format!(
+        "[[load_balancer]]\nname = \"web\"\n{}{}[[load_balancer]]\nname = \"other\"\n{}",
+        listener(443),
+        listener(8443),
+        listener(9443)
+    );
+    let config = config::parse(&text, "elbow.toml").unwrap();
+    let Certificates {
+        offers, keyring, ..
+    } = load(&config, NOW).unwrap();
+    let none = tickets_of(&offers[0]).encrypt(b"session");
+    assert!(none.is_none(), "there are no keys yet");
+    tickets::load(None, &keyring, NOW).unwrap();
+    for (from, gives) in offers.iter().enumerate() {
+        let ticket = tickets_of(gives).encrypt(b"session").unwrap();
+        for (to, takes) in offers.iter().enumerate() {
+            let opened = tickets_of(takes).decrypt(&ticket);
+            assert_eq!(opened.is_some(), from == to, "of {from} at {to}");
+        }
+    }
+}
+
+fn tickets_of(offer: &Option<TlsOffer>) -> Arc<dyn ProducesTickets> {
+    Arc::clone(&offer.as_ref().unwrap().load().ticketer)
+}
+
+#[test]
+fn certificates_that_end_soon_are_told_once_a_day() {
+    const DAY: u64 = 24 * 60 * 60;
+    let files = Files::new();
+    let write = |name, years| {
+        let (certificate, key) = pair(&[name], years);
+        files.write(name, &format!("{certificate}{key}"))
+    };
+    let (first, second) = (write("a.test", 2025..2026), write("b.test", 2025..2027));
+    let mut loaded = load_with(&format!(
+        "certificate = {first:?}\ncertificates = [{second:?}]"
+    ))
+    .unwrap();
+    let end = u64::try_from(loaded.ends.load()[&first]).unwrap();
+    let late = |days| Late {
+        listener: "web on 0.0.0.0:0",
+        file: &first,
+        days,
+    };
+    assert_eq!(loaded.late(end - 14 * DAY), [], "two weeks are left");
+    assert_eq!(loaded.late(end - 13 * DAY - 1), [], "told today already");
+    assert_eq!(loaded.late(end - 13 * DAY), [late(13)]);
+    assert_eq!(loaded.late(end - 12 * DAY - 1), []);
+    assert_eq!(loaded.late(end - 12 * DAY + 1), [late(11)]);
+    assert_eq!(
+        loaded.late(end - 13 * DAY),
+        [late(13)],
+        "the clock was set back"
+    );
+    assert_eq!(loaded.late(end + 1), [late(-1)], "it is over");
 }

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
@@ -27,7 +28,22 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(host: &'static str) -> Self {
-        let params = CertificateParams::new(vec![host.to_owned()]).expect("the host is a name");
+        Self::of(host, |_| {})
+    }
+
+    /// One whose certificate ends in so many hours.
+    pub(crate) fn until(host: &'static str, hours: u64) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let end = now.expect("it is later") + Duration::from_secs(hours * 60 * 60);
+        Self::of(host, |params| {
+            params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end;
+        })
+    }
+
+    fn of(host: &'static str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let params = CertificateParams::new(vec![host.to_owned()]);
+        let mut params = params.expect("the host is a name");
+        change(&mut params);
         let key = KeyPair::generate().expect("there is randomness");
         let certificate = params.self_signed(&key).expect("the key signs");
         let directory = Directory::new();
