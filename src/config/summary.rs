@@ -120,7 +120,11 @@ impl fmt::Display for Tls {
         for files in &self.certificates {
             write!(f, " {}", files.chain.display())?;
         }
-        write!(f, ", {} by TLS 1.2 and 1.3", self.policy)
+        let policy = &self.policy;
+        write!(f, ", {policy} by {}", policy.versions())?;
+        policy
+            .deviations()
+            .map_or(Ok(()), |deviations| write!(f, " ({deviations})"))
     }
 }
 

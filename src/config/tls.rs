@@ -2,28 +2,12 @@
 //!
 //! Not here: what is in those files; reading them is the shell's (`control::certificates`).
 
-use std::fmt;
 use std::path::PathBuf;
 
-use super::problem::nearest;
 use super::read::{Field, Report, Section};
-use super::{Mistake, Protocol};
+use super::ssl_policy::{SslPolicies, ssl_policy};
+use super::{Protocol, SslPolicy};
 use crate::limits::CERTIFICATES_PER_LISTENER_MAX;
-
-/// The policies that CLB has by name (CLB.md §4.11).
-const POLICIES: [&str; 11] = [
-    "ELBSecurityPolicy-2016-08",
-    "ELBSecurityPolicy-TLS-1-2-2017-01",
-    "ELBSecurityPolicy-TLS-1-1-2017-01",
-    "ELBSecurityPolicy-2015-05",
-    "ELBSecurityPolicy-2015-03",
-    "ELBSecurityPolicy-2015-02",
-    "ELBSecurityPolicy-2014-10",
-    "ELBSecurityPolicy-2014-01",
-    "ELBSecurityPolicy-2011-08",
-    "ELBSample-ELBDefaultNegotiationPolicy",
-    "ELBSample-OpenSSLDefaultNegotiationPolicy",
-];
 
 /// What an HTTPS listener needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,34 +28,6 @@ pub struct CertificateFiles {
     pub key: Option<PathBuf>,
 }
 
-/// A policy of CLB by its name. Whichever it is, elbow offers TLS 1.3 and 1.2 with forward secrecy
-/// and authenticated encryption, and nothing of what else the policy has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SslPolicy(&'static str);
-
-impl Default for SslPolicy {
-    /// The policy that CLB's API gives a listener (CLB.md §4.11).
-    fn default() -> Self {
-        Self(POLICIES[0])
-    }
-}
-
-impl fmt::Display for SslPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl SslPolicy {
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        let known = POLICIES.into_iter().find(|name| *name == text);
-        known.map(Self).ok_or_else(|| {
-            let nearest = nearest(text, POLICIES).unwrap_or(POLICIES[0]);
-            format!("is no policy of CLB; did you mean `{nearest}`?").into()
-        })
-    }
-}
-
 /// The keys that only an HTTPS listener has.
 const KEYS: [&str; 4] = [
     "certificate",
@@ -84,10 +40,11 @@ const KEYS: [&str; 4] = [
 pub(super) fn tls(
     section: &mut Section<'_>,
     protocol: Option<Protocol>,
+    policies: &SslPolicies<'_>,
     report: &mut Report<'_>,
 ) -> Option<Option<Tls>> {
     if protocol == Some(Protocol::Https) {
-        return https(section, report).map(Some);
+        return https(section, policies, report).map(Some);
     }
     let mut is_clean = true;
     for key in KEYS {
@@ -101,7 +58,11 @@ pub(super) fn tls(
     is_clean.then_some(None)
 }
 
-fn https(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Tls> {
+fn https(
+    section: &mut Section<'_>,
+    policies: &SslPolicies<'_>,
+    report: &mut Report<'_>,
+) -> Option<Tls> {
     let chain = section
         .required("certificate", report)
         .and_then(|field| path(&field, report));
@@ -110,7 +71,7 @@ fn https(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Tls> {
     });
     let others = section.read_or("certificates", Vec::new(), |field| others(&field, report));
     let policy = section.read_or("ssl_policy", SslPolicy::default(), |field| {
-        field.parsed(SslPolicy::parse, report)
+        ssl_policy(&field, policies, report)
     });
     let default = CertificateFiles {
         chain: chain?,
