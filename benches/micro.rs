@@ -93,6 +93,7 @@ fn heads(criterion: &mut Criterion) {
         port: "80",
         fallback_host: "198.51.100.1",
         cookie: None,
+        cut: None,
         extra_lines: b"",
     };
     let downstream = Downstream {

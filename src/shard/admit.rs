@@ -87,6 +87,7 @@ fn write(
         port: &texts.port,
         fallback_host,
         cookie: rewrite.as_ref().map(|rewrite| rewrite as Rewrite<'_>),
+        cut: None,
         extra_lines: &lines,
     };
     let mut scratch = shard.scratch.borrow_mut();
