@@ -405,6 +405,7 @@ fn route(backends: Vec<Backend>) -> Route {
         is_secure: false,
         proxy_networks: Arc::new([]),
         proxy_protocol: None,
+        subject_header: None,
         backends,
         view: Arc::new(View::default()),
     }

@@ -213,6 +213,18 @@ pub const CERTIFICATES_PER_LISTENER_MAX: usize = 1000;
 /// Bytes of a PEM file that are read. Beyond it the file is refused.
 pub const PEM_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Certificates in one listener's `client_ca`. Beyond it the file is refused: each full handshake
+/// names them all.
+pub const CLIENT_CAS_MAX: usize = 64;
+
+/// Bytes of the names in them, which every client gets in one message. Beyond it the file is
+/// refused.
+pub const CLIENT_CA_NAMES_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of the subject of a client's certificate as backends are told of it. Beyond it the
+/// connection is closed and counted as a failed handshake: half a name could be another's.
+pub const CLIENT_SUBJECT_BYTES_MAX: usize = 2048;
+
 /// How often the files of certificates are looked at for a change.
 pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 

@@ -122,9 +122,19 @@ impl fmt::Display for Tls {
         }
         let policy = &self.policy;
         write!(f, ", {policy} by {}", policy.versions())?;
-        policy
-            .deviations()
-            .map_or(Ok(()), |deviations| write!(f, " ({deviations})"))
+        if let Some(deviations) = policy.deviations() {
+            write!(f, " ({deviations})")?;
+        }
+        let Some(auth) = &self.client_auth else {
+            return Ok(());
+        };
+        let word = if auth.is_required {
+            "required"
+        } else {
+            "optional"
+        };
+        let (ca, header) = (auth.ca.display(), &auth.subject_header);
+        write!(f, ", client certificates by {ca} {word}, told in {header}")
     }
 }
 

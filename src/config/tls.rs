@@ -1,4 +1,4 @@
-//! TLS of an HTTPS listener: which files hold its certificates, and the policy that was asked for.
+//! TLS of an HTTPS listener: which files hold its certificates, and what it asks of clients.
 //!
 //! Not here: what is in those files; reading them is the shell's (`control::certificates`).
 
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::read::{Field, Report, Section};
 use super::ssl_policy::{SslPolicies, ssl_policy};
-use super::{Protocol, SslPolicy};
+use super::{ClientAuth, Protocol, SslPolicy, client_auth};
 use crate::limits::CERTIFICATES_PER_LISTENER_MAX;
 
 /// What an HTTPS listener needs.
@@ -17,6 +17,8 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// What clients are to be offered.
     pub policy: SslPolicy,
+    /// What is asked of clients; `None`: nothing.
+    pub client_auth: Option<ClientAuth>,
 }
 
 /// Where one certificate lies.
@@ -47,7 +49,7 @@ pub(super) fn tls(
         return https(section, policies, report).map(Some);
     }
     let mut is_clean = true;
-    for key in KEYS {
+    for key in KEYS.into_iter().chain(client_auth::KEYS) {
         if let Some(field) = section.field(key)
             && protocol.is_some()
         {
@@ -73,6 +75,7 @@ fn https(
     let policy = section.read_or("ssl_policy", SslPolicy::default(), |field| {
         ssl_policy(&field, policies, report)
     });
+    let client_auth = client_auth::client_auth(section, report);
     let default = CertificateFiles {
         chain: chain?,
         key: key?,
@@ -82,6 +85,7 @@ fn https(
     Some(Tls {
         certificates,
         policy: policy?,
+        client_auth: client_auth?,
     })
 }
 
@@ -100,7 +104,7 @@ fn others(field: &Field<'_>, report: &mut Report<'_>) -> Option<Vec<CertificateF
     files.into_iter().collect()
 }
 
-fn path(field: &Field<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
+pub(super) fn path(field: &Field<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
     field.parsed(
         |text| match text {
             "" => Err("must be the path of a PEM file".into()),

@@ -6,6 +6,7 @@
 //! to it.
 
 mod by_name;
+mod clients;
 pub(super) mod renewal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, cipher_suite as suites};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
@@ -27,6 +29,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use self::by_name::ByName;
+use self::clients::Clients;
 use self::renewal::Stamp;
 use crate::config::{CertificateFiles, Config, SslPolicy, Suite, Tls};
 use crate::limits::PEM_FILE_BYTES_MAX;
@@ -58,7 +61,21 @@ struct Source {
     stamps: Vec<Stamp>,
     offer: TlsOffer,
     ends: BTreeMap<String, i64>,
+    /// What clients that have tickets were judged by.
+    terms: Vec<u8>,
 }
+
+/// What a listener offers by its files as they were read.
+struct Made {
+    config: ServerConfig,
+    /// When its certificates end.
+    ends: BTreeMap<String, i64>,
+    /// [`Clients::terms`].
+    terms: Vec<u8>,
+}
+
+/// Tickets of before, and what clients were judged by that got them.
+type Before<'b> = (Arc<dyn ProducesTickets>, &'b [u8]);
 
 /// Reads the certificates of all listeners. `now` is in seconds since 1970.
 ///
@@ -102,7 +119,11 @@ impl Source {
     fn new(listener: String, tls: &Tls, now: u64) -> Result<Self, Vec<String>> {
         // Before they are read: what changes from here on is seen as a change.
         let stamps = renewal::stamps(tls);
-        let (config, ends) = made_of(tls, now, None).map_err(|problems| {
+        let Made {
+            config,
+            ends,
+            terms,
+        } = made_of(tls, now, None).map_err(|problems| {
             let told = |problem| format!("{listener}: {problem}");
             problems.into_iter().map(told).collect::<Vec<_>>()
         })?;
@@ -112,6 +133,7 @@ impl Source {
             stamps,
             offer: Arc::new(ArcSwap::from_pointee(config)),
             ends,
+            terms,
         })
     }
 }
@@ -131,13 +153,9 @@ pub fn log_deviations(config: &Config) {
     }
 }
 
-/// What a listener offers by its files as they are now, and when its certificates end. Tickets are
-/// those of before, if there was a before.
-fn made_of(
-    tls: &Tls,
-    now: u64,
-    tickets: Option<Arc<dyn ProducesTickets>>,
-) -> Result<(ServerConfig, BTreeMap<String, i64>), Vec<String>> {
+/// What a listener offers by its files as they are now. Tickets are those of before, if there was a
+/// before and it asked of clients what is asked now.
+fn made_of(tls: &Tls, now: u64, before: Option<Before<'_>>) -> Result<Made, Vec<String>> {
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let provider = Arc::new(provider(&tls.policy));
     let mut ends = BTreeMap::new();
@@ -158,19 +176,28 @@ fn made_of(
             Err(problem) => problems.push(problem),
         }
     }
-    match ByName::new(read) {
-        Some(resolver) if problems.is_empty() => {
-            server_config(provider, &tls.policy, resolver, tickets)
-                .map(|config| (config, ends))
-                .map_err(|error| vec![error.to_string()])
-        }
-        _ => Err(problems),
-    }
+    let clients = Clients::read(tls.client_auth.as_ref(), &provider);
+    let clients = clients.map_err(|problem| problems.push(problem));
+    let (Some(resolver), Ok(clients), true) = (ByName::new(read), clients, problems.is_empty())
+    else {
+        return Err(problems);
+    };
+    let Clients { verifier, terms } = clients;
+    let before = before.filter(|(_, of_before)| *of_before == terms);
+    let tickets = before.map(|(tickets, _)| tickets);
+    let config = server_config(provider, &tls.policy, verifier, resolver, tickets);
+    let config = config.map_err(|error| vec![error.to_string()])?;
+    Ok(Made {
+        config,
+        ends,
+        terms,
+    })
 }
 
 fn server_config(
     provider: Arc<CryptoProvider>,
     policy: &SslPolicy,
+    clients: Arc<dyn ClientCertVerifier>,
     resolver: ByName,
     tickets: Option<Arc<dyn ProducesTickets>>,
 ) -> Result<ServerConfig, rustls::Error> {
@@ -181,7 +208,7 @@ fn server_config(
     };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![APPLICATION_PROTOCOL.to_vec()];
     // Tickets hold the session themselves, sealed by keys that rotate: whichever shard a client

@@ -56,6 +56,7 @@ pub(super) struct Listener {
     pub(super) is_secure: bool,
     pub(super) proxy_networks: Arc<[Network]>,
     pub(super) proxy_protocol: Option<Version>,
+    pub(super) subject_header: Option<Arc<str>>,
 }
 
 /// A backend as a member of one load balancer's pool.
@@ -89,6 +90,7 @@ impl LoadBalancer {
             is_secure: listener.behind_tls || listener.protocol == Protocol::Https,
             proxy_networks: listener.proxy_networks.as_slice().into(),
             proxy_protocol: wanted.proxy_protocol(listener.instance_port),
+            subject_header: listener.subject_header().map(Into::into),
         };
         Self {
             name: Arc::from(&*wanted.name),

@@ -68,9 +68,86 @@ fn what_belongs_to_one_protocol_is_refused_on_the_other() {
         "certificate_key = \"/a\"",
         "certificates = [\"/a\"]",
         "ssl_policy = \"ELBSecurityPolicy-2016-08\"",
+        "client_ca = \"/ca\"",
+        "client_auth = \"optional\"",
+        "client_subject_header = \"X-Client\"",
     ] {
         let mistake = only_mistake(&small(key, ""));
         assert_eq!(mistake, "only a listener with protocol = \"HTTPS\" has it");
+    }
+}
+
+/// What an HTTPS listener with these lines asks of clients.
+fn client_auth(lines: &str) -> Option<ClientAuth> {
+    tls(&format!("certificate = \"/a\"\n{lines}")).client_auth
+}
+
+#[test]
+fn a_listener_with_a_client_ca_asks_for_certificates() {
+    assert_eq!(client_auth(""), None);
+    let required = ClientAuth {
+        ca: "/ca".into(),
+        is_required: true,
+        subject_header: "X-Amzn-Mtls-Clientcert-Subject".to_owned(),
+    };
+    for lines in [
+        "client_ca = \"/ca\"",
+        "client_ca = \"/ca\"\nclient_auth = \"required\"",
+    ] {
+        assert_eq!(client_auth(lines), Some(required.clone()));
+    }
+    let lines =
+        "client_ca = \"/ca\"\nclient_auth = \"optional\"\nclient_subject_header = \"X-Who\"";
+    let optional = ClientAuth {
+        is_required: false,
+        subject_header: "X-Who".to_owned(),
+        ..required
+    };
+    assert_eq!(client_auth(lines), Some(optional));
+}
+
+#[test]
+fn what_cannot_be_asked_of_clients_is_refused() {
+    let mistake = |lines: &str| only_mistake(&https(&format!("certificate = \"/a\"\n{lines}")));
+    for key in [
+        "client_auth = \"required\"",
+        "client_subject_header = \"X-Who\"",
+    ] {
+        let expected = "needs a `client_ca`, which issues the certificates";
+        assert_eq!(mistake(key), expected);
+    }
+    for (lines, expected) in [
+        ("client_ca = \"\"", "must be the path of a PEM file"),
+        (
+            "client_ca = \"/ca\"\nclient_auth = \"maybe\"",
+            "must be \"required\" or \"optional\"",
+        ),
+        (
+            "client_cas = \"/ca\"",
+            "is not a key here; did you mean `client_ca`?",
+        ),
+    ] {
+        assert_eq!(mistake(lines), expected);
+    }
+    let header = |name: &str| {
+        mistake(&format!(
+            "client_ca = \"/ca\"\nclient_subject_header = {name:?}"
+        ))
+    };
+    for name in ["", "X Who", "X-Who:", "X-Wh\u{f6}", &"x".repeat(129)] {
+        assert!(
+            header(name).starts_with("must be 1 to 128 letters"),
+            "{name}"
+        );
+    }
+    for name in [
+        "Cookie",
+        "content-length",
+        "Content_Length",
+        "x-forwarded-for",
+    ] {
+        let expected = "is a field that means something else to elbow";
+        assert_eq!(header(name), expected, "{name}");
     }
 }
 
@@ -107,6 +184,11 @@ fn a_summary_names_the_certificates_and_the_policy() {
     let expected = "HTTPS 0.0.0.0:8080 to HTTP 80, certificates /a.pem, \
                     ELBSecurityPolicy-2016-08 by TLS 1.2 and 1.3 (not offered: TLS 1.0, TLS 1.1, CBC, \
                     RSA key exchange; added: TLS 1.3, ChaCha20), not sticky";
+    assert!(summary.contains(expected), "{summary}");
+    let lines = "certificate = \"/a.pem\"\nclient_ca = \"/ca.pem\"\nclient_auth = \"optional\"";
+    let summary = parse(&https(lines), "elbow.toml").unwrap().to_string();
+    let expected = ", client certificates by /ca.pem optional, told in \
+                    X-Amzn-Mtls-Clientcert-Subject, not sticky";
     assert!(summary.contains(expected), "{summary}");
 }
 

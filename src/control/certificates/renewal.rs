@@ -2,7 +2,7 @@
 //!
 //! Not how one is read and judged (`certificates.rs`). Invariants: what a listener offers changes
 //! as a whole, or stays if what is there now does not hold; a connection keeps what it began with,
-//! and a client's ticket outlives the change.
+//! and a client's ticket outlives the change, unless another `client_ca` is to judge it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -71,10 +71,11 @@ impl Certificates {
         }
         for source in &mut self.sources {
             let tickets = Arc::clone(&source.offer.load().ticketer);
-            match made_of(&source.tls, now, Some(tickets)) {
-                Ok((config, ends)) => {
-                    source.offer.store(Arc::new(config));
-                    source.ends = ends;
+            match made_of(&source.tls, now, Some((tickets, &source.terms))) {
+                Ok(made) => {
+                    source.offer.store(Arc::new(made.config));
+                    source.ends = made.ends;
+                    source.terms = made.terms;
                     counts.certificate_renewals.add(1);
                     tracing::info!(listener = %source.listener, "certificates read again");
                 }
@@ -91,11 +92,12 @@ impl Certificates {
     }
 }
 
-/// The stamps of the files that a listener's certificates are in.
+/// The stamps of the files that a listener's certificates and those of its clients' issuers are in.
 pub(super) fn stamps(tls: &Tls) -> Vec<Stamp> {
     let files = tls.certificates.iter();
     let files = files.flat_map(|files| [Some(&files.chain), files.key.as_ref()]);
-    files.flatten().map(|file| stamp(file)).collect()
+    let ca = tls.client_auth.iter().map(|auth| &auth.ca);
+    files.flatten().chain(ca).map(|file| stamp(file)).collect()
 }
 
 fn stamp(file: &Path) -> Stamp {

@@ -2,10 +2,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256};
 
 use super::*;
 use crate::config;
+use crate::limits::{CLIENT_CA_NAMES_BYTES_MAX, CLIENT_CAS_MAX};
 use crate::state::ControlLine;
 
 /// The middle of the time in which the certificates of these tests are valid.
@@ -278,4 +279,60 @@ fn what_is_renewed_holds_or_changes_nothing() {
 
     fs::remove_file(files.0.join("site.pem")).unwrap();
     assert!(loaded.have_changed());
+}
+
+/// The lines of a listener with a certificate and this `client_ca`.
+fn with_ca(files: &Files, ca: &str) -> String {
+    let (certificate, key) = pair(&["a.test"], 2025..2026);
+    let site = files.write("site.pem", &format!("{certificate}{key}"));
+    format!("certificate = {site:?}\nclient_ca = {ca:?}")
+}
+
+#[test]
+fn what_is_wrong_with_the_issuers_of_clients_is_told() {
+    let files = Files::new();
+    let (authority, key) = pair(&["clients"], 2025..2026);
+    let not_one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    let long = "a".repeat(CLIENT_CA_NAMES_BYTES_MAX);
+    params.distinguished_name.push(DnType::CommonName, long);
+    let long = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    for (text, expected) in [
+        (String::new(), "no certificate in it"),
+        (key, "no certificate in it"),
+        (authority.replace("END", "ENDE"), "not PEM"),
+        (not_one.to_owned(), "not a certificate of an issuer"),
+        (
+            authority.repeat(CLIENT_CAS_MAX + 1),
+            "more than 64 certificates",
+        ),
+        (long.pem(), "its names are longer than 16384 bytes"),
+    ] {
+        let ca = files.write("clients.pem", &text);
+        let problem = only_problem(&with_ca(&files, &ca));
+        let place = format!("web on 0.0.0.0:0: {ca}: {expected}");
+        assert!(problem.starts_with(&place), "{problem}");
+    }
+    let ca = files.write("clients.pem", &authority.repeat(CLIENT_CAS_MAX));
+    assert!(load_with(&with_ca(&files, &ca)).is_ok());
+    let problem = only_problem(&with_ca(&files, "/absent.pem"));
+    assert!(problem.contains("/absent.pem: No such file"), "{problem}");
+}
+
+#[test]
+fn tickets_end_with_the_terms_by_which_clients_were_judged() {
+    let files = Files::new();
+    let counts = ControlLine::default();
+    let write = |name: &str| files.write("clients.pem", &pair(&[name], 2025..2026).0);
+    let mut loaded = load_with(&with_ca(&files, &write("clients"))).unwrap();
+    let offer = Arc::clone(loaded.offers[0].as_ref().unwrap());
+    let first = offer.load_full();
+    loaded.renew(NOW, &counts);
+    assert!(Arc::ptr_eq(&first.ticketer, &offer.load().ticketer));
+
+    write("others");
+    assert!(loaded.have_changed());
+    loaded.renew(NOW, &counts);
+    assert_eq!(counts.certificate_renewals.value(), 2);
+    assert!(!Arc::ptr_eq(&first.ticketer, &offer.load().ticketer));
 }
