@@ -247,6 +247,18 @@ pub const TICKET_KEY_LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// gets no ticket, and its next handshake counts among those that did not resume.
 pub const TICKET_SESSION_BYTES_MAX: usize = 16 * 1024;
 
+/// Certificates in one listener's `client_ca`. Beyond it the file is refused: each full handshake
+/// names them all.
+pub const CLIENT_CAS_MAX: usize = 64;
+
+/// Bytes of the names in them, which every client gets in one message. Beyond it the file is
+/// refused.
+pub const CLIENT_CA_NAMES_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of the subject of a client's certificate as backends are told of it. Beyond it the
+/// connection is closed and counted as a failed handshake: half a name could be another's.
+pub const CLIENT_SUBJECT_BYTES_MAX: usize = 2048;
+
 /// How often the files of certificates are looked at for a change.
 pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 

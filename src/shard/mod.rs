@@ -17,6 +17,7 @@ mod respond;
 mod serve;
 mod stick;
 mod streaming;
+mod subject;
 mod tickets;
 mod tls;
 mod upstream;

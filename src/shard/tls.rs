@@ -8,15 +8,16 @@
 //! numbers. A receive sends nothing: the answer to a key update (RFC 8446 §4.6.3) or an alert waits
 //! for the next send or the close, and rustls bounds how many may wait.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
+use super::subject::subject;
 use crate::limits::{IDLE_BLOCK_BYTES, TLS_SEND_BYTES};
 use crate::state::HandshakeFailure;
-use crate::sys::{Block, Blocks, Stream};
+use crate::sys::{Block, Blocks, Stream, unix_seconds};
 
 /// The type of a record that begins a handshake (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 22;
@@ -30,6 +31,8 @@ pub struct Tls<'s> {
     session: RefCell<ServerConnection>,
     /// Ciphertext that has come in and that the session has not taken yet; not empty.
     sealed: RefCell<Option<Block>>,
+    /// Whose certificate the client has shown.
+    subject: OnceCell<Box<str>>,
 }
 
 /// What there was for a receiver.
@@ -56,6 +59,7 @@ impl<'s> Tls<'s> {
             blocks,
             session: RefCell::new(session),
             sealed: RefCell::new(None),
+            subject: OnceCell::new(),
         }
     }
 
@@ -103,10 +107,27 @@ impl<'s> Tls<'s> {
             match advanced {
                 Err(error) => return Err(failure(&error)),
                 Ok(_) if flushed.is_err() => return Err(HandshakeFailure::Closed),
-                Ok(true) => return Ok(()),
+                Ok(true) => return self.identify(),
                 Ok(false) => {}
             }
         }
+    }
+
+    /// Whose certificate the client has shown, if it has: [`subject`] of it.
+    pub(super) fn subject(&self) -> Option<&str> {
+        self.subject.get().map(Box::as_ref)
+    }
+
+    /// Notes whose certificate the client has shown, also where the session was resumed.
+    fn identify(&self) -> Result<(), HandshakeFailure> {
+        let session = self.session.borrow();
+        let Some([certificate, ..]) = session.peer_certificates() else {
+            return Ok(());
+        };
+        let subject = subject(certificate, unix_seconds());
+        let subject = subject.ok_or(HandshakeFailure::ClientCertificate)?;
+        self.subject.get_or_init(|| subject);
+        Ok(())
     }
 
     /// Receives plaintext as [`Stream::receive`] does.
@@ -300,6 +321,9 @@ fn failure(error: &rustls::Error) -> HandshakeFailure {
             HandshakeFailure::Incompatible
         }
         rustls::Error::AlertReceived(_) => HandshakeFailure::Alerted,
+        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
+            HandshakeFailure::ClientCertificate
+        }
         _ => HandshakeFailure::Broken,
     }
 }

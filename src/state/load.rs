@@ -187,17 +187,20 @@ pub enum HandshakeFailure {
     Alerted,
     /// The client broke the protocol.
     Broken,
+    /// The client showed no certificate where it must, or one that does not hold.
+    ClientCertificate,
 }
 
 impl HandshakeFailure {
     /// The names for metrics, in the order of their index.
-    pub const NAMES: [&'static str; 6] = [
+    pub const NAMES: [&'static str; 7] = [
         "late",
         "closed",
         "not_tls",
         "incompatible",
         "alerted",
         "broken",
+        "client_certificate",
     ];
 }
 

@@ -56,6 +56,7 @@ pub(super) struct Listener {
     pub(super) is_secure: bool,
     pub(super) proxy_networks: Arc<[Network]>,
     pub(super) proxy_protocol: Option<Version>,
+    pub(super) subject_header: Option<Arc<str>>,
 }
 
 /// A backend as a member of one load balancer's pool.
@@ -91,6 +92,7 @@ impl LoadBalancer {
             proxy_protocol: wanted
                 .backend_policy(listener.instance_port)
                 .and_then(|policy| policy.proxy_protocol),
+            subject_header: listener.subject_header().map(Into::into),
         };
         Self {
             name: Arc::from(&*wanted.name),

@@ -11,6 +11,7 @@
 mod harness;
 
 mod bodies;
+mod client_certificates;
 mod commands;
 mod cookies;
 mod drain;

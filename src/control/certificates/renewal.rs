@@ -3,7 +3,8 @@
 //!
 //! Not how one is read and judged (`certificates.rs`), nor when to look (`files.rs`). Invariants:
 //! what a listener offers changes as a whole, or stays if what is there now does not hold; a
-//! connection keeps what it began with, and a client's ticket outlives the change.
+//! connection keeps what it began with, and a client's ticket outlives the change, unless another
+//! `client_ca` is to judge it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -99,11 +100,12 @@ pub(super) struct Late<'a> {
     pub(super) days: i64,
 }
 
-/// The stamps of the files that a listener's certificates are in.
+/// The stamps of the files that a listener's certificates and those of its clients' issuers are in.
 pub(super) fn stamps(tls: &Tls) -> Vec<Stamp> {
     let files = tls.certificates.iter();
     let files = files.flat_map(|files| [Some(&files.chain), files.key.as_ref()]);
-    files.flatten().map(|file| stamp(file)).collect()
+    let ca = tls.client_auth.iter().map(|auth| &auth.ca);
+    files.flatten().chain(ca).map(|file| stamp(file)).collect()
 }
 
 /// The stamp of one file.
