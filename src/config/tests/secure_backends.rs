@@ -1,3 +1,5 @@
+//! Backends that speak TLS: which pairs of protocols there are, and whom to trust.
+
 use super::*;
 use crate::config::Trust;
 
