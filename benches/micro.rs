@@ -93,6 +93,7 @@ fn heads(criterion: &mut Criterion) {
         port: "80",
         fallback_host: "198.51.100.1",
         cookie: None,
+        cut: None,
         extra_lines: b"",
     };
     let downstream = Downstream {
@@ -404,6 +405,7 @@ fn route(backends: Vec<Backend>) -> Route {
         is_secure: false,
         proxy_networks: Arc::new([]),
         proxy_protocol: None,
+        subject_header: None,
         backends,
         view: Arc::new(View::default()),
     }

@@ -150,8 +150,7 @@ pub struct HostFlags {
     #[arg(long, value_name = "DRIVER", value_parser = driver_parser())]
     pub driver: Option<Driver>,
 
-    /// Where cookie keys and the lives of backends are kept; without it sessions end with this
-    /// process
+    /// Where keys and the lives of backends are kept; without it sessions end with this process
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 

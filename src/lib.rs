@@ -57,7 +57,7 @@
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
-//! | [`control`] | shell | checker, admin, memory, signals, keys, certificates, trust (tokio) |
+//! | [`control`] | shell | checker, admin, memory, signals, keys, certificates, tickets (tokio) |
 //! | [`sys`] | shell | sockets, ring buffers, pinning, clock: the only `unsafe` |
 //! | [`cli`], [`demo`] | shell | commands and flags; the backends of `elbow demo` |
 //! | [`limits`] | | every bound of the system, with its reason |
@@ -106,11 +106,13 @@
 //! backend and window; the union over shards and windows is who is alive, within 2 %. It tells how
 //! a drain goes and who has more than its share, and costs a request 7 ns.
 //!
-//! **TLS is an adapter of our own round rustls.** monoio-rustls sends each record by an operation
-//! of its own and keeps two buffers of 16 KiB for every connection, idle or not; here the records
-//! of a response leave in one send, from the blocks that all connections share. What the session
-//! has to say leaves with a send alone, so that receiving and sending at the same time need no
-//! lock; the answer to a key update may wait for that, as RFC 8446 has it.
+//! **TLS is an adapter of our own round rustls.** monoio-rustls sends each full record by two
+//! operations and keeps two buffers of 16 KiB for every connection, idle or not; here the records
+//! of a response leave three in one send, from the blocks that all connections share. To
+//! monoio-rustls that is 0.98 of the CPU for 128 bytes, 0.76 for 16 KiB and 0.56 for 1 MiB, 0.87
+//! for a full handshake, and 0.34 of the memory of an idle connection (`cargo bench --bench tls`).
+//! What the session has to say leaves with a send alone, so that receiving and sending at the same
+//! time need no lock; the answer to a key update may wait for that, as RFC 8446 has it.
 //!
 //! **To backends TLS is monoio-rustls', over a connection that never makes it wait.** There are few
 //! such connections and they are kept, so its buffers matter less. Its writes are gathered and leave

@@ -217,6 +217,48 @@ pub const BACKEND_KEYS_MAX: usize = 100;
 /// Bytes of a PEM file that are read. Beyond it the file is refused.
 pub const PEM_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Days that are left to a certificate from which on the log warns of its end, once a day. Those
+/// who renew certificates do so earlier, with a third of 90 days left, or of 45.
+pub const CERTIFICATE_DAYS_WARNED: i64 = 14;
+
+/// How long clients are told that they may resume a session by its ticket: over a night, and far
+/// below the week that RFC 8446 §4.6.1 allows. A ticket that is older still opens for up to
+/// [`TICKET_KEY_SEALS`]; then its client shakes hands in full.
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// How long a key seals tickets; it opens them for another [`TICKET_LIFETIME`] and is forgotten, so
+/// that whoever takes the keys can read TLS 1.2 connections of one day and no more. (Those of TLS
+/// 1.3 have secrets that no ticket tells.)
+pub const TICKET_KEY_SEALS: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// How far ahead a key of tickets may be born, for machines that are given the same keys: a month.
+/// One that is born later, by a clock that had jumped, is forgotten.
+pub const TICKET_KEYS_AHEAD: Duration = Duration::from_secs(32 * 24 * 60 * 60);
+
+/// Keys of tickets: those of a month and those that still open. A file with more stops the start;
+/// a new key takes the place of the oldest.
+pub const TICKET_KEYS_MAX: usize = 80;
+
+/// How often it is looked whether another key of tickets is due, or one that could not be written
+/// can be.
+pub const TICKET_KEY_LOOK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Bytes of a session that are sealed into a ticket: room for a client's certificates. A longer one
+/// gets no ticket, and its next handshake counts among those that did not resume.
+pub const TICKET_SESSION_BYTES_MAX: usize = 16 * 1024;
+
+/// Certificates in one listener's `client_ca`. Beyond it the file is refused: each full handshake
+/// names them all.
+pub const CLIENT_CAS_MAX: usize = 64;
+
+/// Bytes of the names in them, which every client gets in one message. Beyond it the file is
+/// refused.
+pub const CLIENT_CA_NAMES_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of the subject of a client's certificate as backends are told of it. Beyond it the
+/// connection is closed and counted as a failed handshake: half a name could be another's.
+pub const CLIENT_SUBJECT_BYTES_MAX: usize = 2048;
+
 /// How often the files of certificates are looked at for a change.
 pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -321,5 +363,9 @@ const _: () = assert!(
 const _: () = assert!(FREE_BULK_BLOCKS <= BULK_BLOCKS_MAX);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < RELAY_BLOCK_BYTES - RELAY_HEADROOM_BYTES);
+const _: () = assert!(
+    (TICKET_KEYS_AHEAD.as_secs() + TICKET_LIFETIME.as_secs()) / TICKET_KEY_SEALS.as_secs() + 2
+        <= TICKET_KEYS_MAX as u64
+);
 const _: () = assert!(CUTS_KEPT_MS as u128 >= 10 * SWEEP_INTERVAL.as_millis());
 const _: () = assert!(CHECK_BURST_SPACING.as_millis() <= CHECK_BURST_PAUSE.as_millis());

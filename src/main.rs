@@ -7,7 +7,8 @@ use std::sync::{Arc, mpsc};
 
 use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host};
-use elbow::control::certificates;
+use elbow::control::certificates::{self, Certificates};
+use elbow::control::tickets::{self, Keeper};
 use elbow::control::{self, About, Control, Ending, Files};
 use elbow::demo;
 use elbow::http::Reply;
@@ -96,6 +97,7 @@ fn run(config: &Config, files: Files, greeting: fn(&Opened) -> String) -> Result
         .map_err(|error| format!("cannot load the cookie keys: {error}"))?;
     let remembered = control::memory::load(config.host.state_dir.as_deref())
         .map_err(|error| format!("cannot take up the sessions of before: {error}"))?;
+    let ticket_keys = load_ticket_keys(config, &files.certificates)?;
     if config.host.state_dir.is_none() {
         tracing::info!("no state_dir: sessions last until this process ends");
     }
@@ -128,12 +130,27 @@ fn run(config: &Config, files: Files, greeting: fn(&Opened) -> String) -> Result
             certificate_ends: Arc::clone(&files.certificates.ends),
         },
         files,
+        ticket_keys,
     };
     let ready = || {
         announce(config, &opened, &cores, &levels);
         say(&greeting);
     };
     control::run(control, ready).map_err(|error| format!("the control thread failed: {error}"))
+}
+
+/// Has the listeners' keyring filled before the first of them gives a ticket.
+fn load_ticket_keys(
+    config: &Config,
+    certificates: &Certificates,
+) -> Result<Option<Keeper>, String> {
+    if certificates.offers.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let state_dir = config.host.state_dir.as_deref();
+    tickets::load(state_dir, &certificates.keyring, unix_millis() / 1000)
+        .map(Some)
+        .map_err(|error| format!("cannot load the ticket keys: {error}"))
 }
 
 /// Starts a shard for each core, and says by what driver each runs, once all of them do.

@@ -138,6 +138,7 @@ fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
         is_secure: false,
         proxy_networks: Arc::new([]),
         proxy_protocol: None,
+        subject_header: None,
         backends: backends.iter().copied().map(in_service).collect(),
         view: Arc::new(View::default()),
     };

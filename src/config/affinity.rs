@@ -13,7 +13,7 @@ use super::duration::{Lengths, SHORTEST};
 use super::read::{Field, Report, Section};
 
 /// Longest name of a header that keeps clients together.
-const HEADER_NAME_BYTES_MAX: usize = 128;
+pub(super) const HEADER_NAME_BYTES_MAX: usize = 128;
 
 /// From a hundredth to ten times the fair share above it.
 const LOAD_BOUND: RangeInclusive<f64> = 0.01..=10.0;

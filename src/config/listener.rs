@@ -7,6 +7,7 @@ use super::network::networks;
 use super::policy::Policies;
 use super::problem::nearest;
 use super::read::{Field, Report, Section};
+use super::ssl_policy::SslPolicies;
 use super::tls::tls;
 use super::{Admin, Listener, Protocol, Stickiness};
 
@@ -26,6 +27,7 @@ pub(super) struct Places {
 pub(super) fn listener(
     mut section: Section<'_>,
     policies: &Policies<'_>,
+    ssl_policies: &SslPolicies<'_>,
     places: &mut Places,
     report: &mut Report<'_>,
 ) -> Option<Listener> {
@@ -49,7 +51,7 @@ pub(super) fn listener(
     let behind_tls = section.read_or("behind_tls", false, |field| {
         behind_tls(&field, protocol, report)
     });
-    let tls = tls(&mut section, protocol, report);
+    let tls = tls(&mut section, protocol, ssl_policies, report);
     let proxy_networks = section.read_or("accept_proxy_protocol", Vec::new(), |field| {
         networks(&field, report)
     });

@@ -10,6 +10,7 @@ use super::listener::{Places, listener};
 use super::policy::policies;
 use super::profile::Profile;
 use super::read::{Field, Report, Section};
+use super::ssl_policy::ssl_policies;
 use super::{HealthCheck, Listener, LoadBalancer, Mistake, Protocol, Target};
 use crate::limits::LISTENERS_MAX;
 
@@ -70,9 +71,10 @@ pub(super) fn load_balancer(
     }
     let sections = sections.unwrap_or_default();
     let policies = policies(&mut section, profile, &sections, report);
+    let ssl_policies = ssl_policies(&mut section, &policies, report);
     let listeners: Vec<Option<Listener>> = sections
         .into_iter()
-        .map(|section| listener(section, &policies, places, report))
+        .map(|section| listener(section, &policies, &ssl_policies, places, report))
         .collect();
     let backend_policies = backend_policies(&mut section, &listeners, report);
     // A first listener that is wrong has been noted: its port is only needed to read on.

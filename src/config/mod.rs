@@ -1,13 +1,15 @@
 //! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
 //!
-//! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`) and of
-//! affinity (`affinity.rs`). How a file becomes one is read from `lower.rs` downwards, how flags do
-//! in `flags.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no
-//! other module checks a range or a reference again.
+//! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`), of TLS
+//! (`tls.rs`, `negotiation.rs`, `client_auth.rs`) and of affinity (`affinity.rs`). How a file
+//! becomes one is read from `lower.rs` downwards, how flags do in `flags.rs`. Not here: anything
+//! that changes while elbow runs (`state`). Invariant: no other module checks a range or a
+//! reference again.
 
 mod affinity;
 mod attributes;
 mod backend_policy;
+mod client_auth;
 mod cookie;
 mod cores;
 mod duration;
@@ -17,11 +19,13 @@ mod instance;
 mod listener;
 mod load_balancer;
 mod lower;
+mod negotiation;
 mod network;
 mod policy;
 mod problem;
 mod profile;
 mod read;
+mod ssl_policy;
 mod summary;
 mod target;
 #[cfg(test)]
@@ -34,12 +38,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use affinity::{Affinity, Failover, Fallback, UnderscoreEncoding};
+pub use client_auth::ClientAuth;
 pub use cookie::{CookieTemplate, SameSite};
 pub use flags::Overrides;
 pub use lower::parse;
+pub use negotiation::{SslPolicy, Suite};
 pub use policy::{ApplicationPolicy, DurationPolicy, Refresh, Stickiness};
 pub use problem::{Mistake, Problem, Problems};
-pub use tls::{CertificateFiles, SslPolicy, Tls};
+pub use tls::{CertificateFiles, Tls};
 
 use crate::proxy_protocol::Version;
 
@@ -63,7 +69,7 @@ pub struct Host {
     pub pin: bool,
     /// Which I/O driver the shards use.
     pub driver: Driver,
-    /// Where cookie keys live. Without it they last until restart.
+    /// Where keys and what is known of backends live. Without it they last until restart.
     pub state_dir: Option<PathBuf>,
     /// How long exchanges in flight may run after SIGTERM. 0–3600 s, default 30 s.
     pub shutdown_timeout: Duration,

@@ -195,7 +195,7 @@ fn read_named<'t, 'r>(
     }
 }
 
-fn check_name(name: &str) -> Result<(), Mistake> {
+pub(super) fn check_name(name: &str) -> Result<(), Mistake> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_allowed) {
         return Err(format!("must be 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 -").into());

@@ -141,7 +141,21 @@ impl fmt::Display for Tls {
         for files in &self.certificates {
             write!(f, " {}", files.chain.display())?;
         }
-        write!(f, ", {} by TLS 1.2 and 1.3", self.policy)
+        let policy = &self.policy;
+        write!(f, ", {policy} by {}", policy.versions())?;
+        if let Some(deviations) = policy.deviations() {
+            write!(f, " ({deviations})")?;
+        }
+        let Some(auth) = &self.client_auth else {
+            return Ok(());
+        };
+        let word = if auth.is_required {
+            "required"
+        } else {
+            "optional"
+        };
+        let (ca, header) = (auth.ca.display(), &auth.subject_header);
+        write!(f, ", client certificates by {ca} {word}, told in {header}")
     }
 }
 

@@ -70,6 +70,12 @@ instances = ["i-0a1b2c3d", "i-1111", "10.0.1.8", "[::1]:9001"]
   cookie_name = "my-app-cookie"
   copy_unknown_attributes = true
   absolute_limit = "12h"
+  [[load_balancer.ssl_negotiation_policy]]
+  name = "strict"
+  attributes = ["Protocol-TLSv1.3"]
+  [[load_balancer.ssl_negotiation_policy]]
+  name = "usual"
+  reference_security_policy = "ELBSecurityPolicy-2016-08"
   [[load_balancer.listener]]
   protocol = "HTTP"
   port = 80

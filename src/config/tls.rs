@@ -1,29 +1,13 @@
-//! TLS of an HTTPS or SSL listener: which files hold its certificates, and the policy that was asked for.
+//! TLS of an HTTPS or SSL listener: which files hold its certificates, and what it asks of clients.
 //!
 //! Not here: what is in those files; reading them is the shell's (`control::certificates`).
 
-use std::fmt;
 use std::path::PathBuf;
 
-use super::problem::nearest;
 use super::read::{Field, Report, Section};
-use super::{Mistake, Protocol};
+use super::ssl_policy::{SslPolicies, ssl_policy};
+use super::{ClientAuth, Protocol, SslPolicy, client_auth};
 use crate::limits::CERTIFICATES_PER_LISTENER_MAX;
-
-/// The policies that CLB has by name (CLB.md §4.11).
-const POLICIES: [&str; 11] = [
-    "ELBSecurityPolicy-2016-08",
-    "ELBSecurityPolicy-TLS-1-2-2017-01",
-    "ELBSecurityPolicy-TLS-1-1-2017-01",
-    "ELBSecurityPolicy-2015-05",
-    "ELBSecurityPolicy-2015-03",
-    "ELBSecurityPolicy-2015-02",
-    "ELBSecurityPolicy-2014-10",
-    "ELBSecurityPolicy-2014-01",
-    "ELBSecurityPolicy-2011-08",
-    "ELBSample-ELBDefaultNegotiationPolicy",
-    "ELBSample-OpenSSLDefaultNegotiationPolicy",
-];
 
 /// What an HTTPS or SSL listener needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +17,8 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// What clients are to be offered.
     pub policy: SslPolicy,
+    /// What is asked of clients; `None`: nothing.
+    pub client_auth: Option<ClientAuth>,
     /// HTTP is spoken over it, which clients are told (ALPN).
     pub is_http: bool,
 }
@@ -44,34 +30,6 @@ pub struct CertificateFiles {
     pub chain: PathBuf,
     /// The PEM file of the key; `None`: it is in the same file.
     pub key: Option<PathBuf>,
-}
-
-/// A policy of CLB by its name. Whichever it is, elbow offers TLS 1.3 and 1.2 with forward secrecy
-/// and authenticated encryption, and nothing of what else the policy has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SslPolicy(&'static str);
-
-impl Default for SslPolicy {
-    /// The policy that CLB's API gives a listener (CLB.md §4.11).
-    fn default() -> Self {
-        Self(POLICIES[0])
-    }
-}
-
-impl fmt::Display for SslPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl SslPolicy {
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        let known = POLICIES.into_iter().find(|name| *name == text);
-        known.map(Self).ok_or_else(|| {
-            let nearest = nearest(text, POLICIES).unwrap_or(POLICIES[0]);
-            format!("is no policy of CLB; did you mean `{nearest}`?").into()
-        })
-    }
 }
 
 /// The keys that only such listeners have.
@@ -86,13 +44,14 @@ const KEYS: [&str; 4] = [
 pub(super) fn tls(
     section: &mut Section<'_>,
     protocol: Option<Protocol>,
+    policies: &SslPolicies<'_>,
     report: &mut Report<'_>,
 ) -> Option<Option<Tls>> {
     if let Some(protocol) = protocol.filter(|protocol| protocol.is_secure()) {
-        return terms(section, protocol, report).map(Some);
+        return terms(section, protocol, policies, report).map(Some);
     }
     let mut is_clean = true;
-    for key in KEYS {
+    for key in KEYS.into_iter().chain(client_auth::KEYS) {
         if let Some(field) = section.field(key)
             && protocol.is_some()
         {
@@ -103,7 +62,12 @@ pub(super) fn tls(
     is_clean.then_some(None)
 }
 
-fn terms(section: &mut Section<'_>, protocol: Protocol, report: &mut Report<'_>) -> Option<Tls> {
+fn terms(
+    section: &mut Section<'_>,
+    protocol: Protocol,
+    policies: &SslPolicies<'_>,
+    report: &mut Report<'_>,
+) -> Option<Tls> {
     let chain = section
         .required("certificate", report)
         .and_then(|field| path(&field, report));
@@ -112,8 +76,9 @@ fn terms(section: &mut Section<'_>, protocol: Protocol, report: &mut Report<'_>)
     });
     let others = section.read_or("certificates", Vec::new(), |field| others(&field, report));
     let policy = section.read_or("ssl_policy", SslPolicy::default(), |field| {
-        field.parsed(SslPolicy::parse, report)
+        ssl_policy(&field, policies, report)
     });
+    let client_auth = client_auth::client_auth(section, protocol.is_http(), report);
     let default = CertificateFiles {
         chain: chain?,
         key: key?,
@@ -123,6 +88,7 @@ fn terms(section: &mut Section<'_>, protocol: Protocol, report: &mut Report<'_>)
     Some(Tls {
         certificates,
         policy: policy?,
+        client_auth: client_auth?,
         is_http: protocol.is_http(),
     })
 }
@@ -142,7 +108,7 @@ fn others(field: &Field<'_>, report: &mut Report<'_>) -> Option<Vec<CertificateF
     files.into_iter().collect()
 }
 
-fn path(field: &Field<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
+pub(super) fn path(field: &Field<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
     field.parsed(
         |text| match text {
             "" => Err("must be the path of a PEM file".into()),

@@ -6,6 +6,7 @@
 //! to it.
 
 mod by_name;
+mod clients;
 pub(super) mod renewal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,24 +16,30 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, cipher_suite as suites};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SignatureAlgorithm, SupportedCipherSuite, SupportedProtocolVersion};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use self::by_name::ByName;
+use self::clients::Clients;
 use self::renewal::Stamp;
-use crate::config::{CertificateFiles, Config, SslPolicy, Tls};
+use super::tickets::{Issuer, Keyring};
+use crate::config::{CertificateFiles, Config, SslPolicy, Suite, Tls};
 use crate::limits::PEM_FILE_BYTES_MAX;
 use crate::sys::TlsOffer;
 
 /// What clients speak once their handshake is done: no HTTP/2, as for CLB (CLB.md §4.1).
 const APPLICATION_PROTOCOL: &[u8] = b"http/1.1";
+
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
 /// When each certificate ends, in seconds since 1970, by its file. Shared: certificates change.
 pub type Ends = Arc<ArcSwap<BTreeMap<String, i64>>>;
@@ -44,7 +51,11 @@ pub struct Certificates {
     pub offers: Vec<Option<TlsOffer>>,
     /// When they end.
     pub ends: Ends,
+    /// What seals the tickets of all of them. Empty, until whoever starts elbow fills it.
+    pub keyring: Keyring,
     sources: Vec<Source>,
+    /// When the log last said which of them end soon, in seconds since 1970.
+    warned_at: Option<u64>,
 }
 
 /// Where the certificates of one listener come from, and go.
@@ -53,6 +64,7 @@ struct Source {
     /// Its load balancer and address, for people.
     listener: String,
     tls: Tls,
+    issuer: Issuer,
     /// The files as they were when they were last looked at.
     stamps: Vec<Stamp>,
     offer: TlsOffer,
@@ -73,7 +85,9 @@ pub fn load(config: &Config, now: u64) -> Result<Certificates, Vec<String>> {
                 continue;
             };
             let told = format!("{} on {}", balancer.name, listener.address);
-            match Source::new(told, tls, now) {
+            let port = listener.address.port();
+            let issuer = Issuer::new(&certificates.keyring, &balancer.name, port);
+            match Source::new(told, tls, issuer, now) {
                 Ok(source) => {
                     certificates.offers.push(Some(Arc::clone(&source.offer)));
                     certificates.sources.push(source);
@@ -98,16 +112,17 @@ impl Certificates {
 }
 
 impl Source {
-    fn new(listener: String, tls: &Tls, now: u64) -> Result<Self, Vec<String>> {
+    fn new(listener: String, tls: &Tls, issuer: Issuer, now: u64) -> Result<Self, Vec<String>> {
         // Before they are read: what changes from here on is seen as a change.
         let stamps = renewal::stamps(tls);
-        let (config, ends) = made_of(tls, now, None).map_err(|problems| {
+        let (config, ends) = made_of(tls, &issuer, now).map_err(|problems| {
             let told = |problem| format!("{listener}: {problem}");
             problems.into_iter().map(told).collect::<Vec<_>>()
         })?;
         Ok(Self {
             listener,
             tls: tls.clone(),
+            issuer,
             stamps,
             offer: Arc::new(ArcSwap::from_pointee(config)),
             ends,
@@ -115,31 +130,35 @@ impl Source {
     }
 }
 
-/// Says, once for each policy in use, what elbow offers in its place.
+/// Whole days, rounded down, until `end`, both in seconds since 1970; below 0: it is over.
+pub(super) fn days_left(end: i64, now: u64) -> i64 {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    end.saturating_sub(now).div_euclid(SECONDS_PER_DAY)
+}
+
+/// Says, once for each policy in use, how what is offered differs from it.
 pub fn log_deviations(config: &Config) {
     let listeners = config.load_balancers.iter().flat_map(|lb| &lb.listeners);
-    let policies: BTreeSet<SslPolicy> = listeners
+    let policies: BTreeSet<&SslPolicy> = listeners
         .filter_map(|listener| listener.tls.as_ref())
-        .map(|tls| tls.policy)
+        .map(|tls| &tls.policy)
         .collect();
     for policy in policies {
-        tracing::info!(
-            %policy,
-            "offered: TLS 1.3 and 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305; \
-             not what else the policy has (TLS 1.1 and older, CBC, RSA key exchange)"
-        );
+        if let Some(deviations) = policy.deviations() {
+            let offered = policy.versions();
+            tracing::info!(%policy, offered, "differs from the policy: {deviations}");
+        }
     }
 }
 
-/// What a listener offers by its files as they are now, and when its certificates end. Tickets are
-/// those of before, if there was a before.
+/// What a listener offers by its files as they are now, and when its certificates end.
 fn made_of(
     tls: &Tls,
+    issuer: &Issuer,
     now: u64,
-    tickets: Option<Arc<dyn ProducesTickets>>,
 ) -> Result<(ServerConfig, BTreeMap<String, i64>), Vec<String>> {
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let provider = Arc::new(provider());
+    let provider = Arc::new(provider(&tls.policy));
     let mut ends = BTreeMap::new();
     let mut read = Vec::new();
     let mut problems = Vec::new();
@@ -151,67 +170,79 @@ fn made_of(
                     let file = files.chain.display();
                     problems.push(format!("{file}: names no host, so no client would get it"));
                 }
+                let unusable = certificate.unusable(&tls.policy);
+                problems.extend(unusable.map(|problem| in_file(&files.chain, problem)));
                 read.push(certificate);
             }
             Err(problem) => problems.push(problem),
         }
     }
-    match ByName::new(read) {
-        Some(resolver) if problems.is_empty() => {
-            server_config(provider, resolver, tls.is_http, tickets)
-                .map(|config| (config, ends))
-                .map_err(|error| vec![error.to_string()])
-        }
-        _ => Err(problems),
+    let clients = Clients::read(tls.client_auth.as_ref(), &provider);
+    let clients = clients.map_err(|problem| problems.push(problem));
+    let (Some(resolver), Ok(clients), true) = (ByName::new(read), clients, problems.is_empty())
+    else {
+        return Err(problems);
+    };
+    // What was sealed for clients who met other terms does not open.
+    let tickets = issuer.tickets(&[&clients.terms]);
+    let mut config = server_config(provider, &tls.policy, clients.verifier, resolver, tickets)
+        .map_err(|error| vec![error.to_string()])?;
+    if tls.is_http {
+        config.alpn_protocols = vec![APPLICATION_PROTOCOL.to_vec()];
     }
+    Ok((config, ends))
 }
 
 fn server_config(
     provider: Arc<CryptoProvider>,
+    policy: &SslPolicy,
+    clients: Arc<dyn ClientCertVerifier>,
     resolver: ByName,
-    is_http: bool,
-    tickets: Option<Arc<dyn ProducesTickets>>,
+    tickets: Arc<dyn ProducesTickets>,
 ) -> Result<ServerConfig, rustls::Error> {
+    let versions: &[&SupportedProtocolVersion] = match (policy.suites(), policy.has_tls13()) {
+        ([], _) => &[&TLS13],
+        (_, true) => &[&TLS13, &TLS12],
+        (_, false) => &[&TLS12],
+    };
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_no_client_auth()
+        .with_protocol_versions(versions)?
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(resolver));
-    if is_http {
-        config.alpn_protocols = vec![APPLICATION_PROTOCOL.to_vec()];
-    }
-    // Tickets hold the session themselves, sealed by keys that rotate: whichever shard a client
-    // comes back to can resume it, and nothing is kept for it.
-    config.ticketer = tickets.map_or_else(aws_lc_rs::Ticketer::new, Ok)?;
+    // Tickets hold the session themselves: whichever shard a client comes back to can resume it,
+    // and nothing is kept for it.
+    config.ticketer = tickets;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     // A request in early data could be replayed.
     config.max_early_data_size = 0;
-    // As the policies of CLB have it: "Server-Defined-Cipher-Order".
-    config.ignore_client_order = true;
+    config.ignore_client_order = policy.is_ordered();
     Ok(config)
 }
 
-/// AES-128-GCM first, as in the policies of CLB: the processors that elbow runs on have it.
-fn provider() -> CryptoProvider {
-    use rustls::crypto::aws_lc_rs::cipher_suite::{
-        TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-        TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-        TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-        TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
-    };
+/// What the library may use. AES-128-GCM first, as in the policies of CLB: the processors that
+/// elbow runs on have it.
+fn provider(policy: &SslPolicy) -> CryptoProvider {
+    let tls13 = [
+        suites::TLS13_AES_128_GCM_SHA256,
+        suites::TLS13_AES_256_GCM_SHA384,
+        suites::TLS13_CHACHA20_POLY1305_SHA256,
+    ];
+    let tls12 = policy.suites().iter().copied().map(suite);
     CryptoProvider {
-        cipher_suites: vec![
-            TLS13_AES_128_GCM_SHA256,
-            TLS13_AES_256_GCM_SHA384,
-            TLS13_CHACHA20_POLY1305_SHA256,
-            TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-            TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-            TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-            TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-            TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-            TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-        ],
+        cipher_suites: tls13.into_iter().chain(tls12).collect(),
         ..aws_lc_rs::default_provider()
+    }
+}
+
+fn suite(suite: Suite) -> SupportedCipherSuite {
+    match suite {
+        Suite::EcdsaAes128 => suites::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        Suite::RsaAes128 => suites::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        Suite::EcdsaAes256 => suites::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        Suite::RsaAes256 => suites::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        Suite::EcdsaChacha20 => suites::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        Suite::RsaChacha20 => suites::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
     }
 }
 
@@ -249,6 +280,20 @@ impl Certificate {
             names,
             ends_at,
         })
+    }
+
+    /// Why no client could get it under a policy: the ciphers of TLS 1.2 go by the kind of key.
+    fn unusable(&self, policy: &SslPolicy) -> Option<String> {
+        let is_rsa = self.key.key.algorithm() == SignatureAlgorithm::RSA;
+        let fits = |suite: &Suite| suite.is_rsa() == is_rsa;
+        if policy.has_tls13() || policy.suites().iter().any(fits) {
+            return None;
+        }
+        let kind = if is_rsa { "RSA" } else { "ECDSA" };
+        let example = Suite::ALL.into_iter().find(fits)?.name();
+        Some(format!(
+            "{policy} has no cipher for its {kind} key; list one such as {example}"
+        ))
     }
 }
 

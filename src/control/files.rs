@@ -48,6 +48,7 @@ impl Files {
         if self.certificates.have_changed() || is_asked {
             self.certificates.renew(unix_seconds(), counts);
         }
+        self.certificates.warn(unix_seconds());
         if self.trusts.have_changed() || is_asked {
             self.trusts.renew(counts);
         }

@@ -3,11 +3,11 @@
 //! The file has one key a line, `ID SECRET`, both in hex; the first seals, all open. To rotate, put
 //! a new line first and restart; sessions go on under the older keys until those are taken out.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
+use super::{durable, hex};
 use crate::limits::SEAL_KEYS_MAX;
 use crate::sticky::Key;
 
@@ -34,7 +34,8 @@ pub fn load(state_dir: Option<&Path>) -> io::Result<Vec<Key>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(directory)?;
             let key = fresh()?;
-            write(directory, &file, &key)?;
+            let line = format!("{:02x} {}\n", key.id, hex::to_text(&key.secret));
+            durable::replace(directory, FILE, line.as_bytes())?;
             Ok(vec![key])
         }
         Err(error) => Err(io::Error::new(
@@ -49,22 +50,6 @@ fn fresh() -> io::Result<Key> {
     aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no randomness to be had"))?;
     let [id, secret @ ..] = random;
     Ok(Key { id, secret })
-}
-
-/// Writes beside the file and renames: a crash or a full disk leaves no half a key behind.
-fn write(directory: &Path, file: &Path, key: &Key) -> io::Result<()> {
-    let beside = directory.join(format!("{FILE}.new"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut opened = options.open(&beside)?;
-    let secret: String = key
-        .secret
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    writeln!(opened, "{:02x} {secret}", key.id)?;
-    opened.sync_all()?;
-    fs::rename(&beside, file)
 }
 
 fn parse(text: &str) -> Result<Vec<Key>, String> {
@@ -94,17 +79,9 @@ fn parse(text: &str) -> Result<Vec<Key>, String> {
 
 fn parse_line(line: &str) -> Option<Key> {
     let (id, secret) = line.trim().split_once(' ')?;
-    if id.len() != 2 || secret.len() != 32 || !secret.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(secret.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(Key {
-        id: u8::from_str_radix(id, 16).ok()?,
-        secret: bytes,
-    })
+    let [id] = hex::to_bytes(id)?;
+    let secret = hex::to_bytes(secret)?;
+    Some(Key { id, secret })
 }
 
 #[cfg(test)]

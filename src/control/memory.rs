@@ -7,9 +7,8 @@
 //! succeeds again, and the next change tries anew.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::{self, JoinHandle};
 use tokio::time;
 
+use super::durable;
 use crate::health::View;
 use crate::state::{ControlLine, Remembered};
 
@@ -160,7 +160,6 @@ async fn keep(directory: PathBuf, mut newest: watch::Receiver<Views>, counts: Ar
     }
 }
 
-/// Writes beside the file and renames, and has the disk know before it returns.
 fn write(directory: &Path, views: &Views) -> io::Result<()> {
     let written = Written {
         version: VERSION,
@@ -169,15 +168,7 @@ fn write(directory: &Path, views: &Views) -> io::Result<()> {
             .map(|(name, view)| (&**name, &**view))
             .collect(),
     };
-    let text = serde_json::to_vec(&written)?;
-    let beside = directory.join(format!("{FILE}.new"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut opened = options.open(&beside)?;
-    opened.write_all(&text)?;
-    opened.sync_all()?;
-    fs::rename(&beside, directory.join(FILE))?;
-    File::open(directory)?.sync_all()
+    durable::replace(directory, FILE, &serde_json::to_vec(&written)?)
 }
 
 #[cfg(test)]

@@ -21,13 +21,11 @@ use self::table::{
     EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
-use super::certificates::Ends;
+use super::certificates::{Ends, days_left};
 use crate::state::{
     Backend, ControlLine, DrainRow, HandshakeFailure, LoadBalancerLine, Route, Snapshot, Stage,
 };
 use crate::sys::{Link, Phase, unix_seconds};
-
-const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
 /// What [`Metrics::scrape`] returns.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -147,10 +145,10 @@ impl Counters {
     }
 
     fn certificates(&self, page: &mut Page<'_>) -> fmt::Result {
-        let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
+        let now = unix_seconds();
         let mut family = page.family(CERTIFICATE_DAYS, Gauge)?;
         for (file, end) in self.about.certificate_ends.load().iter() {
-            let days = (end - now).div_euclid(SECONDS_PER_DAY);
+            let days = days_left(*end, now);
             let labels = [("certificate", file.as_str())];
             family.encode_family(&labels)?.encode_gauge(&days)?;
         }

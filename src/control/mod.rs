@@ -17,11 +17,14 @@ mod check;
 mod checker;
 mod distrust;
 mod drain;
+mod durable;
 mod files;
+mod hex;
 pub mod keys;
 pub mod memory;
 mod metrics;
 mod signals;
+pub mod tickets;
 pub mod trust;
 mod verifiers;
 
@@ -41,6 +44,7 @@ use self::distrust::Distrust;
 use self::files::keep_current;
 use self::memory::Memory;
 use self::signals::Stop;
+use self::tickets::{Keeper, keep_turning};
 use crate::health::{Reason, Status};
 use crate::limits;
 use crate::state::{
@@ -73,6 +77,8 @@ pub struct Control {
     pub shutdown_timeout: Duration,
     /// The certificates that shards have, and whom they take for a backend.
     pub files: Files,
+    /// Who changes the keys of session tickets; `None`: no listener gives any.
+    pub ticket_keys: Option<Keeper>,
     /// What `/metrics` says about this build.
     pub about: About,
 }
@@ -111,10 +117,11 @@ async fn serve(
         state_dir,
         shutdown_timeout,
         files,
+        ticket_keys,
         about,
     } = control;
     let counts = Arc::new(ControlLine::default());
-    tokio::spawn(keep_current(files, hangups, Arc::clone(&counts)));
+    keep_tls(files, ticket_keys, hangups, &counts);
     let (wishes, mut wished) = mpsc::channel(limits::COMMANDS_WAITING);
     let (published, view) = watch::channel(Published::of(&state));
     if let Some(listener) = admin {
@@ -162,6 +169,14 @@ async fn serve(
                 tracing::error!(reason, "bug: a backend is no longer checked");
             }
         }
+    }
+}
+
+/// Keeps what listeners shake hands with like the files and the time say, beside all else.
+fn keep_tls(files: Files, ticket_keys: Option<Keeper>, hangups: Signal, counts: &Arc<ControlLine>) {
+    tokio::spawn(keep_current(files, hangups, Arc::clone(counts)));
+    if let Some(keeper) = ticket_keys {
+        tokio::spawn(keep_turning(keeper, Arc::clone(counts)));
     }
 }
 

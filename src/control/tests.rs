@@ -54,6 +54,7 @@ impl Bench {
                 certificates: certificates::Certificates::default(),
                 trusts: trust::Trusts::default(),
             },
+            ticket_keys: None,
             about: about(),
         };
         let running = tokio::spawn(async {

@@ -48,6 +48,22 @@ impl Name {
     }
 }
 
+/// Whether a field of that name, in any case, is one that elbow treats apart, or could be taken for
+/// one by a backend.
+pub fn is_known_field(name: &str) -> bool {
+    Name::of(name.replace('_', "-").as_bytes()) != Name::Other
+}
+
+/// Whether backends may take one name for the other: case says nothing, and `_` is `-` to those
+/// that read fields as variables of their environment (RFC 3875 §4.1.18).
+pub(super) fn is_alike(name: &[u8], other: &[u8]) -> bool {
+    let fold = |byte: &u8| match byte {
+        b'_' => b'-',
+        byte => byte.to_ascii_lowercase(),
+    };
+    name.len() == other.len() && name.iter().map(fold).eq(other.iter().map(fold))
+}
+
 /// Some of a head's fields, by their index: a bit each, so that a head is classified once and the
 /// few fields that matter are found again without a look at the others.
 #[derive(Debug, Clone, Copy, Default)]
@@ -144,6 +160,17 @@ mod tests {
         assert_eq!(Name::of(b"x-forwarded-for"), Name::XForwardedFor);
         assert_eq!(Name::of(b"x_forwarded_for"), Name::Other);
         assert_eq!(Name::of(b""), Name::Other);
+    }
+
+    #[test]
+    fn names_that_a_backend_may_confuse_are_alike() {
+        for name in ["X-Subject", "x_subject", "X-SUBJECT"] {
+            assert!(is_alike(name.as_bytes(), b"X-Subject"), "{name}");
+        }
+        assert!(is_known_field("content_length") && !is_known_field("X-Subject"));
+        for name in ["XSubject", "X-Subjec", "X-Subject-", "X.Subject", ""] {
+            assert!(!is_alike(name.as_bytes(), b"X-Subject"), "{name}");
+        }
     }
 
     #[test]

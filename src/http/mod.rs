@@ -11,6 +11,7 @@ mod request;
 mod response;
 
 pub use body::{Body, BrokenBody, Framing};
+pub use field::is_known_field;
 pub use head::{FieldSlots, HeadEnd, Rewrite, Version, field_slots, find_end, leading_blank};
 pub use reply::{CONTINUE, Reply};
 pub use request::{Forwarding, Refusal, Request};

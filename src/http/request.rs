@@ -6,7 +6,7 @@
 use httparse::Header;
 
 use super::body::Framing;
-use super::field::{ConnectionOptions, FieldSet, Name};
+use super::field::{ConnectionOptions, FieldSet, Name, is_alike};
 use super::head::{FieldSlots, Rewrite, Version, line_of, list, write_rewritten};
 use super::reply::Reply;
 use crate::limits::{METHOD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
@@ -89,6 +89,9 @@ pub struct Forwarding<'a> {
     pub fallback_host: &'a str,
     /// What becomes of the values of the client's `Cookie` fields, each in its place.
     pub cookie: Option<Rewrite<'a>>,
+    /// The name of a field that is the listener's own to write: the client's are cut, and those
+    /// that a backend may take for it.
+    pub cut: Option<&'a str>,
     /// Whole field lines that go behind the client's.
     pub extra_lines: &'a [u8],
 }
@@ -306,6 +309,13 @@ impl<'b, 'h> Request<'b, 'h> {
         }
         if forwarding.cookie.is_some() {
             edits = edits.union(self.cookies);
+        }
+        if let Some(name) = forwarding.cut {
+            let name = name.as_bytes();
+            let fields = self.fields.iter().enumerate();
+            fields
+                .filter(|(_, field)| is_alike(field.name.as_bytes(), name))
+                .for_each(|(index, _)| edits.insert(index));
         }
         let mut run = line_of(self.head, first).start;
         for index in edits.iter() {

@@ -83,12 +83,14 @@ fn write(
     let mut lines = shard.lines.borrow_mut();
     lines.clear();
     write_standby(route, stick, &mut lines);
+    write_subject(route, client, &mut lines);
     let forwarding = Forwarding {
         client: &client.address,
         protocol: if route.is_secure { "https" } else { "http" },
         port: &texts.port,
         fallback_host,
         cookie: rewrite.as_ref().map(|rewrite| rewrite as Rewrite<'_>),
+        cut: route.subject_header.as_deref(),
         extra_lines: &lines,
     };
     let mut scratch = shard.scratch.borrow_mut();
@@ -99,4 +101,17 @@ fn write(
     }
     wire.append(&scratch);
     Ok(())
+}
+
+/// Writes the line that tells the backend whose certificate the client has shown, if it has.
+fn write_subject(route: &Route, client: &Client<'_>, out: &mut Vec<u8>) {
+    let tls = route.subject_header.as_ref().zip(client.stream.tls());
+    let Some((header, subject)) = tls.and_then(|(header, tls)| Some((header, tls.subject()?)))
+    else {
+        return;
+    };
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(subject.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }

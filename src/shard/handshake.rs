@@ -4,6 +4,7 @@
 //! however it ends.
 
 use super::Shard;
+use super::respond::linger;
 use super::serve::Client;
 use super::watch::Waiting;
 use crate::limits::{HANDSHAKE_TIME, HANDSHAKES_PER_SHARD};
@@ -46,6 +47,12 @@ pub(super) async fn shake_hands(shard: &Shard, client: &Client<'_>, inbox: Block
                 failure
             };
             counts.failures[failure as usize].add(1);
+            if failure == HandshakeFailure::ClientCertificate {
+                // By TLS 1.3 a client may have sent a request before it could know, and a reset
+                // would take from it what it has to be told.
+                let inbox = Box::pin(linger(client, shard.blocks.idle())).await;
+                shard.blocks.put(inbox);
+            }
         }
     }
     shaken.ok().map(|()| shard.blocks.idle())

@@ -17,6 +17,7 @@ mod respond;
 mod serve;
 mod stick;
 mod streaming;
+mod subject;
 mod tickets;
 mod tls;
 mod upstream;
@@ -42,6 +43,7 @@ use crate::sticky::{Census, Seals, Sessions};
 use crate::sys::{Block, Blocks, Instant, Link, Phase, thread as system};
 
 pub use driver::{Level, Runtime};
+pub use tls::Tls;
 
 /// What a shard needs to start.
 #[derive(Debug)]

@@ -8,27 +8,31 @@
 //! numbers. A receive sends nothing: the answer to a key update (RFC 8446 §4.6.3) or an alert waits
 //! for the next send or the close, and rustls bounds how many may wait.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
+use super::subject::subject;
 use crate::limits::{IDLE_BLOCK_BYTES, TLS_SEND_BYTES};
 use crate::state::HandshakeFailure;
-use crate::sys::{Block, Blocks, Stream};
+use crate::sys::{Block, Blocks, Stream, unix_seconds};
 
 /// The type of a record that begins a handshake (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// A connection with TLS on it.
+/// A client's connection with TLS on it: one receive and one send at a time, both at once. It has
+/// no deadline; whoever wants to end an operation shuts the connection down.
 #[derive(Debug)]
-pub(super) struct Tls<'s> {
+pub struct Tls<'s> {
     stream: Stream,
     blocks: &'s Blocks,
     session: RefCell<ServerConnection>,
     /// Ciphertext that has come in and that the session has not taken yet; not empty.
     sealed: RefCell<Option<Block>>,
+    /// Whose certificate the client has shown.
+    subject: OnceCell<Box<str>>,
 }
 
 /// What there was for a receiver.
@@ -42,8 +46,12 @@ enum Opened {
 }
 
 impl<'s> Tls<'s> {
-    /// A session over an accepted connection; [`shake_hands`](Self::shake_hands) comes first.
-    pub(super) fn new(stream: Stream, config: Arc<ServerConfig>, blocks: &'s Blocks) -> Self {
+    /// A session over an accepted connection; [`shake_hands`](Self::shake_hands) comes first. What
+    /// is on its way is in `blocks`.
+    ///
+    /// # Panics
+    /// If `config` sets a `max_fragment_size` that rustls refuses.
+    pub fn new(stream: Stream, config: Arc<ServerConfig>, blocks: &'s Blocks) -> Self {
         let session = ServerConnection::new(config)
             .expect("it judges the size of fragments, which is the default");
         Self {
@@ -51,6 +59,7 @@ impl<'s> Tls<'s> {
             blocks,
             session: RefCell::new(session),
             sealed: RefCell::new(None),
+            subject: OnceCell::new(),
         }
     }
 
@@ -74,7 +83,10 @@ impl<'s> Tls<'s> {
     }
 
     /// Agrees with the client. It may take for ever; the caller ends the connection.
-    pub(super) async fn shake_hands(&self) -> Result<(), HandshakeFailure> {
+    ///
+    /// # Errors
+    /// Why they did not agree. What rustls has to say to that, an alert, has been sent.
+    pub async fn shake_hands(&self) -> Result<(), HandshakeFailure> {
         let mut is_long = false;
         let mut is_begun = false;
         loop {
@@ -95,10 +107,27 @@ impl<'s> Tls<'s> {
             match advanced {
                 Err(error) => return Err(failure(&error)),
                 Ok(_) if flushed.is_err() => return Err(HandshakeFailure::Closed),
-                Ok(true) => return Ok(()),
+                Ok(true) => return self.identify(),
                 Ok(false) => {}
             }
         }
+    }
+
+    /// Whose certificate the client has shown, if it has: [`subject`] of it.
+    pub(super) fn subject(&self) -> Option<&str> {
+        self.subject.get().map(Box::as_ref)
+    }
+
+    /// Notes whose certificate the client has shown, also where the session was resumed.
+    fn identify(&self) -> Result<(), HandshakeFailure> {
+        let session = self.session.borrow();
+        let Some([certificate, ..]) = session.peer_certificates() else {
+            return Ok(());
+        };
+        let subject = subject(certificate, unix_seconds());
+        let subject = subject.ok_or(HandshakeFailure::ClientCertificate)?;
+        self.subject.get_or_init(|| subject);
+        Ok(())
     }
 
     /// Receives plaintext as [`Stream::receive`] does.
@@ -106,11 +135,7 @@ impl<'s> Tls<'s> {
     /// # Errors
     /// Those of the connection, that what came is not what the client sent, or `UnexpectedEof`: the
     /// connection has ended and the client has not said that it was done.
-    pub(super) async fn receive(
-        &self,
-        mut block: Block,
-        limit: usize,
-    ) -> (io::Result<usize>, Block) {
+    pub async fn receive(&self, mut block: Block, limit: usize) -> (io::Result<usize>, Block) {
         // Whoever waits for a head, perhaps for long, offers a small block and costs another one.
         let mut is_long = block.capacity() > IDLE_BLOCK_BYTES;
         loop {
@@ -135,11 +160,7 @@ impl<'s> Tls<'s> {
     ///
     /// # Errors
     /// Those of the connection, or that its keys may seal no more.
-    pub(super) async fn send(
-        &self,
-        block: Block,
-        on_progress: impl Fn(),
-    ) -> (io::Result<()>, Block) {
+    pub async fn send(&self, block: Block, on_progress: impl Fn()) -> (io::Result<()>, Block) {
         let mut taken = 0;
         loop {
             let (count, wire) = match self.seal(&block.bytes()[taken..]) {
@@ -163,7 +184,7 @@ impl<'s> Tls<'s> {
     ///
     /// # Errors
     /// Those of the connection.
-    pub(super) async fn close_notify(&self) -> io::Result<()> {
+    pub async fn close_notify(&self) -> io::Result<()> {
         self.session.borrow_mut().send_close_notify();
         self.flush().await
     }
@@ -300,6 +321,9 @@ fn failure(error: &rustls::Error) -> HandshakeFailure {
             HandshakeFailure::Incompatible
         }
         rustls::Error::AlertReceived(_) => HandshakeFailure::Alerted,
+        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
+            HandshakeFailure::ClientCertificate
+        }
         _ => HandshakeFailure::Broken,
     }
 }

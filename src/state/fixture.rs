@@ -105,6 +105,7 @@ pub(crate) fn route(stickiness: config::Stickiness, backends: Vec<Backend>) -> R
         is_secure: false,
         proxy_networks: Arc::new([]),
         proxy_protocol: None,
+        subject_header: None,
         backends,
         view: Arc::default(),
     }

@@ -191,17 +191,20 @@ pub enum HandshakeFailure {
     Alerted,
     /// The client broke the protocol.
     Broken,
+    /// The client showed no certificate where it must, or one that does not hold.
+    ClientCertificate,
 }
 
 impl HandshakeFailure {
     /// The names for metrics, in the order of their index.
-    pub const NAMES: [&'static str; 6] = [
+    pub const NAMES: [&'static str; 7] = [
         "late",
         "closed",
         "not_tls",
         "incompatible",
         "alerted",
         "broken",
+        "client_certificate",
     ];
 }
 
@@ -224,4 +227,8 @@ pub struct ControlLine {
     pub certificate_renewals: Count,
     /// Times that they were and did not hold, so that those of before stayed.
     pub certificate_renewal_errors: Count,
+    /// Times that another key began to seal TLS session tickets.
+    pub ticket_key_rotations: Count,
+    /// Times that the keys of tickets could not be written down.
+    pub ticket_key_write_errors: Count,
 }

@@ -43,6 +43,7 @@ impl LoadBalancer {
             is_secure: listener.is_secure,
             proxy_networks: Arc::clone(&listener.proxy_networks),
             proxy_protocol: listener.proxy_protocol,
+            subject_header: listener.subject_header.clone(),
             backends: self
                 .members
                 .iter()

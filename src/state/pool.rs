@@ -59,6 +59,7 @@ pub(super) struct Listener {
     pub(super) is_secure: bool,
     pub(super) proxy_networks: Arc<[Network]>,
     pub(super) proxy_protocol: Option<Version>,
+    pub(super) subject_header: Option<Arc<str>>,
 }
 
 /// A backend as a member of one load balancer's pool.
@@ -324,6 +325,7 @@ pub(super) fn listeners(wanted: &config::LoadBalancer, bound: &[Bound]) -> Vec<L
         proxy_protocol: wanted
             .backend_policy(listener.instance_port)
             .and_then(|policy| policy.proxy_protocol),
+        subject_header: listener.subject_header().map(Into::into),
     };
     wanted.listeners.iter().zip(bound).map(listener).collect()
 }

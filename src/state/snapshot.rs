@@ -58,6 +58,9 @@ pub struct Route {
     pub proxy_networks: Arc<[Network]>,
     /// Connections to backends begin with a PROXY header of this form.
     pub proxy_protocol: Option<Version>,
+    /// The header in which backends are told whose certificate the client has shown; clients' own
+    /// are cut. `None`: clients are asked for none.
+    pub subject_header: Option<Arc<str>>,
     /// All registered backends, in service or not; order is stable within an epoch and the same in
     /// all routes of a load balancer.
     pub backends: Vec<Backend>,

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use rustls::version::{TLS12, TLS13};
-use rustls::{AlertDescription, HandshakeKind, ProtocolVersion};
+use rustls::{AlertDescription, CipherSuite, HandshakeKind, ProtocolVersion};
 
 use crate::harness::{
     After, Backend, Directory, Elbow, Framing, Gate, Listener, Outcome, Setup, Site, TlsClient,
@@ -283,6 +283,36 @@ fn the_name_that_a_client_asks_for_picks_the_certificate() {
         let failed = elbow.metrics();
         let alerted = failed.lines().filter(|l| l.contains("reason=\"alerted\""));
         alerted.filter(|line| !line.ends_with(" 0")).count() == 1
+    });
+}
+
+#[test]
+fn a_policy_of_ones_own_is_all_that_clients_are_offered() {
+    let backend = Backend::named("one");
+    let site = Site::new(HOST);
+    let lines = format!("{}\nssl_policy = \"strict\"", site.lines());
+    let policy = "name = \"strict\"\n\
+        attributes = [\"Protocol-TLSv1.2\", \"ECDHE-ECDSA-AES256-GCM-SHA384\"]";
+    let elbow = Setup::new(&[backend.address])
+        .https(&lines)
+        .section("ssl_negotiation_policy", policy)
+        .start(&[&backend]);
+    let mut wire = TlsClient::new(&[&site]).connect(elbow.listeners[1], HOST);
+    assert_eq!(wire.ask(&get("/", &[])).body_text(), "one");
+    let session = wire.tls.as_ref().expect("a connection of TLS");
+    let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
+    let expected = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;
+    assert_eq!(suite, Some(expected));
+
+    let client = TlsClient::with(&[&site], &[&TLS13], &[]);
+    let mut wire = client.connect(elbow.listeners[1], HOST);
+    let error = wire.try_send(get("/", &[])).expect_err("no TLS 1.3 here");
+    assert!(
+        is_alert(&error, AlertDescription::ProtocolVersion),
+        "{error}"
+    );
+    eventually("it is counted", || {
+        elbow.metrics().contains("reason=\"incompatible\"} 1")
     });
 }
 

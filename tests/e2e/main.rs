@@ -11,6 +11,7 @@
 mod harness;
 
 mod bodies;
+mod client_certificates;
 mod commands;
 mod cookies;
 mod drain;
@@ -29,3 +30,4 @@ mod ssl;
 mod stalls;
 mod sticky;
 mod tcp;
+mod tickets;

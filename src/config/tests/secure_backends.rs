@@ -1,3 +1,5 @@
+//! Backends that speak TLS: which pairs of protocols there are, and whom to trust.
+
 use super::*;
 use crate::config::Trust;
 
@@ -56,6 +58,11 @@ fn all_pairs_of_protocols_of_one_kind_are_served() {
             "{summary}"
         );
     }
+    let ssl = small("certificate = \"/a\"\nclient_ca = \"/b\"", "").replace("\"HTTP\"", "\"SSL\"");
+    let listener = &parse(&ssl, "elbow.toml").unwrap().load_balancers[0].listeners[0];
+    assert_eq!(listener.subject_header(), None, "no heads are written");
+    let header = ssl.replace("client_ca", "client_subject_header = \"X-Who\"\nclient_ca");
+    assert!(only_mistake(&header).starts_with("needs an HTTPS listener"));
     let certificate_less = small("", "").replace("\"HTTP\"", "\"SSL\"");
     assert_eq!(only_mistake(&certificate_less), "is missing");
 }

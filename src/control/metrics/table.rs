@@ -327,6 +327,18 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
         Counter,
         |l| &l.certificate_renewal_errors,
     ),
+    (
+        "elbow_ticket_key_rotations",
+        "Times that another key began to seal TLS session tickets",
+        Counter,
+        |l| &l.ticket_key_rotations,
+    ),
+    (
+        "elbow_ticket_key_write_errors",
+        "Times that the keys of tickets could not be written to the state directory",
+        Counter,
+        |l| &l.ticket_key_write_errors,
+    ),
 ];
 
 /// With labels `load_balancer` and `verdict`; counters, as the next two.

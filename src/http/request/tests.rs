@@ -9,6 +9,7 @@ const FORWARDING: Forwarding<'_> = Forwarding {
     port: "80",
     fallback_host: "198.51.100.1",
     cookie: None,
+    cut: None,
     extra_lines: b"",
 };
 
@@ -35,6 +36,35 @@ fn a_plain_request_gains_the_forwarded_fields_and_loses_nothing() {
         "GET /a?b HTTP/1.1\r\nhOsT: h:81\r\nCookie: a=b\r\nX-Y:  z \r\n\
          X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
          Connection: keep-alive\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_field_that_is_the_listeners_to_write_is_cut_however_it_is_spelt() {
+    let forwarding = Forwarding {
+        cut: Some("X-Who"),
+        extra_lines: b"X-Who: me\r\n",
+        ..FORWARDING
+    };
+    for lines in [
+        "X-Who: admin\r\nHost: h\r\n",
+        "Host: h\r\nx-who: admin\r\n",
+        "Host: h\r\nX_Who: admin\r\nX-WHO:\r\n",
+        "x-who: a\r\nConnection: x-who\r\nHost: h\r\nX-Who: b\r\n",
+        "Host: h\r\n",
+    ] {
+        assert_eq!(
+            rewritten_for(&format!("GET / HTTP/1.1\r\n{lines}\r\n"), &forwarding).unwrap(),
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Who: me\r\nX-Forwarded-For: 192.0.2.7\r\n\
+             X-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\nConnection: keep-alive\r\n\r\n",
+            "{lines}"
+        );
+    }
+    let other = "GET / HTTP/1.1\r\nHost: h\r\nX-Who-Else: a\r\nXWho: b\r\n\r\n";
+    let kept = rewritten_for(other, &forwarding).unwrap();
+    assert!(
+        kept.contains("X-Who-Else: a\r\nXWho: b\r\nX-Who: me\r\n"),
+        "{kept}"
     );
 }
 

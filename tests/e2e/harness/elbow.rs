@@ -203,6 +203,13 @@ impl Elbow {
     }
 }
 
+impl Elbow {
+    /// What it has logged so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().expect("no holder panics").clone()
+    }
+}
+
 impl Drop for Elbow {
     fn drop(&mut self) {
         // It may have ended already.

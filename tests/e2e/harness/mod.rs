@@ -19,7 +19,7 @@ pub(crate) use message::{Framing, Head, Response, get, post};
 pub(crate) use process::BackendProcess;
 pub(crate) use raw::{RawBackend, dial};
 pub(crate) use setup::{Listener, Setup};
-pub(crate) use tls::{Site, TlsClient};
+pub(crate) use tls::{Authority, Identity, Site, TlsClient};
 pub(crate) use wire::Wire;
 
 /// How long anything may take before a test gives up. Generous: it is only spent on failures.

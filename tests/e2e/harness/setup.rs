@@ -18,6 +18,7 @@ pub(crate) struct Setup {
     host_lines: Vec<String>,
     listener_lines: Vec<String>,
     backend_policies: Vec<(u16, String)>,
+    sections: Vec<String>,
     attributes: Vec<String>,
     expiration_seconds: Option<u32>,
     app_cookie: Option<&'static str>,
@@ -160,6 +161,13 @@ impl Setup {
         self
     }
 
+    /// Adds a `[[load_balancer.NAME]]` with these lines.
+    pub(crate) fn section(mut self, name: &str, lines: &str) -> Self {
+        let section = format!("[[load_balancer.{name}]]\n{lines}\n");
+        self.sections.push(section);
+        self
+    }
+
     /// Connections to this instance port begin with a PROXY header.
     pub(crate) fn proxy_protocol(self, instance_port: u16, version: &'static str) -> Self {
         self.backend_policy(instance_port, &format!("proxy_protocol = {version:?}"))
@@ -249,6 +257,7 @@ name = "by-duration"
             }
         };
         self.write_listeners(policy, &mut toml);
+        toml.push_str(&self.sections.concat());
         toml.push_str("[load_balancer.attributes]\n");
         toml.push_str(&self.attributes.join("\n"));
         toml.push('\n');

@@ -3,8 +3,11 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+};
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
@@ -27,7 +30,22 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(host: &'static str) -> Self {
-        let params = CertificateParams::new(vec![host.to_owned()]).expect("the host is a name");
+        Self::of(host, |_| {})
+    }
+
+    /// One whose certificate ends in so many hours.
+    pub(crate) fn until(host: &'static str, hours: u64) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let end = now.expect("it is later") + Duration::from_secs(hours * 60 * 60);
+        Self::of(host, |params| {
+            params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end;
+        })
+    }
+
+    fn of(host: &'static str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let params = CertificateParams::new(vec![host.to_owned()]);
+        let mut params = params.expect("the host is a name");
+        change(&mut params);
         let key = KeyPair::generate().expect("there is randomness");
         let certificate = params.self_signed(&key).expect("the key signs");
         let directory = Directory::new();
@@ -73,6 +91,55 @@ impl Site {
     }
 }
 
+/// Who issues certificates to clients.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no name is wrong");
+        params.distinguished_name = subject(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("there is randomness");
+        Self(CertifiedIssuer::self_signed(params, key).expect("the key signs"))
+    }
+
+    /// Its certificate.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for whoever has this common name.
+    pub(crate) fn issue(&self, name: &str) -> Identity {
+        self.issue_until(name, 4_000_000_000)
+    }
+
+    /// The same, valid until so many seconds since 1970.
+    pub(crate) fn issue_until(&self, name: &str, end: u64) -> Identity {
+        let mut params = CertificateParams::new(Vec::new()).expect("no name is wrong");
+        params.distinguished_name = subject(name);
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(end);
+        let key = KeyPair::generate().expect("there is randomness");
+        let certificate = params.signed_by(&key, &self.0).expect("the key signs");
+        Identity {
+            certificate: certificate.der().clone(),
+            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        }
+    }
+}
+
+fn subject(name: &str) -> DistinguishedName {
+    let mut names = DistinguishedName::new();
+    names.push(DnType::CommonName, name);
+    names
+}
+
+/// What a client shows of itself.
+pub(crate) struct Identity {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
 /// A client that trusts some sites and remembers its sessions with them.
 pub(crate) struct TlsClient(Arc<ClientConfig>);
 
@@ -88,16 +155,39 @@ impl TlsClient {
         versions: &[&'static SupportedProtocolVersion],
         protocols: &[&str],
     ) -> Self {
+        Self::built(sites, versions, protocols, None)
+    }
+
+    /// One that speaks these versions and shows this certificate.
+    pub(crate) fn showing(
+        identity: &Identity,
+        site: &Site,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        Self::built(&[site], versions, &[], Some(identity))
+    }
+
+    fn built(
+        sites: &[&Site],
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&str],
+        identity: Option<&Identity>,
+    ) -> Self {
         let mut roots = RootCertStore::empty();
         for site in sites {
             let added = roots.add(site.certificate.clone());
             added.expect("a self-signed certificate is its own root");
         }
-        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .expect("both versions have ciphers")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match identity {
+            None => config.with_no_client_auth(),
+            Some(Identity { certificate, key }) => config
+                .with_client_auth_cert(vec![certificate.clone()], key.clone_key())
+                .expect("the key is the certificate's"),
+        };
         config.alpn_protocols = protocols
             .iter()
             .map(|name| name.as_bytes().into())
