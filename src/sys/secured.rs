@@ -97,8 +97,8 @@ impl Secured {
     /// Receives plaintext as [`Stream::receive`] does.
     ///
     /// # Errors
-    /// Those of the connection, that what came is not what the backend sent, or `UnexpectedEof`: the
-    /// connection has ended and the backend has not said that it was done.
+    /// Those of the connection, that what came is not what the backend sent, or `UnexpectedEof`:
+    /// the connection has ended and the backend has not said that it was done.
     pub async fn receive(&self, block: Block, limit: usize) -> (io::Result<usize>, Block) {
         let mut reader = self.reader.take().expect("one receive at a time");
         let (result, incoming) = reader.read(Incoming { block, limit }).await;
