@@ -162,8 +162,8 @@ impl Secured {
 }
 
 impl Drop for Secured {
-    /// Many servers log a connection that ends without a word as an attack: it is said if that takes
-    /// no waiting.
+    /// Many servers log a connection that ends without a word as an attack: it is said if that
+    /// takes no waiting.
     fn drop(&mut self) {
         let Some(mut writer) = self.writer.take() else {
             return;

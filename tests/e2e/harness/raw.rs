@@ -1,7 +1,7 @@
 //! A backend of bytes: whatever a connection says, the test that started it answers.
 //!
-//! Only connections that begin with a question mark, a PROXY header or a TLS handshake are for the
-//! test. Others are health checks (`TCP:port`), or come from elsewhere to whoever had this port before: they are
+//! Only connections that begin with a question mark, a PROXY header or a TLS handshake are for
+//! the test. Others are health checks (`TCP:port`), or come from elsewhere to whoever had this port before: they are
 //! closed.
 
 use std::io::{self, Read, Write};
