@@ -115,8 +115,8 @@
 //! time need no lock; the answer to a key update may wait for that, as RFC 8446 has it.
 //!
 //! **To backends TLS is monoio-rustls', over a connection that never makes it wait.** There are few
-//! such connections and they are kept, so its buffers matter less. Its writes are gathered and leave
-//! in one send, which also keeps it from a panic of its own ([`sys::Secured`]).
+//! such connections and they are kept, so its buffers matter less. Its writes are gathered and
+//! leave in one send, which also keeps it from a panic of its own ([`sys::Secured`]).
 //!
 //! **A relayed connection ends as its sides did, or by a reset.** Bytes that nobody reads have no
 //! other way to say that they are not all: a clean end after a timeout, a cut or a lost backend

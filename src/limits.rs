@@ -206,8 +206,8 @@ pub const LOAD_BALANCERS_MAX: usize = 1000;
 /// Backends of one load balancer (CLB quota: 1,000 instances).
 pub const BACKENDS_MAX: usize = 1000;
 
-/// Certificates of one HTTPS or SSL listener, the default one included. Beyond it the configuration is
-/// refused.
+/// Certificates of one HTTPS or SSL listener, the default one included. Beyond it the configuration
+/// is refused.
 pub const CERTIFICATES_PER_LISTENER_MAX: usize = 1000;
 
 /// Public keys that the backends of one instance port may have. Beyond it the configuration is
@@ -281,8 +281,8 @@ pub const CHECK_BURST_SPACING: Duration = Duration::from_millis(50);
 /// connections are refused costs four checks a second and not one for each refused request.
 pub const CHECK_BURST_PAUSE: Duration = Duration::from_millis(250);
 
-/// How often the log tells at most of one backend that it fails the TLS handshake. How often it does
-/// is counted.
+/// How long the log says nothing more of a backend that it has told to fail the TLS handshake. How
+/// often it does so is counted.
 pub const DISTRUST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Commands that may wait for the control thread's loop. Beyond it whoever sends one waits.

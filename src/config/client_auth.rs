@@ -1,5 +1,5 @@
-//! Client certificates of an HTTPS or SSL listener: who issues them, who needs one, and how backends
-//! are told whose it was.
+//! Client certificates of an HTTPS or SSL listener: who issues them, who needs one, and how
+//! backends are told whose it was.
 //!
 //! Not here: what is in the file; reading it is the shell's (`control::certificates`).
 

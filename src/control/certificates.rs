@@ -1,5 +1,5 @@
-//! The certificates of HTTPS and SSL listeners: read from their files, judged, and made into what shards
-//! shake hands with.
+//! The certificates of HTTPS and SSL listeners: read from their files, judged, and made into what
+//! shards shake hands with.
 //!
 //! Not a handshake (`shard::tls`), nor when files are read again (`renewal.rs`). Invariant: as a
 //! [`TlsOffer`] is made or renewed, each of its certificates is valid and has the key that belongs

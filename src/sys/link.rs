@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use crate::limits;
 use crate::state::{PerShard, Report, ShardLine, Snapshot};
 
-/// What one HTTPS or SSL listener shakes hands with, the same for all shards. Only the control thread
-/// stores another; that holds for connections to come.
+/// What one HTTPS or SSL listener shakes hands with, the same for all shards. Only the control
+/// thread stores another; that holds for connections to come.
 pub type TlsOffer = Arc<ArcSwap<ServerConfig>>;
 
 /// What shards need to speak TLS to the backends of a listener.

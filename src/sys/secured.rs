@@ -97,8 +97,8 @@ impl Secured {
     /// Receives plaintext as [`Stream::receive`] does.
     ///
     /// # Errors
-    /// Those of the connection, that what came is not what the backend sent, or `UnexpectedEof`: the
-    /// connection has ended and the backend has not said that it was done.
+    /// Those of the connection, that what came is not what the backend sent, or `UnexpectedEof`:
+    /// the connection has ended and the backend has not said that it was done.
     pub async fn receive(&self, block: Block, limit: usize) -> (io::Result<usize>, Block) {
         let mut reader = self.reader.take().expect("one receive at a time");
         let (result, incoming) = reader.read(Incoming { block, limit }).await;
@@ -162,8 +162,8 @@ impl Secured {
 }
 
 impl Drop for Secured {
-    /// Many servers log a connection that ends without a word as an attack: it is said if that takes
-    /// no waiting.
+    /// Many servers log a connection that ends without a word as an attack: it is said if that
+    /// takes no waiting.
     fn drop(&mut self) {
         let Some(mut writer) = self.writer.take() else {
             return;

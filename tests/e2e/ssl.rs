@@ -1,5 +1,5 @@
-//! SSL listeners, and TCP listeners before backends that speak TLS: bytes as they are, and ends that
-//! say no more than those that came.
+//! SSL listeners, and TCP listeners before backends that speak TLS: bytes as they are, and ends
+//! that say no more than those that came.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -260,7 +260,8 @@ fn protocols_that_clients_name_are_theirs_to_agree_on() {
 #[test]
 fn a_connection_goes_past_a_backend_that_is_not_trusted() {
     let (site, other) = (Site::new(HOST), Site::new(HOST));
-    // Two that speak TLS by the other elbow's listeners, with a key that is known and one that is not.
+    // Two that speak TLS by the other elbow's listeners, with a key that is known and one that is
+    // not.
     let backend = RawBackend::named("good");
     let fronts = [&site, &other].map(|site| {
         let listener = Listener {

@@ -1,8 +1,8 @@
 //! A backend of bytes: whatever a connection says, the test that started it answers.
 //!
 //! Only connections that begin with a question mark, a PROXY header or a TLS handshake are for the
-//! test. Others are health checks (`TCP:port`), or come from elsewhere to whoever had this port before: they are
-//! closed.
+//! test. Others are health checks (`TCP:port`), or come from elsewhere to whoever had this port
+//! before: they are closed.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
