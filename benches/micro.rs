@@ -395,6 +395,7 @@ fn moved_route() -> Route {
 
 fn route(backends: Vec<Backend>) -> Route {
     Route {
+        listener: 0,
         load_balancer: "web".into(),
         counts: Arc::new(PerShard::new(SHARDS)),
         protocol: elbow::config::Protocol::Http,

@@ -285,6 +285,12 @@ pub const CHECK_BURST_PAUSE: Duration = Duration::from_millis(250);
 /// often it does so is counted.
 pub const DISTRUST_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long a change of listeners waits for shards that have not followed it.
+pub const LISTENERS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often such a wait looks.
+pub const LISTENERS_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
 /// Commands that may wait for the control thread's loop. Beyond it whoever sends one waits.
 pub const COMMANDS_WAITING: usize = 256;
 

@@ -7,16 +7,16 @@ use std::sync::{Arc, mpsc};
 
 use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host};
-use elbow::control::certificates::{self, Certificates};
-use elbow::control::tickets::{self, Keeper};
-use elbow::control::{self, About, Control, Ending, Files};
+use elbow::control::certificates;
+use elbow::control::tickets::{self, Keeper, Keyring};
+use elbow::control::{self, About, Control, Ending, Files, Inventory, ReadAgain};
 use elbow::demo;
 use elbow::http::Reply;
 use elbow::limits::SHARDS_MAX;
 use elbow::shard::{self, Level, Start};
 use elbow::state::State;
 use elbow::sticky::{Key, Seals, Verdict};
-use elbow::sys::{Link, socket, thread, unix_millis, unix_seconds};
+use elbow::sys::{Link, thread, unix_millis, unix_seconds};
 use tracing::level_filters::LevelFilter;
 
 #[global_allocator]
@@ -29,12 +29,14 @@ fn main() -> ExitCode {
     match cli::arguments() {
         Ok(Command::Run(run)) => {
             log_to_stderr(run.host.log_level.into());
-            start(cli::load(&run), |_| String::new())
+            let config = cli::load(&run);
+            let again = move || cli::load(&run).map_err(|failure| failure.to_string());
+            start(config, Some(ReadAgain::new(again)), |_| String::new())
         }
         Ok(Command::Demo(demo)) => {
             log_to_stderr(demo.host.log_level.into());
             match demo::start_backends(3) {
-                Ok(backends) => start(cli::load_demo(&demo, &backends), what_to_try),
+                Ok(backends) => start(cli::load_demo(&demo, &backends), None, what_to_try),
                 Err(error) => fail(&format!("cannot start the backends of the demo: {error}")),
             }
         }
@@ -57,7 +59,11 @@ fn tell(answer: &Answer) -> ExitCode {
 
 /// Runs until a signal. Shards still run when this returns, and the end of `main` ends them: their
 /// runtimes must not be dropped with operations in flight.
-fn start(config: Result<Config, Failure>, greeting: fn(&Opened) -> String) -> ExitCode {
+fn start(
+    config: Result<Config, Failure>,
+    read_again: Option<ReadAgain>,
+    greeting: fn(&Opened) -> String,
+) -> ExitCode {
     let config = match config {
         Ok(config) => config,
         Err(failure) => return refuse(&failure),
@@ -66,7 +72,7 @@ fn start(config: Result<Config, Failure>, greeting: fn(&Opened) -> String) -> Ex
         Ok(files) => files,
         Err(problems) => return refuse(&Failure::Certificates(problems)),
     };
-    match run(&config, files, greeting) {
+    match run(&config, files, read_again, greeting) {
         Ok(Ending::Drained) => ExitCode::SUCCESS,
         Ok(Ending::TimedOut { connections }) => fail(&format!(
             "ended with {connections} connections open, the timeout was over"
@@ -78,17 +84,20 @@ fn start(config: Result<Config, Failure>, greeting: fn(&Opened) -> String) -> Ex
     }
 }
 
-/// The sockets of the process, opened before anything runs.
+/// Where the process can be reached, opened before anything runs.
 struct Opened {
-    /// For each shard its listeners, in configuration order.
-    shards: Vec<Vec<TcpListener>>,
     /// Where the listeners accept, in configuration order.
     addresses: Vec<SocketAddr>,
     admin: Option<TcpListener>,
     admin_address: Option<SocketAddr>,
 }
 
-fn run(config: &Config, files: Files, greeting: fn(&Opened) -> String) -> Result<Ending, String> {
+fn run(
+    config: &Config,
+    files: Files,
+    read_again: Option<ReadAgain>,
+    greeting: fn(&Opened) -> String,
+) -> Result<Ending, String> {
     if let Err(error) = thread::raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -97,23 +106,20 @@ fn run(config: &Config, files: Files, greeting: fn(&Opened) -> String) -> Result
         .map_err(|error| format!("cannot load the cookie keys: {error}"))?;
     let remembered = control::memory::load(config.host.state_dir.as_deref())
         .map_err(|error| format!("cannot take up the sessions of before: {error}"))?;
-    let ticket_keys = load_ticket_keys(config, &files.certificates)?;
+    let ticket_keys = load_ticket_keys(config, &files.certificates.keyring)?;
     if config.host.state_dir.is_none() {
         tracing::info!("no state_dir: sessions last until this process ends");
     }
-    certificates::log_deviations(config);
-    let mut opened = open(config, cores.len())?;
+    certificates::log_deviations(&config.load_balancers);
+    let certificate_ends = Arc::clone(&files.certificates.ends);
+    let (inventory, bound) = Inventory::open(config, files, cores.len())?;
+    let mut opened = open_admin(config)?;
+    opened.addresses = bound.iter().map(|bound| bound.address).collect();
     let greeting = greeting(&opened);
 
-    let state = State::new(
-        config,
-        &opened.addresses,
-        cores.len(),
-        remembered,
-        unix_millis(),
-    );
-    let (link, reports) = Link::new(state.snapshot(), cores.len());
-    let levels = start_shards(config, &cores, &mut opened, &files, &keys, &link)?;
+    let state = State::new(config, &bound, cores.len(), remembered, unix_millis());
+    let (link, reports) = Link::new(state.snapshot(), inventory.listeners(), cores.len());
+    let levels = start_shards(config, &cores, &keys, &link)?;
 
     let control = Control {
         state,
@@ -127,9 +133,10 @@ fn run(config: &Config, files: Files, greeting: fn(&Opened) -> String) -> Result
             version: env!("CARGO_PKG_VERSION"),
             own_answers: &Reply::NAMES,
             verdicts: &Verdict::NAMES,
-            certificate_ends: Arc::clone(&files.certificates.ends),
+            certificate_ends,
         },
-        files,
+        inventory,
+        read_again,
         ticket_keys,
     };
     let ready = || {
@@ -140,16 +147,9 @@ fn run(config: &Config, files: Files, greeting: fn(&Opened) -> String) -> Result
 }
 
 /// Has the listeners' keyring filled before the first of them gives a ticket.
-fn load_ticket_keys(
-    config: &Config,
-    certificates: &Certificates,
-) -> Result<Option<Keeper>, String> {
-    if certificates.offers.iter().all(Option::is_none) {
-        return Ok(None);
-    }
+fn load_ticket_keys(config: &Config, keyring: &Keyring) -> Result<Keeper, String> {
     let state_dir = config.host.state_dir.as_deref();
-    tickets::load(state_dir, &certificates.keyring, unix_millis() / 1000)
-        .map(Some)
+    tickets::load(state_dir, keyring, unix_seconds())
         .map_err(|error| format!("cannot load the ticket keys: {error}"))
 }
 
@@ -157,8 +157,6 @@ fn load_ticket_keys(
 fn start_shards(
     config: &Config,
     cores: &[Option<usize>],
-    opened: &mut Opened,
-    files: &Files,
     keys: &[Key],
     link: &Arc<Link>,
 ) -> Result<Vec<Level>, String> {
@@ -169,9 +167,6 @@ fn start_shards(
             index,
             core: *core,
             driver: config.host.driver,
-            listeners: std::mem::take(&mut opened.shards[index]),
-            offers: files.certificates.offers.clone(),
-            terms: files.trusts.terms.clone(),
             seals: Seals::new(keys),
             session_window: config.host.session_window,
             link: Arc::clone(link),
@@ -218,32 +213,12 @@ fn choose_cores(host: &Host) -> Result<Vec<Option<usize>>, String> {
         .collect())
 }
 
-/// Opens each listener once per shard. The first shard's says which port was given where 0 was
-/// asked for.
-fn open(config: &Config, shard_count: usize) -> Result<Opened, String> {
-    let listeners = || {
-        config
-            .load_balancers
-            .iter()
-            .flat_map(|balancer| &balancer.listeners)
-    };
+fn open_admin(config: &Config) -> Result<Opened, String> {
     let mut opened = Opened {
-        shards: (0..shard_count).map(|_| Vec::new()).collect(),
         addresses: Vec::new(),
         admin: None,
         admin_address: None,
     };
-    for listener in listeners() {
-        let mut address = listener.address;
-        let told = |error: io::Error| format!("cannot listen on {}: {error}", listener.address);
-        socket::probe_free(address).map_err(told)?;
-        for shard in &mut opened.shards {
-            let socket = socket::listen(address).map_err(told)?;
-            address = socket.local_addr().map_err(told)?;
-            shard.push(socket);
-        }
-        opened.addresses.push(address);
-    }
     if let Some(address) = config.admin.listen {
         let told = |error: io::Error| {
             format!("cannot listen on {address} for admin (see --admin): {error}")

@@ -23,7 +23,7 @@ use elbow::health::{View, id_hash};
 use elbow::shard::{self, Start};
 use elbow::state::{Admits, Backend, PerShard, Route, Snapshot};
 use elbow::sticky::{Key, Seals};
-use elbow::sys::{Link, socket};
+use elbow::sys::{Link, Listeners, Listening, socket};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -125,6 +125,7 @@ fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
     let address = listener.local_addr().expect("the listener is bound");
     let policy = DurationPolicy::new("a-minute", NonZeroU32::new(60));
     let route = Route {
+        listener: 0,
         load_balancer: "web".into(),
         counts: Arc::new(PerShard::new(1)),
         protocol: elbow::config::Protocol::Http,

@@ -32,7 +32,7 @@ use self::by_name::ByName;
 use self::clients::Clients;
 use self::renewal::Stamp;
 use super::tickets::{Issuer, Keyring};
-use crate::config::{CertificateFiles, Config, SslPolicy, Suite, Tls};
+use crate::config::{CertificateFiles, Config, LoadBalancer, SslPolicy, Suite, Tls};
 use crate::limits::PEM_FILE_BYTES_MAX;
 use crate::sys::TlsOffer;
 
@@ -47,7 +47,7 @@ pub type Ends = Arc<ArcSwap<BTreeMap<String, i64>>>;
 /// What the HTTPS and SSL listeners of a configuration need.
 #[derive(Debug, Default)]
 pub struct Certificates {
-    /// For each listener, in configuration order; `None`: it speaks in clear.
+    /// For each listener that was read last, in order; `None`: it speaks in clear.
     pub offers: Vec<Option<TlsOffer>>,
     /// When they end.
     pub ends: Ends,
@@ -61,6 +61,7 @@ pub struct Certificates {
 /// Where the certificates of one listener come from, and go.
 #[derive(Debug)]
 struct Source {
+    load_balancer: String,
     /// Its load balancer and address, for people.
     listener: String,
     tls: Tls,
@@ -76,9 +77,21 @@ struct Source {
 /// # Errors
 /// A line for each file that cannot be used: which listener's it is, and why.
 pub fn load(config: &Config, now: u64) -> Result<Certificates, Vec<String>> {
-    let mut certificates = Certificates::default();
+    read_all(&config.load_balancers, Keyring::default(), now)
+}
+
+/// As [`load`], for some load balancers, whose tickets that keyring seals.
+pub(super) fn read_all(
+    balancers: &[LoadBalancer],
+    keyring: Keyring,
+    now: u64,
+) -> Result<Certificates, Vec<String>> {
+    let mut certificates = Certificates {
+        keyring,
+        ..Certificates::default()
+    };
     let mut problems = Vec::new();
-    for balancer in &config.load_balancers {
+    for balancer in balancers {
         for listener in &balancer.listeners {
             let Some(tls) = &listener.tls else {
                 certificates.offers.push(None);
@@ -87,7 +100,7 @@ pub fn load(config: &Config, now: u64) -> Result<Certificates, Vec<String>> {
             let told = format!("{} on {}", balancer.name, listener.address);
             let port = listener.address.port();
             let issuer = Issuer::new(&certificates.keyring, &balancer.name, port);
-            match Source::new(told, tls, issuer, now) {
+            match Source::new(&balancer.name, told, (tls, issuer), now) {
                 Ok(source) => {
                     certificates.offers.push(Some(Arc::clone(&source.offer)));
                     certificates.sources.push(source);
@@ -105,6 +118,27 @@ pub fn load(config: &Config, now: u64) -> Result<Certificates, Vec<String>> {
 }
 
 impl Certificates {
+    /// What was read for the listener at `index` is from now on what that offer has, which shards
+    /// look at already.
+    pub(super) fn adopt(&mut self, index: usize, offer: &TlsOffer) {
+        let Some(own) = self.offers[index].replace(Arc::clone(offer)) else {
+            return;
+        };
+        offer.store(own.load_full());
+        let of_own = |source: &&mut Source| Arc::ptr_eq(&source.offer, &own);
+        if let Some(source) = self.sources.iter_mut().find(of_own) {
+            source.offer = Arc::clone(offer);
+        }
+    }
+
+    /// These are from now on the certificates of that load balancer, and all it has.
+    pub(super) fn replace(&mut self, load_balancer: &str, new: Self) {
+        self.sources
+            .retain(|source| source.load_balancer != load_balancer);
+        self.sources.extend(new.sources);
+        self.tell_ends();
+    }
+
     fn tell_ends(&self) {
         let ends = self.sources.iter().flat_map(|source| source.ends.clone());
         self.ends.store(Arc::new(ends.collect()));
@@ -112,7 +146,12 @@ impl Certificates {
 }
 
 impl Source {
-    fn new(listener: String, tls: &Tls, issuer: Issuer, now: u64) -> Result<Self, Vec<String>> {
+    fn new(
+        load_balancer: &str,
+        listener: String,
+        (tls, issuer): (&Tls, Issuer),
+        now: u64,
+    ) -> Result<Self, Vec<String>> {
         // Before they are read: what changes from here on is seen as a change.
         let stamps = renewal::stamps(tls);
         let (config, ends) = made_of(tls, &issuer, now).map_err(|problems| {
@@ -120,6 +159,7 @@ impl Source {
             problems.into_iter().map(told).collect::<Vec<_>>()
         })?;
         Ok(Self {
+            load_balancer: load_balancer.to_owned(),
             listener,
             tls: tls.clone(),
             issuer,
@@ -137,8 +177,8 @@ pub(super) fn days_left(end: i64, now: u64) -> i64 {
 }
 
 /// Says, once for each policy in use, how what is offered differs from it.
-pub fn log_deviations(config: &Config) {
-    let listeners = config.load_balancers.iter().flat_map(|lb| &lb.listeners);
+pub fn log_deviations(balancers: &[LoadBalancer]) {
+    let listeners = balancers.iter().flat_map(|balancer| &balancer.listeners);
     let policies: BTreeSet<&SslPolicy> = listeners
         .filter_map(|listener| listener.tls.as_ref())
         .map(|tls| &tls.policy)

@@ -1,24 +1,19 @@
 //! The files that the configuration names, for certificates and authorities: read at the start, and
 //! again when one has changed and on SIGHUP.
 //!
-//! Not what is in them (`certificates.rs`, `trust.rs`). Invariant: what is made of a listener's
+//! Not what is in them (`certificates.rs`, `trust.rs`), nor when to look (`reload.rs`). Invariant: what is made of a listener's
 //! files changes as a whole, or stays if what is there now does not hold.
 
-use std::sync::Arc;
-
-use tokio::signal::unix::Signal;
-use tokio::task;
-use tokio::time;
+use std::slice;
 
 use super::certificates::{self, Certificates};
 use super::trust::{self, Trusts};
-use crate::config::Config;
-use crate::limits::CERTIFICATE_LOOK_INTERVAL;
+use crate::config::{Config, LoadBalancer};
 use crate::state::ControlLine;
-use crate::sys::unix_seconds;
+use crate::sys::{Listening, unix_seconds};
 
 /// What was made of files that may change.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Files {
     /// What listeners show their clients.
     pub certificates: Certificates,
@@ -32,19 +27,40 @@ impl Files {
     /// # Errors
     /// A line for each file that cannot be used: whose it is, and why.
     pub fn load(config: &Config, now: u64) -> Result<Self, Vec<String>> {
-        match (certificates::load(config, now), trust::load(config)) {
-            (Ok(certificates), Ok(trusts)) => Ok(Self {
-                certificates,
-                trusts,
-            }),
-            (certificates, trusts) => {
-                let problems = [certificates.err(), trusts.err()];
-                Err(problems.into_iter().flatten().flatten().collect())
-            }
+        both(certificates::load(config, now), trust::load(config))
+    }
+
+    /// What the listeners of a load balancer name, to be held beside what there is.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    pub(super) fn read(&self, wanted: &LoadBalancer, now: u64) -> Result<Self, Vec<String>> {
+        let balancers = slice::from_ref(wanted);
+        let keyring = self.certificates.keyring.clone();
+        both(
+            certificates::read_all(balancers, keyring, now),
+            self.trusts.read_all(balancers),
+        )
+    }
+
+    /// What was read for the listener at `index` is from now on what shards have of it already.
+    pub(super) fn adopt(&mut self, index: usize, listening: &Listening) {
+        if let Some(offer) = &listening.offer {
+            self.certificates.adopt(index, offer);
+        }
+        if let Some(terms) = &listening.terms {
+            self.trusts.adopt(index, terms);
         }
     }
 
-    fn look(&mut self, is_asked: bool, counts: &ControlLine) {
+    /// These are from now on the files of that load balancer, and all it has.
+    pub(super) fn replace(&mut self, load_balancer: &str, new: Self) {
+        self.certificates.replace(load_balancer, new.certificates);
+        self.trusts.replace(load_balancer, new.trusts);
+    }
+
+    /// Makes what has changed anew, and everything if that `is_asked` for.
+    pub(super) fn look(&mut self, is_asked: bool, counts: &ControlLine) {
         if self.certificates.have_changed() || is_asked {
             self.certificates.renew(unix_seconds(), counts);
         }
@@ -55,28 +71,18 @@ impl Files {
     }
 }
 
-/// Keeps what was made of files as the files say, until the runtime ends.
-pub(super) async fn keep_current(mut files: Files, mut hangups: Signal, counts: Arc<ControlLine>) {
-    let mut looks = time::interval(CERTIFICATE_LOOK_INTERVAL);
-    loop {
-        let is_asked = tokio::select! {
-            Some(()) = hangups.recv() => true,
-            _ = looks.tick() => false,
-        };
-        if is_asked {
-            tracing::info!("asked to read certificates and authorities again");
+fn both(
+    certificates: Result<Certificates, Vec<String>>,
+    trusts: Result<Trusts, Vec<String>>,
+) -> Result<Files, Vec<String>> {
+    match (certificates, trusts) {
+        (Ok(certificates), Ok(trusts)) => Ok(Files {
+            certificates,
+            trusts,
+        }),
+        (certificates, trusts) => {
+            let problems = [certificates.err(), trusts.err()];
+            Err(problems.into_iter().flatten().flatten().collect())
         }
-        let counts = Arc::clone(&counts);
-        // A disk may take its time; health checks must not wait for it.
-        let looked = task::spawn_blocking(move || {
-            files.look(is_asked, &counts);
-            files
-        });
-        files = match looked.await {
-            Ok(files) => files,
-            Err(error) => {
-                return tracing::error!(%error, "bug: certificates are no longer renewed");
-            }
-        };
     }
 }

@@ -20,9 +20,12 @@ mod drain;
 mod durable;
 mod files;
 mod hex;
+mod inventory;
 pub mod keys;
 pub mod memory;
 mod metrics;
+mod ports;
+mod reload;
 mod signals;
 pub mod tickets;
 pub mod trust;
@@ -41,8 +44,8 @@ use tokio::time::{self, MissedTickBehavior};
 use self::admin::Admin;
 use self::checker::Checker;
 use self::distrust::Distrust;
-use self::files::keep_current;
 use self::memory::Memory;
+use self::reload::{Reloader, pass_on};
 use self::signals::Stop;
 use self::tickets::{Keeper, keep_turning};
 use crate::health::{Reason, Status};
@@ -56,7 +59,9 @@ use crate::sys::{Link, unix_millis};
 pub use self::admin::Drain;
 pub use self::drain::Ending;
 pub use self::files::Files;
+pub use self::inventory::Inventory;
 pub use self::metrics::About;
+pub use self::reload::ReadAgain;
 
 /// What the control thread is given.
 #[derive(Debug)]
@@ -75,10 +80,12 @@ pub struct Control {
     pub state_dir: Option<PathBuf>,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
-    /// The certificates that shards have, and whom they take for a backend.
-    pub files: Files,
-    /// Who changes the keys of session tickets; `None`: no listener gives any.
-    pub ticket_keys: Option<Keeper>,
+    /// What is set up.
+    pub inventory: Inventory,
+    /// Reads the configuration again; `None`: it is in no file.
+    pub read_again: Option<ReadAgain>,
+    /// Who changes the keys of session tickets.
+    pub ticket_keys: Keeper,
     /// What `/metrics` says about this build.
     pub about: About,
 }
@@ -116,13 +123,22 @@ async fn serve(
         seals,
         state_dir,
         shutdown_timeout,
-        files,
+        inventory,
+        read_again,
         ticket_keys,
         about,
     } = control;
     let counts = Arc::new(ControlLine::default());
-    keep_tls(files, ticket_keys, hangups, &counts);
     let (wishes, mut wished) = mpsc::channel(limits::COMMANDS_WAITING);
+    tokio::spawn(keep_turning(ticket_keys, Arc::clone(&counts)));
+    let reloader = Reloader {
+        inventory,
+        read_again,
+        link: Arc::clone(&link),
+        wishes: wishes.clone(),
+        counts: Arc::clone(&counts),
+    };
+    tokio::spawn(pass_on(hangups, reloader.start()?));
     let (published, view) = watch::channel(Published::of(&state));
     if let Some(listener) = admin {
         listener.set_nonblocking(true)?;
@@ -169,14 +185,6 @@ async fn serve(
                 tracing::error!(reason, "bug: a backend is no longer checked");
             }
         }
-    }
-}
-
-/// Keeps what listeners shake hands with like the files and the time say, beside all else.
-fn keep_tls(files: Files, ticket_keys: Option<Keeper>, hangups: Signal, counts: &Arc<ControlLine>) {
-    tokio::spawn(keep_current(files, hangups, Arc::clone(counts)));
-    if let Some(keeper) = ticket_keys {
-        tokio::spawn(keep_turning(keeper, Arc::clone(counts)));
     }
 }
 

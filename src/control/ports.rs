@@ -7,34 +7,33 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Files;
 use crate::config::{self, Protocol};
 use crate::state::Bound;
-use crate::sys::{Listening, socket};
+use crate::sys::{BackendTerms, Listening, TlsOffer, socket};
 
 /// The listeners that are open.
-#[derive(Debug)]
-pub struct Ports {
+#[derive(Debug, Default)]
+pub(super) struct Ports {
     shard_count: usize,
     next_number: usize,
     open: Vec<Port>,
 }
 
-/// One of them.
+/// One of them, or one that is to be.
 #[derive(Debug, Clone)]
-struct Port {
+pub(super) struct Port {
     load_balancer: Arc<str>,
     /// The address that was asked for; with port 0 the kernel chose another.
     asked: SocketAddr,
     /// What is spoken on either side: a listener that changes that is another one.
     protocols: (Protocol, Protocol),
-    bound: Bound,
-    listening: Arc<Listening>,
+    pub(super) bound: Bound,
+    pub(super) listening: Arc<Listening>,
 }
 
 impl Ports {
     /// None so far, for that many shards.
-    pub fn new(shard_count: usize) -> Self {
+    pub(super) fn new(shard_count: usize) -> Self {
         Self {
             shard_count,
             next_number: 0,
@@ -42,44 +41,40 @@ impl Ports {
         }
     }
 
-    /// Opens the listeners of a load balancer that are not open yet, and says where each of all of
-    /// them accepts, in order. Those that it has no more stay until [`keep`](Self::keep).
+    /// The listeners of a load balancer, in order: those that are open and go on, and new ones.
+    /// `offers` and `terms` are for all of them, and held by the new.
     ///
     /// # Errors
-    /// Which address cannot be had, and why; nothing has been opened then.
-    pub fn open(
+    /// Which address cannot be had, and why.
+    pub(super) fn open(
         &mut self,
         wanted: &config::LoadBalancer,
-        files: &Files,
-    ) -> Result<Vec<Bound>, String> {
+        offers: &[Option<TlsOffer>],
+        terms: &[Option<BackendTerms>],
+    ) -> Result<Vec<Port>, String> {
         let name: Arc<str> = Arc::from(&*wanted.name);
         let mut all: Vec<Port> = Vec::new();
-        for listener in &wanted.listeners {
-            let is_same = |port: &&Port| port.is(&name, listener);
-            let is_taken = |port: &Port| all.iter().any(|other| other.bound == port.bound);
-            let known = self.open.iter().filter(is_same).find(|port| !is_taken(port));
-            let port = match known {
-                Some(port) => port.clone(),
-                None => self.bind(&name, listener, files)?,
+        for (listener, (offer, terms)) in wanted.listeners.iter().zip(offers.iter().zip(terms)) {
+            let is_taken = |port: &&Port| all.iter().any(|other| other.bound == port.bound);
+            let mut same = self.open.iter().filter(|port| port.is(&name, listener));
+            let port = match same.find(|port| !is_taken(port)).cloned() {
+                Some(port) => port,
+                None => self.bind(&name, listener, (offer, terms))?,
             };
             all.push(port);
         }
-        for port in &all {
-            if self.open.iter().all(|other| other.bound != port.bound) {
-                self.open.push(port.clone());
-            }
-        }
-        Ok(all.iter().map(|port| port.bound).collect())
+        Ok(all)
     }
 
-    /// Closes the listeners of a load balancer that are not among these.
-    pub fn keep(&mut self, load_balancer: &str, bound: &[Bound]) {
+    /// These are from now on the listeners of that load balancer, and all it has.
+    pub(super) fn replace(&mut self, load_balancer: &str, new: Vec<Port>) {
         self.open
-            .retain(|port| *port.load_balancer != *load_balancer || bound.contains(&port.bound));
+            .retain(|port| *port.load_balancer != *load_balancer);
+        self.open.extend(new);
     }
 
     /// What shards are to have open.
-    pub fn listening(&self) -> Vec<Arc<Listening>> {
+    pub(super) fn listening(&self) -> Vec<Arc<Listening>> {
         let listening = self.open.iter().map(|port| Arc::clone(&port.listening));
         listening.collect()
     }
@@ -88,7 +83,7 @@ impl Ports {
         &mut self,
         load_balancer: &Arc<str>,
         listener: &config::Listener,
-        files: &Files,
+        (offer, terms): (&Option<TlsOffer>, &Option<BackendTerms>),
     ) -> Result<Port, String> {
         let told = |error: io::Error| format!("cannot listen on {}: {error}", listener.address);
         socket::probe_free(listener.address).map_err(told)?;
@@ -113,8 +108,8 @@ impl Ports {
             listening: Arc::new(Listening {
                 number: bound.number,
                 sockets,
-                offer: files.certificates.offer(load_balancer, listener),
-                terms: files.trusts.terms(load_balancer, listener),
+                offer: offer.clone(),
+                terms: terms.clone(),
             }),
         })
     }

@@ -50,11 +50,9 @@ impl Bench {
             state_dir: None,
             seals: Seals::new(&keys::load(None).expect("there is randomness")),
             shutdown_timeout: Duration::from_secs(10),
-            files: Files {
-                certificates: certificates::Certificates::default(),
-                trusts: trust::Trusts::default(),
-            },
-            ticket_keys: None,
+            inventory: Inventory::default(),
+            read_again: None,
+            ticket_keys: tickets::load(None, &tickets::Keyring::default(), 0).expect("in memory"),
             about: about(),
         };
         let running = tokio::spawn(async {

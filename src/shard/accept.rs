@@ -42,7 +42,11 @@ pub(super) fn follow(shard: &Rc<Shard>, is_epoll: bool) -> io::Result<()> {
         let number = listener.number;
         wanted.iter().all(|listening| listening.number != number)
     };
-    let gone: Vec<_> = shard.listeners.borrow_mut().extract_if(.., is_gone).collect();
+    let gone: Vec<_> = shard
+        .listeners
+        .borrow_mut()
+        .extract_if(.., is_gone)
+        .collect();
     for listener in gone {
         close(shard, &listener, is_epoll);
     }

@@ -241,7 +241,8 @@ impl Shard {
         if std::mem::replace(seen_epoch, snapshot.epoch) == snapshot.epoch {
             return;
         }
-        self.watches.end_idle(|listener| world.route(listener).is_none());
+        self.watches
+            .end_idle(|listener| world.route(listener).is_none());
         if !snapshot.cuts.is_empty() {
             self.watches.cut(&snapshot.cuts);
         }
@@ -249,7 +250,8 @@ impl Shard {
         let addresses = routes.flat_map(|route| route.backends.iter().map(|b| b.address));
         let addresses = addresses.collect();
         self.idle.keep_only(&addresses);
-        self.tickets.keep_only(&addresses);
+        let is_listener = |listener| world.route(listener).is_some();
+        self.tickets.keep_only(&addresses, is_listener);
     }
 
     /// Tells the control thread which sessions were seen where in this window.

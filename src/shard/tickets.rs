@@ -11,44 +11,51 @@ use ahash::{AHashMap, AHashSet};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 
-use super::upstream::Place;
-use crate::sys::BackendTerms;
+use crate::sys::Terms;
 
-/// One configuration for each place, with a store of tickets of its own.
+/// One configuration for each backend of each listener, with a store of tickets of its own.
 #[derive(Debug, Default)]
-pub(super) struct Tickets(RefCell<AHashMap<Place, Kept>>);
+pub(super) struct Tickets(RefCell<AHashMap<(SocketAddr, usize), Kept>>);
 
 #[derive(Debug)]
 struct Kept {
-    /// The terms as all shards have them.
-    shared: Arc<ClientConfig>,
-    own: Arc<ClientConfig>,
+    /// The number of the terms that it was made of.
+    terms: u32,
+    config: Arc<ClientConfig>,
 }
 
 impl Tickets {
-    /// The terms in force, with what that place has given under them.
-    pub(super) fn with(&self, place: Place, terms: &BackendTerms) -> Arc<ClientConfig> {
-        let shared = terms.config.load();
+    /// The listener's terms, with what that backend has given under them.
+    pub(super) fn with(
+        &self,
+        address: SocketAddr,
+        listener: usize,
+        terms: &Terms,
+    ) -> Arc<ClientConfig> {
         let mut kept = self.0.borrow_mut();
-        if let Some(kept) = kept.get(&place)
-            && Arc::ptr_eq(&kept.shared, &shared)
+        if let Some(kept) = kept.get(&(address, listener))
+            && kept.terms == terms.number
         {
-            return Arc::clone(&kept.own);
+            return Arc::clone(&kept.config);
         }
-        let mut own = ClientConfig::clone(&shared);
-        own.resumption = Resumption::in_memory_sessions(1);
-        let own = Arc::new(own);
+        let mut config = ClientConfig::clone(&terms.config);
+        config.resumption = Resumption::in_memory_sessions(1);
+        let config = Arc::new(config);
         let new = Kept {
-            shared: Arc::clone(&shared),
-            own: Arc::clone(&own),
+            terms: terms.number,
+            config: Arc::clone(&config),
         };
-        kept.insert(place, new);
-        own
+        kept.insert((address, listener), new);
+        config
     }
 
-    /// Forgets backends that are not there any more.
-    pub(super) fn keep_only(&self, addresses: &AHashSet<SocketAddr>) {
+    /// Forgets backends and listeners that are not there any more.
+    pub(super) fn keep_only(
+        &self,
+        addresses: &AHashSet<SocketAddr>,
+        is_listener: impl Fn(usize) -> bool,
+    ) {
         let mut kept = self.0.borrow_mut();
-        kept.retain(|place, _| addresses.contains(&place.address));
+        kept.retain(|(address, listener), _| addresses.contains(address) && is_listener(*listener));
     }
 }

@@ -8,16 +8,18 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
 
 use super::Shard;
+use super::accept::Listener;
 use super::channel::Channel;
 use super::serve::Client;
 use super::watch::{Waiting, Watch};
 use crate::limits::{BACKEND_HANDSHAKE_TIME, CONNECT_TIMEOUT, IDLE_UPSTREAM_PER_BACKEND};
 use crate::state::BackendLine;
-use crate::sys::{BackendTerms, Instant, Secured, Stream};
+use crate::sys::{Instant, Secured, Stream, Terms};
 
 /// Where a connection leads and what is on it: those of one place are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,9 +30,10 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A backend of a listener with these terms.
-    pub(super) fn new(address: SocketAddr, terms: Option<&BackendTerms>) -> Self {
-        let terms = terms.map_or(0, |terms| terms.number);
+    /// A backend of that listener, by its terms as they are now.
+    fn new(address: SocketAddr, listener: &Listener) -> Self {
+        let terms = listener.terms.as_ref();
+        let terms = terms.map_or(0, |terms| terms.load().number);
         Self { address, terms }
     }
 }
@@ -146,7 +149,7 @@ impl<'a> Lease<'a> {
         address: SocketAddr,
         counts: &BackendLine,
     ) -> io::Result<Self> {
-        let place = Place::new(address, client.listener.terms.as_ref());
+        let place = Place::new(address, client.listener);
         if let Some(channel) = shard.idle.take(place) {
             counts.pool_hits.add(1);
             return Ok(Self::new(channel, place, &client.watch, true));
@@ -167,19 +170,23 @@ impl<'a> Lease<'a> {
         counts: &BackendLine,
         preface: Vec<u8>,
     ) -> io::Result<Self> {
-        let terms = client.listener.terms.as_ref();
-        let place = Place::new(address, terms);
-        let opened = match (connect(address).await, terms) {
-            (Ok(stream), None) => Ok(Channel::Plain(stream)),
+        let place = Place { address, terms: 0 };
+        let opened = match (connect(address).await, &client.listener.terms) {
+            (Ok(stream), None) => Ok((Channel::Plain(stream), place)),
             // Boxed: it would make the task of every plain connection larger.
-            (Ok(stream), Some(terms)) => {
-                Box::pin(secure(shard, &client.watch, stream, place, terms, preface))
-                    .await
-                    .inspect_err(|_| counts.handshake_errors.add(1))
-            }
+            (Ok(stream), Some(terms)) => Box::pin(secure(
+                shard,
+                client,
+                stream,
+                address,
+                terms.load_full(),
+                preface,
+            ))
+            .await
+            .inspect_err(|_| counts.handshake_errors.add(1)),
             (Err(error), _) => Err(error),
         };
-        let channel = opened.inspect_err(|_| counts.connect_errors.add(1))?;
+        let (channel, place) = opened.inspect_err(|_| counts.connect_errors.add(1))?;
         counts.connects.add(1);
         Ok(Self::new(channel, place, &client.watch, false))
     }
@@ -245,20 +252,21 @@ async fn connect(address: SocketAddr) -> io::Result<Stream> {
 /// Puts TLS on a connection. The sweep ends it if it takes too long.
 async fn secure(
     shard: &Shard,
-    watch: &Watch,
+    client: &Client<'_>,
     stream: Stream,
-    place: Place,
-    terms: &BackendTerms,
+    address: SocketAddr,
+    terms: Arc<Terms>,
     preface: Vec<u8>,
-) -> io::Result<Channel<'static>> {
+) -> io::Result<(Channel<'static>, Place)> {
+    let watch = &*client.watch;
     watch.set_upstream(Some(stream.descriptor()));
     watch.wait(
         Waiting::Answer,
         Instant::now().after(BACKEND_HANDSHAKE_TIME),
     );
-    let config = shard.tickets.with(place, terms);
+    let config = shard.tickets.with(address, client.listener.number, &terms);
     let name = terms.name.clone();
-    let name = name.unwrap_or_else(|| place.address.ip().into());
+    let name = name.unwrap_or_else(|| address.ip().into());
     let secured = Secured::connect(stream, &config, name, preface).await;
     // Before anything else runs: where it failed, the connection is closed already.
     watch.set_upstream(None);
@@ -266,5 +274,9 @@ async fn secure(
         // Its time is not that of the next backend.
         watch.renew();
     }
-    Ok(Channel::Secured(Box::new(secured?)))
+    let place = Place {
+        address,
+        terms: terms.number,
+    };
+    Ok((Channel::Secured(Box::new(secured?)), place))
 }

@@ -40,12 +40,7 @@ impl LoadBalancer {
     }
 
     /// Lets a backend leave with its sessions, which have no listener any more.
-    pub(super) fn drain_at_once(
-        &mut self,
-        id: &str,
-        scene: &mut Scene<'_>,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn drain_at_once(&mut self, id: &str, scene: &mut Scene<'_>, effects: &mut Effects) {
         if let Ok(index) = self.index_of(id) {
             self.drain_connections(index, None, None, scene, effects);
         }

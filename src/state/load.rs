@@ -223,6 +223,10 @@ pub struct ControlLine {
     pub admin_connections_refused: Count,
     /// Times that the view could not be written down.
     pub view_write_errors: Count,
+    /// Times that the configuration was read again and taken.
+    pub reloads: Count,
+    /// Times that it was and did not hold, or a load balancer could not be as it says.
+    pub reload_errors: Count,
     /// Times that a listener's certificates were read again.
     pub certificate_renewals: Count,
     /// Times that they were and did not hold, so that those of before stayed.

@@ -89,7 +89,8 @@ impl State {
         }
         for wanted in &config.load_balancers {
             let own;
-            (own, bound) = bound.split_at(wanted.listeners.len());
+            let split = bound.split_at_checked(wanted.listeners.len());
+            (own, bound) = split.expect("every listener is bound");
             let view = remembered.remove(&wanted.name).unwrap_or_default();
             state.add(wanted, own, view, now_ms);
         }

@@ -313,7 +313,11 @@ impl LoadBalancer {
 
 /// The listeners of a load balancer, of which each is bound, in order.
 pub(super) fn listeners(wanted: &config::LoadBalancer, bound: &[Bound]) -> Vec<Listener> {
-    assert_eq!(wanted.listeners.len(), bound.len(), "every listener is bound");
+    assert_eq!(
+        wanted.listeners.len(),
+        bound.len(),
+        "every listener is bound"
+    );
     let listener = |(listener, bound): (&config::Listener, &Bound)| Listener {
         number: bound.number,
         address: bound.address,

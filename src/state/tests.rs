@@ -1,4 +1,5 @@
 use super::fixture::{backend, listener, sticky};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::*;

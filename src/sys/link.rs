@@ -20,14 +20,17 @@ use crate::state::{PerShard, Report, ShardLine, Snapshot};
 /// thread stores another; that holds for connections to come.
 pub type TlsOffer = Arc<ArcSwap<ServerConfig>>;
 
-/// What shards need to speak TLS to the backends of a listener.
+/// How one listener speaks TLS to its backends, the same for all shards. Only the control thread
+/// stores others; they hold for requests to come.
+pub type BackendTerms = Arc<ArcSwap<Terms>>;
+
+/// What shards need to speak TLS to backends.
 #[derive(Debug, Clone)]
-pub struct BackendTerms {
-    /// Listeners with the same number share connections. From 1.
+pub struct Terms {
+    /// Listeners with the same number share connections; other terms have another. From 1.
     pub number: u32,
-    /// Whom to trust, the same for all shards. Only the control thread stores another; that holds
-    /// for connections to come.
-    pub config: Arc<ArcSwap<ClientConfig>>,
+    /// Whom to trust.
+    pub config: Arc<ClientConfig>,
     /// The name that is sent (SNI) and, where names count, checked; `None`: none is sent, and the
     /// backend's address is what is checked.
     pub name: Option<ServerName<'static>>,

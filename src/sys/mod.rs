@@ -14,6 +14,6 @@ pub mod thread;
 
 pub use block::{Block, Blocks, Mark};
 pub use clock::{Instant, unix_millis, unix_seconds};
-pub use link::{BackendTerms, Link, Listeners, Listening, Phase, TlsOffer};
+pub use link::{BackendTerms, Link, Listeners, Listening, Phase, Terms, TlsOffer};
 pub use secured::Secured;
 pub use stream::Stream;

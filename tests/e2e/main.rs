@@ -23,6 +23,7 @@ mod headers;
 mod https;
 mod instance_drain;
 mod proxy_protocol;
+mod reload;
 mod replies;
 mod restart;
 mod secure_backends;

@@ -53,7 +53,13 @@ impl Control {
         };
         let servers = lb.backends.iter().map(server).collect();
         Self {
-            state: State::new(&config, &Bound::first(&listen), scale.shards, Remembered::new(), now_ms),
+            state: State::new(
+                &config,
+                &Bound::first(&listen),
+                scale.shards,
+                Remembered::new(),
+                now_ms,
+            ),
             unhealthy_threshold: scale.unhealthy_threshold,
             servers,
         }

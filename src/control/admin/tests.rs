@@ -10,8 +10,8 @@ use super::*;
 use crate::health::Outcome;
 use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
 use crate::state::{Bound, Command, Remembered, State};
-use crate::sys::Listeners;
 use crate::sticky::Verdict;
+use crate::sys::Listeners;
 
 fn about() -> About {
     About {
@@ -48,7 +48,13 @@ impl Bench {
             ],
         );
         let listen = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1)); 2];
-        let mut state = State::new(&config(vec![web]), &Bound::first(&listen), 2, Remembered::new(), 0);
+        let mut state = State::new(
+            &config(vec![web]),
+            &Bound::first(&listen),
+            2,
+            Remembered::new(),
+            0,
+        );
         let outcome = Outcome::Success;
         let checked = Command::Checked {
             load_balancer: "web".into(),

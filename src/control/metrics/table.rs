@@ -316,6 +316,18 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
         |l| &l.view_write_errors,
     ),
     (
+        "elbow_reloads",
+        "Times that the configuration was read again and taken",
+        Counter,
+        |l| &l.reloads,
+    ),
+    (
+        "elbow_reload_errors",
+        "Times that the configuration, or a load balancer in it, could not be taken",
+        Counter,
+        |l| &l.reload_errors,
+    ),
+    (
         "elbow_certificate_renewals",
         "Times that a listener's certificates were read again",
         Counter,

@@ -39,7 +39,7 @@ fn connections_are_shared_where_the_terms_are_the_same() {
     let numbers: Vec<_> = trusts
         .terms
         .iter()
-        .map(|t| t.as_ref().map(|t| t.number))
+        .map(|t| t.as_ref().map(|t| t.load().number))
         .collect();
     assert_eq!(numbers, [Some(1), None, Some(1), Some(2)]);
 }

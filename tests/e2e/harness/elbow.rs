@@ -26,7 +26,7 @@ pub(crate) struct Elbow {
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
     stderr: Arc<Mutex<String>>,
-    _directory: Option<Directory>,
+    directory: Option<Directory>,
 }
 
 impl Elbow {
@@ -36,8 +36,36 @@ impl Elbow {
         let file = directory.write("elbow.toml", toml);
         let file = file.to_str().expect("the path is ASCII");
         let mut elbow = Self::spawn(&["run", "--config", file]);
-        elbow._directory = Some(directory);
+        elbow.directory = Some(directory);
         elbow
+    }
+
+    /// Writes its configuration anew and has it read again; whether it was taken.
+    pub(crate) fn reload(&self, toml: &str) -> bool {
+        let directory = self.directory.as_ref().expect("it has a file");
+        directory.write("elbow.toml", toml);
+        let counts = || ["elbow_reloads_total", "elbow_reload_errors_total"].map(|n| self.sum(n));
+        let before = counts();
+        self.signal(Signal::HUP);
+        eventually("the file is read again", || counts() != before);
+        counts()[1] == before[1]
+    }
+
+    /// Where the listeners of that load balancer are now.
+    pub(crate) fn listeners_of(&self, load_balancer: &str) -> Vec<SocketAddr> {
+        let (_, balancers) = self.admin("GET", "/v1/load-balancers", "");
+        let balancers = balancers.as_array().expect("a list").iter();
+        let mut named = balancers.filter(|balancer| balancer["name"] == load_balancer);
+        let Some(balancer) = named.next() else {
+            return Vec::new();
+        };
+        let listeners = balancer["listeners"].as_array().expect("a list").iter();
+        listeners
+            .map(|listener| {
+                let address = listener["address"].as_str().expect("text");
+                address.parse().expect("an address")
+            })
+            .collect()
     }
 
     /// Starts it with these arguments and waits until it says that it is ready.
@@ -99,7 +127,7 @@ impl Elbow {
             listeners,
             admin,
             stderr,
-            _directory: None,
+            directory: None,
         }
     }
 

@@ -1,0 +1,141 @@
+//! What is set up: the load balancers as they are written, their listeners, and what was made of the
+//! files that they name.
+//!
+//! Not what shards know of it (`state`). Invariant: a load balancer that cannot be as it is written
+//! stays as it was, listeners, certificates and all.
+
+use std::sync::Arc;
+
+use super::Files;
+use super::ports::{Port, Ports};
+use crate::config::{Config, LoadBalancer};
+use crate::state::Bound;
+use crate::sys::{Listeners, unix_seconds};
+
+/// The load balancers of the process, as far as they are more than values.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// As they were written last.
+    in_force: Vec<LoadBalancer>,
+    ports: Ports,
+    pub(super) files: Files,
+    /// How often listeners have changed.
+    version: u64,
+}
+
+/// A load balancer that can be as it is written.
+pub(super) struct Prepared {
+    pub(super) wanted: LoadBalancer,
+    ports: Vec<Port>,
+    files: Files,
+}
+
+impl Prepared {
+    /// Where its listeners accept, in order.
+    pub(super) fn bound(&self) -> Vec<Bound> {
+        self.ports.iter().map(|port| port.bound).collect()
+    }
+}
+
+impl Inventory {
+    /// Opens the listeners of a configuration, for that many shards, and says where they accept, in
+    /// configuration order.
+    ///
+    /// # Errors
+    /// Which address cannot be had, and why.
+    pub fn open(
+        config: &Config,
+        files: Files,
+        shard_count: usize,
+    ) -> Result<(Self, Vec<Bound>), String> {
+        let mut ports = Ports::new(shard_count);
+        let mut all = Vec::new();
+        for balancer in &config.load_balancers {
+            let offers = &files.certificates.offers[all.len()..];
+            let terms = &files.trusts.terms[all.len()..];
+            let opened = ports.open(balancer, offers, terms)?;
+            all.extend(opened.iter().map(|port| port.bound));
+            ports.replace(&balancer.name, opened);
+        }
+        let inventory = Self {
+            in_force: config.load_balancers.clone(),
+            ports,
+            files,
+            version: 1,
+        };
+        Ok((inventory, all))
+    }
+
+    /// What shards are to have open.
+    pub fn listeners(&self) -> Listeners {
+        Listeners {
+            version: self.version,
+            all: self.ports.listening(),
+        }
+    }
+
+    /// What is to be done so that these are the load balancers: who is to be put, and who removed.
+    pub(super) fn differences(
+        &self,
+        wanted: &[LoadBalancer],
+    ) -> (Vec<LoadBalancer>, Vec<Arc<str>>) {
+        let is_new = |balancer: &&LoadBalancer| !self.in_force.contains(balancer);
+        let is_gone = |balancer: &&LoadBalancer| wanted.iter().all(|w| w.name != balancer.name);
+        let gone = self.in_force.iter().filter(is_gone);
+        (
+            wanted.iter().filter(is_new).cloned().collect(),
+            gone.map(|balancer| Arc::from(&*balancer.name)).collect(),
+        )
+    }
+
+    /// What does not hold in the files of these, a line each.
+    pub(super) fn problems(&self, wanted: &[LoadBalancer]) -> Vec<String> {
+        let read = |balancer| self.files.read(balancer, unix_seconds()).err();
+        wanted.iter().filter_map(read).flatten().collect()
+    }
+
+    /// Reads the files of a load balancer and opens those of its listeners that are new.
+    ///
+    /// # Errors
+    /// What does not hold, a line each; all is as it was.
+    pub(super) fn prepare(&mut self, wanted: &LoadBalancer) -> Result<Prepared, Vec<String>> {
+        let files = self.files.read(wanted, unix_seconds())?;
+        let (offers, terms) = (&files.certificates.offers, &files.trusts.terms);
+        let ports = self.ports.open(wanted, offers, terms);
+        let ports = ports.map_err(|problem| vec![format!("{}: {problem}", wanted.name)])?;
+        Ok(Prepared {
+            wanted: wanted.clone(),
+            ports,
+            files,
+        })
+    }
+
+    /// The load balancer is as it was prepared.
+    pub(super) fn settle(&mut self, prepared: Prepared) {
+        let Prepared {
+            wanted,
+            ports,
+            mut files,
+        } = prepared;
+        for (index, port) in ports.iter().enumerate() {
+            files.adopt(index, &port.listening);
+        }
+        self.files.replace(&wanted.name, files);
+        self.ports.replace(&wanted.name, ports);
+        self.version += 1;
+        let same = self.in_force.iter_mut().find(|b| b.name == wanted.name);
+        match same {
+            Some(same) => *same = wanted,
+            None => self.in_force.push(wanted),
+        }
+    }
+
+    /// The load balancer is gone.
+    pub(super) fn remove(&mut self, load_balancer: &str) {
+        self.in_force
+            .retain(|balancer| balancer.name != *load_balancer);
+        self.files.replace(load_balancer, Files::default());
+        self.ports.replace(load_balancer, Vec::new());
+        self.version += 1;
+    }
+}
