@@ -7,6 +7,7 @@
 mod block;
 mod clock;
 mod link;
+mod pipe;
 pub mod socket;
 mod stream;
 pub mod thread;
@@ -14,4 +15,5 @@ pub mod thread;
 pub use block::{Block, Blocks, Mark};
 pub use clock::{Instant, unix_millis, unix_seconds};
 pub use link::{Link, Phase, TlsOffer};
+pub use pipe::{Pipe, Pipes};
 pub use stream::Stream;
