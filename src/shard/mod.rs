@@ -15,6 +15,7 @@ mod proxy_header;
 mod relay;
 mod respond;
 mod serve;
+mod splice;
 mod stick;
 mod streaming;
 mod tls;
@@ -37,7 +38,7 @@ use crate::limits::{
 };
 use crate::state::{Report, Route, ShardLine, Snapshot};
 use crate::sticky::{Census, Seals, Sessions};
-use crate::sys::{Block, Blocks, Instant, Link, Phase, TlsOffer, thread as system};
+use crate::sys::{Block, Blocks, Instant, Link, Phase, Pipes, TlsOffer, thread as system};
 
 pub use driver::{Level, Runtime};
 
@@ -132,6 +133,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
         if next_trim <= now {
             next_trim = now.after(TRIM_INTERVAL);
             shard.blocks.trim();
+            shard.pipes.trim();
             shard.idle.close_broken();
         }
         shard.idle.sweep(now);
@@ -148,6 +150,7 @@ struct Shard {
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     world: RefCell<Rc<World>>,
     blocks: Blocks,
+    pipes: Pipes,
     idle: upstream::Idle,
     sessions: RefCell<Sessions>,
     census: RefCell<Census>,
@@ -185,6 +188,7 @@ impl Shard {
             snapshot: RefCell::new(snapshot),
             world: RefCell::new(Rc::new(world)),
             blocks: Blocks::default(),
+            pipes: Pipes::default(),
             idle: upstream::Idle::default(),
             sessions: RefCell::new(Sessions::new(seals)),
             census: RefCell::new(Census::default()),

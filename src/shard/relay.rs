@@ -13,6 +13,7 @@ use super::Shard;
 use super::exchange::{Tried, give_up_on};
 use super::proxy_header::{announced, receive_header};
 use super::serve::Client;
+use super::splice::{End, Stop, splice};
 use super::upstream::Lease;
 use super::watch::{Waiting, Watch};
 use crate::balance::{Moment, round_robin};
@@ -181,54 +182,76 @@ struct Relay<'a> {
 impl Relay<'_> {
     /// Moves bytes one way, those in the block first, then one block at a time, until `from` has
     /// said that it is done, or a side breaks. How fast `to` takes them is how fast they are
-    /// received.
+    /// received. What comes faster than blocks take it is spliced.
     async fn pass(&self, from: &Stream, to: &Stream, mut block: Block, passed: &Count) {
-        loop {
+        let end = loop {
+            let mut is_bulk = false;
             if !block.is_empty() {
                 let sent;
                 (sent, block) = to.send(block, || self.progress()).await;
                 if sent.is_err() {
-                    // What it had sent before it broke can still be received, and then an end.
-                    self.is_broken.set(true);
-                    break shut_down(to.descriptor(), Way::Receive);
+                    break End::Sending;
                 }
                 passed.add(block.len() as u64);
-                block = self.fitting(block, from);
+                (block, is_bulk) = self.fitting(block, from);
+            }
+            if is_bulk {
+                // Boxed: it would make the task of every relayed connection larger.
+                let spliced = Box::pin(splice(self.shard, from, to, passed, || self.progress()));
+                match spliced.await {
+                    Stop::Small => {}
+                    Stop::NoPipe => block = self.bulk(block),
+                    Stop::End(end) => break end,
+                }
             }
             let received;
             (received, block) = from.receive(block, usize::MAX).await;
             match received {
                 Ok(1..) => self.progress(),
-                // What is left of the other direction goes on.
-                Ok(_) if !self.is_broken.get() => break shut_down(to.descriptor(), Way::Send),
-                Ok(_) => break,
-                Err(_) => break self.break_off(),
+                Ok(_) => break End::Done,
+                Err(_) => break End::Receiving,
+            }
+        };
+        self.shard.blocks.put(block);
+        match end {
+            // What is left of the other direction goes on.
+            End::Done if !self.is_broken.get() => shut_down(to.descriptor(), Way::Send),
+            End::Done => {}
+            End::Receiving => self.break_off(),
+            End::Sending => {
+                // What it had sent before it broke can still be received, and then an end.
+                self.is_broken.set(true);
+                shut_down(to.descriptor(), Way::Receive);
             }
         }
-        self.shard.blocks.put(block);
     }
 
-    /// The block for the next receive.
-    fn fitting(&self, mut block: Block, from: &Stream) -> Block {
+    /// The block for the next receive, and whether there is more to receive than blocks are for.
+    fn fitting(&self, mut block: Block, from: &Stream) -> (Block, bool) {
         let blocks = &self.shard.blocks;
         let size = next_size(block.capacity(), block.room() == 0, || {
             is_quiet(from.descriptor())
         });
-        block.clear(0);
-        match size {
-            Size::Same => block,
-            Size::Larger if block.capacity() >= RELAY_BLOCK_BYTES => self.shard.larger(block),
-            Size::Larger => {
-                blocks.put(block);
-                let mut larger = blocks.relay();
-                larger.clear(0);
-                larger
-            }
-            Size::Smallest => {
-                blocks.put(block);
-                blocks.idle()
-            }
+        let is_bulk = size == Size::Larger && block.capacity() >= RELAY_BLOCK_BYTES;
+        if size == Size::Same {
+            block.clear(0);
+            return (block, false);
         }
+        blocks.put(block);
+        let block = if size == Size::Larger && !is_bulk {
+            let mut larger = blocks.relay();
+            larger.clear(0);
+            larger
+        } else {
+            blocks.idle()
+        };
+        (block, is_bulk)
+    }
+
+    /// A block for what cannot be spliced, instead of this one.
+    fn bulk(&self, block: Block) -> Block {
+        self.shard.blocks.put(block);
+        self.shard.larger(self.shard.blocks.relay())
     }
 
     /// Ends both directions, on both sides, by a reset.
