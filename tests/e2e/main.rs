@@ -27,3 +27,4 @@ mod restart;
 mod stalls;
 mod sticky;
 mod tcp;
+mod tcp_bulk;
