@@ -6,6 +6,7 @@
 //! on both sides; a connection that waits for bytes holds the smallest block each way.
 
 use std::cell::Cell;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -196,9 +197,7 @@ impl Relay<'_> {
                 (block, is_bulk) = self.fitting(block, from);
             }
             if is_bulk {
-                // Boxed: it would make the task of every relayed connection larger.
-                let spliced = Box::pin(splice(self.shard, from, to, passed, || self.progress()));
-                match spliced.await {
+                match self.splice(from, to, passed).await {
                     Stop::Small => {}
                     Stop::NoPipe => block = self.bulk(block),
                     Stop::End(end) => break end,
@@ -246,6 +245,17 @@ impl Relay<'_> {
             blocks.idle()
         };
         (block, is_bulk)
+    }
+
+    /// [`splice`]. Boxed: it would make the task of every relayed connection larger.
+    fn splice<'p>(
+        &'p self,
+        from: &'p Stream,
+        to: &'p Stream,
+        passed: &'p Count,
+    ) -> Pin<Box<impl Future<Output = Stop> + 'p>> {
+        let (pipes, counts) = (&self.shard.pipes, self.shard.counts());
+        Box::pin(splice(pipes, counts, from, to, passed, || self.progress()))
     }
 
     /// A block for what cannot be spliced, instead of this one.

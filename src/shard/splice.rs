@@ -7,10 +7,9 @@
 
 use std::io;
 
-use super::Shard;
 use crate::limits::RELAY_BLOCK_BYTES;
-use crate::state::Count;
-use crate::sys::{Pipe, Stream};
+use crate::state::{Count, ShardLine};
+use crate::sys::{Pipe, Pipes, Stream};
 
 /// A stream that brings less than this at a time...
 const SMALL_BYTES: usize = RELAY_BLOCK_BYTES / 4;
@@ -40,16 +39,16 @@ pub(super) enum End {
     Sending,
 }
 
-/// Moves bytes one way until there is a reason to stop, at the pace of `to`. `on_progress` is
-/// called for whatever moved on either side.
+/// Moves bytes one way until there is a reason to stop, at the pace of `to`. `passed` counts what
+/// was sent, `on_progress` is called for whatever moved on either side.
 pub(super) async fn splice(
-    shard: &Shard,
+    pipes: &Pipes,
+    counts: &ShardLine,
     from: &Stream,
     to: &Stream,
     passed: &Count,
     on_progress: impl Fn(),
 ) -> Stop {
-    let counts = shard.counts();
     let unblocked = || from.unblock().and_then(|()| to.unblock());
     if counts.splice_refused.value() > 0 || unblocked().is_err() {
         return Stop::NoPipe;
@@ -59,7 +58,7 @@ pub(super) async fn splice(
         if from.readable().await.is_err() {
             return Stop::End(End::Receiving);
         }
-        let Ok(mut pipe) = shard.pipes.take() else {
+        let Ok(mut pipe) = pipes.take() else {
             counts.pipes_short.add(1);
             return Stop::NoPipe;
         };
@@ -76,7 +75,7 @@ pub(super) async fn splice(
             }
             _ => Ok(()),
         };
-        shard.pipes.put(pipe);
+        pipes.put(pipe);
         match filled {
             _ if drained.is_err() => return Stop::End(End::Sending),
             Ok(0) => return Stop::End(End::Done),
@@ -114,4 +113,66 @@ fn is_refusal(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::EINVAL | libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EOPNOTSUPP)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::super::Runtime;
+    use super::*;
+    use crate::config::Driver;
+    use crate::limits::PIPES_MAX;
+    use crate::sys::Blocks;
+
+    /// A connection as shards have them on epoll, and its peer.
+    fn connection() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        near.set_nonblocking(true).unwrap();
+        let near = monoio::net::TcpStream::from_std(near).unwrap();
+        (Stream::new(near), listener.accept().unwrap().0)
+    }
+
+    /// Splices while three bytes wait; then nothing was passed on, and they can be received.
+    async fn expect_no_pipe(pipes: &Pipes, counts: &ShardLine) {
+        let ((from, mut sender), (to, _receiver)) = (connection(), connection());
+        sender.write_all(b"abc").unwrap();
+        let passed = Count::default();
+        let stop = splice(pipes, counts, &from, &to, &passed, || {}).await;
+        assert!(matches!(stop, Stop::NoPipe), "{stop:?}");
+        assert_eq!((passed.value(), counts.spliced.value()), (0, 0));
+        let (received, block) = from.receive(Blocks::default().idle(), 8).await;
+        assert_eq!(received.unwrap(), 3);
+        assert_eq!(block.bytes(), b"abc");
+    }
+
+    #[test]
+    fn where_all_pipes_are_in_use_blocks_go_on_and_it_is_counted() {
+        let (mut runtime, _) = Runtime::build(Driver::Epoll).unwrap();
+        let (pipes, counts) = (Pipes::default(), ShardLine::default());
+        let _taken: Vec<Pipe> = (0..PIPES_MAX).map(|_| pipes.take().unwrap()).collect();
+        runtime.block_on(expect_no_pipe(&pipes, &counts));
+        assert_eq!(counts.pipes_short.value(), 1);
+    }
+
+    #[test]
+    fn where_splicing_was_refused_it_is_not_tried_again() {
+        let (mut runtime, _) = Runtime::build(Driver::Epoll).unwrap();
+        let (pipes, counts) = (Pipes::default(), ShardLine::default());
+        counts.splice_refused.set(1);
+        runtime.block_on(expect_no_pipe(&pipes, &counts));
+        assert_eq!(counts.pipes_short.value(), 0);
+    }
+
+    #[test]
+    fn a_broken_connection_is_no_refusal() {
+        for code in [libc::ENOSYS, libc::EPERM, libc::EINVAL] {
+            assert!(is_refusal(&io::Error::from_raw_os_error(code)));
+        }
+        for code in [libc::ECONNRESET, libc::ENOTCONN, libc::ETIMEDOUT] {
+            assert!(!is_refusal(&io::Error::from_raw_os_error(code)));
+        }
+    }
 }
