@@ -3,7 +3,8 @@
 //!
 //! Not for small messages, which cost less in blocks, and not for TLS. Invariants: a pipe is held
 //! only while bytes are in it, so a stream that waits for more holds nothing; no call ever waits,
-//! as both connections were told not to block; what is in a pipe is sent, or the connection is over.
+//! as both connections were told not to block; what is in a pipe is sent, or the connection is
+//! over.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! A TCP connection on the ring: receive, send, connect. With `pipe.rs`, all data-path I/O there is.
+//! A TCP connection on the ring: receive, send, connect. With `pipe.rs`, all I/O of the data path.
 //!
 //! Not a buffer and not a timeout: blocks move through it, deadlines act on the descriptor from
 //! outside ([`Stream::descriptor`]). Invariant: no operation is dropped in flight; whoever wants to
