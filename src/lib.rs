@@ -38,7 +38,8 @@
 //! 1. `shard/serve.rs`: the data path in one function: read head → admit (judge, stick, write
 //!    anew) → exchange (choose, forward) → respond (settle the cookie, relay) → next.
 //!    `shard/channel.rs` is what it reads from and writes to: a connection, with TLS on it or not.
-//!    Connections of TCP and SSL listeners take the short way through `shard/relay.rs`.
+//!    Connections of TCP and SSL listeners take the short way through `shard/relay.rs`, and what is
+//!    long there and in clear through `shard/splice.rs`.
 //! 2. [`http`]: what a head is allowed to say, and how it is written anew.
 //! 3. [`sticky`]: what a cookie says (`seal.rs`), and where that leads (`place.rs`).
 //! 4. [`health`]: checks become lives, lives become homes (`view.rs`).
@@ -121,6 +122,10 @@
 //! **A relayed connection ends as its sides did, or by a reset.** Bytes that nobody reads have no
 //! other way to say that they are not all: a clean end after a timeout, a cut or a lost backend
 //! would be a lie. Whoever kept an idle connection open is told so less gently than by an end.
+//!
+//! **Long streams are spliced by plain system calls.** The ring's own operation is handed to a
+//! worker thread each time. The call may be made on the shard since it never waits: the pipe is
+//! asked not to, and the sockets have `O_NONBLOCK`, which the ring's operations do not look at.
 //!
 //! **A warm backend connection is peeked at before every use.** It costs a system call a request;
 //! without it, bytes that a backend sent too many would be the answer to somebody else's request.

@@ -155,6 +155,20 @@ pub const BULK_BLOCK_BYTES: usize = 512 * 1024;
 /// read slowly, or not at all, hold this much and no more.
 pub const BULK_BLOCKS_MAX: usize = 128;
 
+/// Bytes of a pipe through which a relayed stream passes uncopied, and most that it takes at once.
+///
+/// On loopback 64 KiB to 1 MiB measured the same. With the segments of a network card each takes a
+/// page's place, so that it holds some 90 KiB of them; the default of 64 KiB would hold a quarter.
+/// A user without privileges may have 256 pipes of this size (`fs.pipe-user-pages-soft`).
+pub const PIPE_BYTES: usize = 256 * 1024;
+
+/// Pipes in one shard, two descriptors each. Beyond it a relayed stream goes on in blocks and is
+/// counted: clients that read slowly, or not at all, hold this much of what was sent to them.
+pub const PIPES_MAX: usize = 128;
+
+/// Pipes that one shard keeps for reuse; more are closed.
+pub const FREE_PIPES: usize = 32;
+
 /// Relay blocks that one shard keeps for reuse; more are given back to the allocator. As many as
 /// exchanges that are often in flight at once: below that, each one beyond costs the kernel's
 /// zeroing of fresh pages (a fifth of a small request's time at 512 connections).

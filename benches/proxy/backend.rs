@@ -1,4 +1,4 @@
-//! The backend behind every rival: one epoll thread that answers `GET /128`, `/16k` and `/1m`.
+//! The backend behind every rival: one epoll thread that answers a `GET` of each of [`BODIES`].
 //!
 //! Not an HTTP server: request bodies and heads beyond [`HEAD_BYTES_MAX`] are not supported. It
 //! does as little as an honest keep-alive answer allows, since it shares a core with wrk.
@@ -12,8 +12,12 @@ use rustix::event::epoll::EventFlags;
 use crate::poll::{Batch, Poll, Slots, listen};
 
 /// What can be asked for: the path and the bytes of body that come back.
-pub(crate) const BODIES: [(&str, usize); 3] =
-    [("/128", 128), ("/16k", 16 * 1024), ("/1m", 1024 * 1024)];
+pub(crate) const BODIES: [(&str, usize); 4] = [
+    ("/128", 128),
+    ("/16k", 16 * 1024),
+    ("/1m", 1024 * 1024),
+    ("/16m", 16 * 1024 * 1024),
+];
 
 /// The field that tells which backend answered: its port.
 pub(crate) const IDENTITY_FIELD: &str = "X-Backend";

@@ -54,7 +54,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const SCENARIOS: [Scenario; 14] = [
+pub(crate) const SCENARIOS: [Scenario; 15] = [
     Scenario::sticky("small-8", "/128", 8),
     Scenario::sticky("small-64", "/128", 64).also_quick(),
     Scenario::sticky("small-512", "/128", 512),
@@ -73,6 +73,7 @@ pub(crate) const SCENARIOS: [Scenario; 14] = [
         .over_tcp()
         .also_quick(),
     Scenario::sticky("tcp-1m-16", "/1m", 16).over_tcp(),
+    Scenario::sticky("tcp-16m-4", "/16m", 4).over_tcp(),
     Scenario {
         closes: true,
         ..Scenario::sticky("tcp-close-64", "/128", 64)

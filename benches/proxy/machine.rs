@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
 use crate::Failure;
+use crate::recipes::{nginx_stream, printed_by};
 use crate::rivals::Rival;
 
 /// Descriptors for 512 clients, as many upstream connections, and both ends in the backend.
@@ -23,14 +24,15 @@ pub(crate) fn check_tools(rivals: &[Rival]) -> Result<(), Failure> {
         ("taskset", "util-linux"),
         ("setpriv", "util-linux"),
     ];
-    let rivals = rivals
+    let programs = rivals
         .iter()
         .filter_map(|rival| rival.package())
         .map(|name| (name, name));
     let missing: Vec<(&str, &str)> = pairs
         .into_iter()
-        .chain(rivals)
+        .chain(programs)
         .filter(|(name, _)| find_program(name).is_err())
+        .chain(nginx_module(rivals))
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -40,6 +42,16 @@ pub(crate) fn check_tools(rivals: &[Rival]) -> Result<(), Failure> {
     packages.dedup();
     let (programs, packages) = (programs.join(", "), packages.join(" "));
     Err(format!("not installed: {programs}; on Debian: apt-get install -y {packages}").into())
+}
+
+/// What nginx needs to relay bytes, if it is there without it.
+fn nginx_module(rivals: &[Rival]) -> Option<(&'static str, &'static str)> {
+    let nginx = rivals
+        .contains(&Rival::Nginx)
+        .then(|| find_program("nginx"))?;
+    let build = nginx.and_then(|nginx| printed_by(&nginx, "-V")).ok()?;
+    let missing = nginx_stream(&build).is_err();
+    missing.then_some(("nginx's stream module", "libnginx-mod-stream"))
 }
 
 /// Raises the soft limit of open files, which the children inherit, to the hard one.

@@ -87,19 +87,23 @@ instances = ["{a}", "{b}"]
 /// nginx: one worker. Of the buffers tried (defaults, 4k + 16 × 32k, 4k + 8 × 64k, 4k + 32 × 16k,
 /// 32k + 16 × 32k, unbuffered) these took the least CPU over all bodies; nothing goes to disk. Its
 /// own `sticky` where it has it, else a hash over the id that its `userid` module gives to each
-/// client: the same cookie traffic, and it survives restarts.
+/// client: the same cookie traffic, and it survives restarts. Bytes are for its `stream` module.
 pub(crate) fn nginx(site: &Site<'_>, addresses: Addresses) -> io::Result<Recipe> {
     let [a, b] = site.backends;
     let (directory, certificate) = (site.directory.display(), site.certificate.display());
-    let Addresses { clear, tls, .. } = addresses;
+    let Addresses { clear, tls, tcp } = addresses;
     let temp_paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {directory}/nginx-{kind};"))
         .join("\n    ");
     let program = find_program("nginx")?;
-    let version = first_line_of(&program, "-v")?.replace("nginx version: nginx/", "");
+    let build = printed_by(&program, "-V")?;
+    let version = first_line_of(&build).replace("nginx version: nginx/", "");
+    let load_stream = nginx_stream(&build)?;
+    let stream = nginx_bytes(site, tcp);
     let (in_upstream, in_server, stickiness) = nginx_stickiness(&version);
     let config = format!(
         r"
+{load_stream}
 daemon off;
 worker_processes 1;
 worker_rlimit_nofile 16384;
@@ -144,6 +148,7 @@ http {{
         }}
     }}
 }}
+{stream}
 "
     );
     let path = write_config(site, "nginx.conf", &config)?;
@@ -153,6 +158,44 @@ http {{
         version,
         stickiness,
     })
+}
+
+/// nginx's listener for bytes.
+fn nginx_bytes(site: &Site<'_>, address: SocketAddr) -> String {
+    let [a, b] = site.backends;
+    format!(
+        r"
+stream {{
+    upstream bytes {{
+        server {a};
+        server {b};
+    }}
+    server {{
+        listen {address} reuseport backlog=4096;
+        proxy_pass bytes;
+        proxy_buffer_size 64k;
+    }}
+}}
+"
+    )
+}
+
+/// The line that loads the `stream` module, by what nginx tells of its build; none if it is part of
+/// the program.
+///
+/// # Errors
+/// `NotFound`.
+pub(crate) fn nginx_stream(build: &str) -> io::Result<String> {
+    let mut options = build.split_whitespace();
+    if options.clone().any(|option| option == "--with-stream") {
+        return Ok(String::new());
+    }
+    options
+        .find_map(|option| option.strip_prefix("--modules-path="))
+        .map(|path| format!("{path}/ngx_stream_module.so"))
+        .filter(|path| Path::new(path).is_file())
+        .map(|path| format!("load_module {path};"))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nginx has no stream module"))
 }
 
 /// What binds sessions in that version: lines of the upstream, lines of the server, and its name.
@@ -176,8 +219,12 @@ pub(crate) fn haproxy(site: &Site<'_>, addresses: Addresses) -> io::Result<Recip
     let Addresses { clear, tls, tcp } = addresses;
     let certificate = site.certificate.display();
     let program = find_program("haproxy")?;
-    let line = first_line_of(&program, "-v")?;
-    let version = line.split_whitespace().nth(2).unwrap_or("?").to_owned();
+    let printed = printed_by(&program, "-v")?;
+    let version = first_line_of(&printed)
+        .split_whitespace()
+        .nth(2)
+        .unwrap_or("?")
+        .to_owned();
     let config = format!(
         r"
 global
@@ -246,15 +293,15 @@ fn write_config(site: &Site<'_>, name: &str, text: &str) -> io::Result<String> {
     Ok(path.display().to_string())
 }
 
-/// The first line that `program` prints, on either stream.
-fn first_line_of(program: &Path, argument: &str) -> io::Result<String> {
+/// What `program` prints, on either stream.
+pub(crate) fn printed_by(program: &Path, argument: &str) -> io::Result<String> {
     let output = Command::new(program).arg(argument).output()?;
     let printed = [output.stdout, output.stderr].concat();
-    Ok(String::from_utf8_lossy(&printed)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned())
+    Ok(String::from_utf8_lossy(&printed).into_owned())
+}
+
+fn first_line_of(printed: &str) -> &str {
+    printed.lines().next().unwrap_or_default()
 }
 
 /// "1.29.6 (Debian)" as [1, 29, 6].

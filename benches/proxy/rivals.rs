@@ -64,7 +64,7 @@ pub(crate) struct Addresses {
     pub(crate) clear: SocketAddr,
     /// Over TLS; the relay does not.
     pub(crate) tls: SocketAddr,
-    /// For bytes; nginx does not.
+    /// For bytes.
     pub(crate) tcp: SocketAddr,
 }
 
@@ -101,10 +101,8 @@ impl Rival {
     /// Whether it takes part in a scenario.
     pub(crate) fn plays(self, front: Front) -> bool {
         match front {
-            Front::Http => true,
+            Front::Http | Front::Tcp => true,
             Front::Tls => self != Self::Relay,
-            // Debian has what it takes in a package of its own.
-            Front::Tcp => self != Self::Nginx,
         }
     }
 
@@ -144,7 +142,8 @@ impl Rival {
             site.directory,
         )?;
         let cookies = wait_until_ready(&mut process, clear)
-            .and_then(|()| verify(clear, self != Self::Relay))
+            .and_then(|()| verify(tcp, false))
+            .and_then(|_| verify(clear, self != Self::Relay))
             .map_err(|error| format!("{self}: {error}\n{}", process.log_tail()))?;
         Ok(Running {
             rival: self,

@@ -15,6 +15,7 @@ mod proxy_header;
 mod relay;
 mod respond;
 mod serve;
+mod splice;
 mod stick;
 mod streaming;
 mod subject;
@@ -40,7 +41,7 @@ use crate::limits::{
 };
 use crate::state::{Report, Route, ShardLine, Snapshot};
 use crate::sticky::{Census, Seals, Sessions};
-use crate::sys::{Block, Blocks, Instant, Link, Phase, thread as system};
+use crate::sys::{Block, Blocks, Instant, Link, Phase, Pipes, thread as system};
 
 pub use driver::{Level, Runtime};
 pub use tls::Tls;
@@ -129,6 +130,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
         if next_trim <= now {
             next_trim = now.after(TRIM_INTERVAL);
             shard.blocks.trim();
+            shard.pipes.trim();
             shard.idle.close_broken();
         }
         shard.idle.sweep(now);
@@ -145,6 +147,7 @@ struct Shard {
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     world: RefCell<Rc<World>>,
     blocks: Blocks,
+    pipes: Pipes,
     idle: upstream::Idle,
     /// What backends have given to resume sessions of TLS with.
     tickets: tickets::Tickets,
@@ -185,6 +188,7 @@ impl Shard {
             snapshot: RefCell::new(snapshot),
             world: RefCell::new(Rc::new(world)),
             blocks: Blocks::default(),
+            pipes: Pipes::default(),
             idle: upstream::Idle::default(),
             tickets: tickets::Tickets::default(),
             sessions: RefCell::new(Sessions::new(seals)),

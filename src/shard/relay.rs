@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::io::ErrorKind;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::exchange::{Tried, give_up_on};
 use super::handshake::shake_hands;
 use super::proxy_header::{announced, preface, receive_header};
 use super::serve::Client;
+use super::splice::{End, Stop, splice};
 use super::upstream::Lease;
 use super::watch::{Waiting, Watch};
 use crate::balance::{Moment, round_robin};
@@ -26,7 +28,7 @@ use crate::proxy_protocol::Version;
 use crate::state::{BackendLine, Count, LoadBalancerLine, PerShard, Route};
 use crate::sticky::{Next, Stick};
 use crate::sys::socket::{Way, is_quiet, shut_down};
-use crate::sys::{Block, Instant, unix_millis};
+use crate::sys::{Block, Instant, Stream, unix_millis};
 
 /// Relays a connection until both sides are done with it.
 pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
@@ -188,48 +190,72 @@ struct Relay<'a> {
 impl Relay<'_> {
     /// Moves bytes one way, those in the block first, then one block at a time, until `from` has
     /// said that it is done, or a side breaks. How fast `to` takes them is how fast they are
-    /// received.
+    /// received. What goes on and on is spliced.
     async fn pass(&self, from: &Channel<'_>, to: &Channel<'_>, mut block: Block, passed: &Count) {
-        loop {
+        // Bytes that came one after the other, with more always waiting.
+        let mut in_a_row = 0;
+        let end = loop {
             if !block.is_empty() {
                 let sent;
                 (sent, block) = to.send(block, || self.progress()).await;
                 if sent.is_err() {
-                    // What it had sent before it broke can still be received, and then an end.
-                    self.is_broken.set(true);
-                    break shut_down(to.descriptor(), Way::Receive);
+                    break End::Sending;
                 }
-                passed.add(block.len() as u64);
-                block = self.fitting(block, from);
+                let count = block.len();
+                passed.add(count as u64);
+                let waits;
+                (waits, block) = self.fitting(block, from);
+                in_a_row = if waits { in_a_row + count } else { 0 };
+            }
+            if in_a_row >= SPLICED_FROM_BYTES
+                && let (Channel::Plain(from), Channel::Plain(to)) = (from, to)
+            {
+                in_a_row = 0;
+                self.shard.blocks.put(block);
+                block = match self.splice(from, to, passed).await {
+                    Stop::Small => self.shard.blocks.idle(),
+                    Stop::NoPipe => self.shard.larger(self.shard.blocks.relay()),
+                    Stop::End(end) => {
+                        block = self.shard.blocks.idle();
+                        break end;
+                    }
+                };
             }
             let received;
             (received, block) = from.receive(block, usize::MAX).await;
-            let is_announced = match received {
-                Ok(1..) => {
-                    self.progress();
-                    continue;
-                }
-                Ok(_) => true,
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
-                Err(_) => break self.break_off(),
-            };
-            if !self.is_broken.get() {
-                // What is left of the other direction goes on.
-                to.end(is_announced).await;
+            match received {
+                Ok(1..) => self.progress(),
+                Ok(_) => break End::Done,
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => break End::Unannounced,
+                Err(_) => break End::Receiving,
             }
-            break;
-        }
+        };
         self.shard.blocks.put(block);
+        match end {
+            // What is left of the other direction goes on.
+            End::Done | End::Unannounced if !self.is_broken.get() => {
+                to.end(end == End::Done).await;
+            }
+            End::Done | End::Unannounced => {}
+            End::Receiving => self.break_off(),
+            End::Sending => {
+                // What it had sent before it broke can still be received, and then an end.
+                self.is_broken.set(true);
+                shut_down(to.descriptor(), Way::Receive);
+            }
+        }
     }
 
-    /// The block for the next receive.
-    fn fitting(&self, mut block: Block, from: &Channel<'_>) -> Block {
+    /// The block for the next receive, and whether more waits already.
+    fn fitting(&self, mut block: Block, from: &Channel<'_>) -> (bool, Block) {
         let blocks = &self.shard.blocks;
         let size = next_size(block.capacity(), block.room() == 0, || {
             is_quiet(from.descriptor())
         });
+        let waits =
+            size == Size::Larger || (size == Size::Same && block.capacity() > IDLE_BLOCK_BYTES);
         block.clear(0);
-        match size {
+        let next = match size {
             Size::Same => block,
             Size::Larger if block.capacity() >= RELAY_BLOCK_BYTES => self.shard.larger(block),
             Size::Larger => {
@@ -242,7 +268,19 @@ impl Relay<'_> {
                 blocks.put(block);
                 blocks.idle()
             }
-        }
+        };
+        (waits, next)
+    }
+
+    /// [`splice`]. Boxed: it would make the task of every relayed connection larger.
+    fn splice<'p>(
+        &'p self,
+        from: &'p Stream,
+        to: &'p Stream,
+        passed: &'p Count,
+    ) -> Pin<Box<impl Future<Output = Stop> + 'p>> {
+        let (pipes, counts) = (&self.shard.pipes, self.shard.counts());
+        Box::pin(splice(pipes, counts, from, to, passed, || self.progress()))
     }
 
     /// Ends both directions, on both sides, by a reset.
@@ -260,6 +298,10 @@ impl Relay<'_> {
         Instant::now().after(self.idle_timeout)
     }
 }
+
+/// So many bytes come one after the other before a stream is spliced: one MiB is cheaper in blocks,
+/// by 6 % of its CPU time, and 16 are in pipes, by a fifth.
+const SPLICED_FROM_BYTES: usize = 2 * 1024 * 1024;
 
 /// How large the next block is, beside the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -152,6 +152,12 @@ pub struct ShardLine {
     pub idle_upstream_surplus: Count,
     /// Times that a long body stayed in a small block as the large ones were all in use.
     pub bulk_blocks_short: Count,
+    /// Bytes relayed through pipes, uncopied.
+    pub spliced: Count,
+    /// Times that a relayed stream went on in blocks as no pipe was to be had.
+    pub pipes_short: Count,
+    /// 1 once the kernel has refused to splice: streams are relayed in blocks ever since.
+    pub splice_refused: Count,
     /// Reports dropped since the control thread's mailbox was full.
     pub reports_dropped: Count,
     /// The driver level that runs; `shard::driver::Level as u64`.

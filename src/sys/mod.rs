@@ -7,6 +7,7 @@
 mod block;
 mod clock;
 mod link;
+mod pipe;
 mod secured;
 pub mod socket;
 mod stream;
@@ -15,5 +16,6 @@ pub mod thread;
 pub use block::{Block, Blocks, Mark};
 pub use clock::{Instant, unix_millis, unix_seconds};
 pub use link::{BackendTerms, Link, Listeners, Listening, Phase, Terms, TlsOffer};
+pub use pipe::{Pipe, Pipes};
 pub use secured::Secured;
 pub use stream::Stream;

@@ -139,19 +139,31 @@ pub(super) fn send_now(descriptor: RawFd, bytes: &[u8]) {
     }
 }
 
+/// Makes system calls on a socket return at once.
+///
+/// # Errors
+/// Those of `fcntl(2)`.
+pub fn unblock(descriptor: RawFd) -> io::Result<()> {
+    borrowed(descriptor, |socket| socket.set_nonblocking(true))
+}
+
 /// A connection that waits in a listener's queue, if one does. The listener no longer blocks
 /// afterwards, so accepts that are posted on the ring may fail: this is for one that closes.
 pub fn accept_waiting(listener: RawFd) -> Option<(TcpStream, SocketAddr)> {
+    unblock(listener).ok()?;
+    let (socket, peer) = borrowed(listener, Socket::accept).ok()?;
+    Some((socket.into(), peer.as_socket()?))
+}
+
+/// Calls with a view of a descriptor that monoio owns.
+fn borrowed<T>(descriptor: RawFd, call: impl FnOnce(&Socket) -> T) -> T {
     #[expect(
         unsafe_code,
         reason = "a borrowed view of a descriptor that monoio owns"
     )]
     // SAFETY: the descriptor is open for the time of the call (module invariant).
-    let listener = unsafe { std::os::fd::BorrowedFd::borrow_raw(listener) };
-    let listener = socket2::SockRef::from(&listener);
-    listener.set_nonblocking(true).ok()?;
-    let (socket, peer) = listener.accept().ok()?;
-    Some((socket.into(), peer.as_socket()?))
+    let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor) };
+    call(&socket2::SockRef::from(&descriptor))
 }
 
 /// Resets a connection at once: the peer gets a reset with no end before it, unsent bytes are

@@ -1,4 +1,4 @@
-//! A TCP connection on the ring: receive, send, connect. The one module that does data-path I/O.
+//! A TCP connection on the ring: receive, send, connect. With `pipe.rs`, all I/O of the data path.
 //!
 //! Not a buffer and not a timeout: blocks move through it, deadlines act on the descriptor from
 //! outside ([`Stream::descriptor`]). Invariant: no operation is dropped in flight; whoever wants to
@@ -13,6 +13,11 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent};
 use monoio::net::TcpStream;
 
 use super::block::{Block, Incoming, Outgoing};
+use super::socket;
+
+/// On epoll what is known of readiness may be out of date, as not all system calls are monoio's:
+/// each wait asks the kernel.
+const IS_GUESS_ENOUGH: bool = false;
 
 /// A connection that can be received from and sent to at the same time.
 #[derive(Debug)]
@@ -62,6 +67,32 @@ impl Stream {
         };
         block.restore(mark);
         (result, block)
+    }
+
+    /// Waits until something can be received: bytes, an end or an error.
+    ///
+    /// # Errors
+    /// Those of the wait itself.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.operand().readable(IS_GUESS_ENOUGH).await
+    }
+
+    /// Waits until something can be sent, or sending fails.
+    ///
+    /// # Errors
+    /// As for [`readable`](Self::readable).
+    pub async fn writable(&self) -> io::Result<()> {
+        self.operand().writable(IS_GUESS_ENOUGH).await
+    }
+
+    /// From now on system calls on it say `WouldBlock` rather than wait. The operations above go
+    /// on as before: epoll's want it so, and the ring's go by the flags of each operation and not
+    /// by those of the descriptor.
+    ///
+    /// # Errors
+    /// Those of `fcntl(2)`.
+    pub fn unblock(&self) -> io::Result<()> {
+        socket::unblock(self.descriptor())
     }
 
     /// The descriptor, for `shutdown(2)` and options. Valid as long as the stream lives.

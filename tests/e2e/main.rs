@@ -31,4 +31,5 @@ mod ssl;
 mod stalls;
 mod sticky;
 mod tcp;
+mod tcp_bulk;
 mod tickets;

@@ -106,6 +106,24 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         |l| &l.bulk_blocks_short,
     ),
     (
+        "elbow_spliced_bytes",
+        "Bytes relayed through pipes, uncopied",
+        Counter,
+        |l| &l.spliced,
+    ),
+    (
+        "elbow_pipes_short",
+        "Times that a relayed stream went on in blocks as no pipe was to be had",
+        Counter,
+        |l| &l.pipes_short,
+    ),
+    (
+        "elbow_splice_refused",
+        "1 once the kernel has refused to splice: streams are relayed in blocks",
+        Gauge,
+        |l| &l.splice_refused,
+    ),
+    (
         "elbow_reports_dropped",
         "Reports lost as the mailbox of the control thread was full",
         Counter,

@@ -219,6 +219,12 @@ impl Elbow {
         status.expect("the condition above held")
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.id());
+        fs::read_dir(path).expect("the process runs").count()
+    }
+
     /// The most memory that it had resident so far, in bytes.
     pub(crate) fn resident_bytes_max(&self) -> u64 {
         let path = format!("/proc/{}/status", self.id());

@@ -4,6 +4,7 @@
 mod backend;
 mod elbow;
 mod message;
+mod pattern;
 mod process;
 mod raw;
 mod setup;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) use backend::{After, Backend, Gate, reply};
 pub(crate) use elbow::{Directory, Elbow, Outcome};
 pub(crate) use message::{Framing, Head, Response, get, post};
+pub(crate) use pattern::{expect_pattern, pattern, send_pattern};
 pub(crate) use process::BackendProcess;
 pub(crate) use raw::{RawBackend, dial};
 pub(crate) use setup::{Listener, Setup};
