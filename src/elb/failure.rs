@@ -27,6 +27,16 @@ impl Failure {
         }
     }
 
+    /// A request that asks for what cannot be, whatever there is already.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::ValidationError, message)
+    }
+
+    /// A change that a load balancer cannot have as it is.
+    pub(super) fn configuration(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidConfigurationRequest, message)
+    }
+
     /// The body of the answer; its status is that of the code.
     pub fn to_xml(&self, request_id: &str) -> String {
         Xml::document("ErrorResponse", NAMESPACE, |x| {

@@ -70,6 +70,7 @@ fn world(limits: Limits) -> World<'static> {
         hosted_zone: "Z3DZXE0EXAMPLE",
         is_instance: &|id| id.starts_with("i-"),
         is_certificate: &|arn| arn.starts_with("arn:") && arn != "arn:none",
+        is_public_key: &|text| text.starts_with("MII"),
         is_zone: &|zone| zone != "nowhere",
         is_security_group: &|id| id.starts_with("sg-"),
         subnet: &|id| {
@@ -310,6 +311,42 @@ fn a_policy_that_lost_its_key_cannot_be_enabled() {
     assert_eq!(failure.code, Code::InvalidConfigurationRequest);
 }
 
+#[test]
+fn what_is_no_public_key_cannot_be_enabled() {
+    let mut catalog = furnished();
+    let delete = "Action=DeleteLoadBalancerPolicy&LoadBalancerName=web&PolicyName=tls2";
+    ask(&mut catalog, delete, FEW).unwrap();
+    let use_of =
+        "Action=SetLoadBalancerPoliciesForBackendServer&LoadBalancerName=web&InstancePort=8443";
+    ask(&mut catalog, &format!("{use_of}&PolicyNames="), FEW).unwrap();
+    let delete = "Action=DeleteLoadBalancerPolicy&LoadBalancerName=web&PolicyName=key";
+    ask(&mut catalog, delete, FEW).unwrap();
+    ask(&mut catalog, &SETUP[7].replace("=MIIB", "=words"), FEW).unwrap();
+    let enable = format!("{use_of}&PolicyNames.member.1=trust");
+    let failure = ask(&mut catalog, &enable, FEW).unwrap_err();
+    let why = "The policies for instance port 8443 refer to what is no public key";
+    assert_eq!(failure, Failure::configuration(why));
+}
+
+#[test]
+fn what_is_in_force_can_be_asked_for() {
+    let mut catalog = furnished();
+    let both = "Action=SetLoadBalancerPoliciesForBackendServer&LoadBalancerName=web\
+        &InstancePort=8443&PolicyNames.member.1=proxy&PolicyNames.member.2=trust";
+    ask(&mut catalog, both, FEW).unwrap();
+    let web = catalog.load_balancer("web").unwrap();
+    let [http, https, tcp] = web.listeners.as_slice() else {
+        panic!("{:?}", web.listeners);
+    };
+    assert_eq!(web.stickiness(http), web.policy("sticky"));
+    assert_eq!(web.stickiness(https), None);
+    assert_eq!(web.ssl_policy(https).as_ref(), web.policy("tls"));
+    assert_eq!(web.ssl_policy(tcp), None);
+    assert!(web.has_proxy_header(8443) && !web.has_proxy_header(8080));
+    assert_eq!(web.public_keys(8443), ["MIIB"]);
+    assert_eq!(web.public_keys(8080), [""; 0]);
+}
+
 /// The keys of the file that catalogs are kept in. A change here needs a default for old files.
 #[test]
 fn a_catalog_is_kept_under_these_keys() {
@@ -331,13 +368,12 @@ fn judge(catalog: &Catalog) {
         };
         for listener in &one.listeners {
             assert!(listener.policies.iter().all(has_policy));
-            let kinds = listener.policies.iter().map(|name| one.policy(name));
-            let stickiness =
-                kinds.filter(|policy| policy.is_some_and(|policy| policy.kind.is_stickiness()));
-            let stickiness = stickiness.count();
-            assert!(stickiness <= usize::from(listener.protocol.is_http()));
-            let others = listener.policies.len() - stickiness;
-            assert_eq!(others, usize::from(listener.protocol.is_secure()));
+            let has_stickiness = one.stickiness(listener).is_some();
+            assert!(listener.protocol.is_http() || !has_stickiness);
+            let is_secure = listener.protocol.is_secure();
+            assert_eq!(one.ssl_policy(listener).is_some(), is_secure);
+            let count = usize::from(has_stickiness) + usize::from(is_secure);
+            assert_eq!(listener.policies.len(), count);
             assert_eq!(
                 listener.certificate.is_some(),
                 listener.protocol.is_secure()

@@ -145,7 +145,7 @@ impl<'a> Fields<'a> {
             "1 validation error detected: Value {value} at '{path}{name}' failed to satisfy \
              constraint: Member must {rule}"
         );
-        Failure::new(Code::ValidationError, message)
+        Failure::invalid(message)
     }
 
     /// The text as it was sent, perhaps empty.

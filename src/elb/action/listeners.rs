@@ -10,7 +10,7 @@ pub(super) fn listeners(f: &Fields<'_>) -> Result<Vec<Listener>, Failure> {
     let members = f.list("Listeners")?.ok_or_else(|| f.missing("Listeners"))?;
     if members.is_empty() {
         let message = "Listeners cannot be empty";
-        return Err(Failure::new(Code::ValidationError, message));
+        return Err(Failure::invalid(message));
     }
     members.iter().map(listener).collect()
 }

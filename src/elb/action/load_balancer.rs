@@ -50,8 +50,8 @@ pub(super) fn page(f: &Fields<'_>) -> Result<Page, Failure> {
 
 pub(super) fn new(f: &Fields<'_>) -> Result<NewLoadBalancer, Failure> {
     let tags = match f.list("Tags")? {
-        Some(_) => tags::tags(f)?,
-        None => Vec::new(),
+        Some(members) if !members.is_empty() => tags::tags(f)?,
+        _ => Vec::new(),
     };
     Ok(NewLoadBalancer {
         name: name(f)?,
@@ -67,7 +67,7 @@ pub(super) fn new(f: &Fields<'_>) -> Result<NewLoadBalancer, Failure> {
 pub(super) fn health_check(f: &Fields<'_>) -> Result<HealthCheck, Failure> {
     let f = f.structure("HealthCheck");
     let text = f.required("Target")?;
-    let target = Target::parse(&text).map_err(|_| invalid(target_mistake(&text)))?;
+    let target = Target::parse(&text).map_err(|_| Failure::invalid(target_mistake(&text)))?;
     let thresholds = || Range { least: 2, most: 10 };
     let interval = Range {
         least: 5,
@@ -81,7 +81,9 @@ pub(super) fn health_check(f: &Fields<'_>) -> Result<HealthCheck, Failure> {
         healthy_threshold: f.required_number("HealthyThreshold", thresholds())?,
     };
     if check.timeout_seconds >= check.interval_seconds {
-        return Err(invalid("HealthCheck timeout must be less than interval"));
+        return Err(Failure::invalid(
+            "HealthCheck timeout must be less than interval",
+        ));
     }
     Ok(check)
 }
@@ -90,12 +92,12 @@ fn name(f: &Fields<'_>) -> Result<String, Failure> {
     let name = f.required("LoadBalancerName")?;
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if name.len() > NAME_BYTES_MAX {
-        return Err(invalid(
+        return Err(Failure::invalid(
             "LoadBalancer name cannot be longer than 32 characters",
         ));
     }
     if !name.bytes().all(is_allowed) || name.starts_with('-') || name.ends_with('-') {
-        return Err(invalid(
+        return Err(Failure::invalid(
             "LoadBalancer name must consist of letters, digits and dashes, and cannot begin or end \
              with a dash",
         ));
@@ -130,8 +132,4 @@ fn target_mistake(target: &str) -> String {
         }
         _ => "HealthCheck Target must begin with one of HTTP, TCP, HTTPS, SSL".to_owned(),
     }
-}
-
-fn invalid(message: impl Into<String>) -> Failure {
-    Failure::new(Code::ValidationError, message)
 }

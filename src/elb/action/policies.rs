@@ -167,7 +167,7 @@ impl<'a> Attributes<'a> {
 
     fn refused(&self, rule: &str) -> Failure {
         let message = format!("A policy of the type {} {rule}", self.type_name);
-        Failure::new(Code::InvalidConfigurationRequest, message)
+        Failure::configuration(message)
     }
 }
 
@@ -185,13 +185,13 @@ fn name(f: &Fields<'_>) -> Result<String, Failure> {
     let name = f.required("PolicyName")?;
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if !name.bytes().all(is_allowed) {
-        return Err(invalid(
+        return Err(Failure::invalid(
             "Policy name cannot contain characters that are not letters, or digits or the dash.",
         ));
     }
     if name.len() > NAME_BYTES_MAX {
         let message = format!("Policy name cannot be longer than {NAME_BYTES_MAX} characters");
-        return Err(invalid(message));
+        return Err(Failure::invalid(message));
     }
     match RESERVED_PREFIXES
         .iter()
@@ -200,7 +200,7 @@ fn name(f: &Fields<'_>) -> Result<String, Failure> {
         None => Ok(name),
         Some(prefix) => {
             let message = format!("Policy names that begin with {prefix} are reserved");
-            Err(Failure::new(Code::InvalidConfigurationRequest, message))
+            Err(Failure::configuration(message))
         }
     }
 }
@@ -214,7 +214,7 @@ fn expiration(text: &str) -> Result<Option<u32>, Failure> {
     match seconds {
         Some(0) => Ok(None),
         Some(seconds) => Ok(Some(seconds)),
-        None => Err(invalid(format!(
+        None => Err(Failure::invalid(format!(
             "{COOKIE_PERIOD} must be a whole number of seconds from 0 to {}, not '{text}'",
             i32::MAX
         ))),
@@ -225,14 +225,14 @@ fn expiration(text: &str) -> Result<Option<u32>, Failure> {
 fn cookie_name(name: &str) -> Result<String, Failure> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > COOKIE_NAME_BYTES_MAX || !name.bytes().all(is_token) {
-        return Err(invalid(format!(
+        return Err(Failure::invalid(format!(
             "{COOKIE_NAME} must be 1 to {COOKIE_NAME_BYTES_MAX} letters, digits and other \
              characters that names of cookies may have"
         )));
     }
     if OWN_COOKIES.contains(&name) {
         let message = format!("{COOKIE_NAME} cannot be {name}, which is a cookie of stickiness");
-        return Err(invalid(message));
+        return Err(Failure::invalid(message));
     }
     Ok(name.to_owned())
 }
@@ -243,7 +243,7 @@ fn public_key(text: &str) -> Result<String, Failure> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+/= \r\n-".contains(&byte);
     if !text.bytes().all(is_allowed) {
         let message = format!("{KEY} must be a public key in the base64 of PEM");
-        return Err(Failure::new(Code::InvalidConfigurationRequest, message));
+        return Err(Failure::configuration(message));
     }
     Ok(text.to_owned())
 }
@@ -251,10 +251,6 @@ fn public_key(text: &str) -> Result<String, Failure> {
 fn switch(name: &str, value: &str) -> Result<bool, Failure> {
     boolean(value).ok_or_else(|| {
         let message = format!("{name} must be true or false, not '{value}'");
-        Failure::new(Code::InvalidConfigurationRequest, message)
+        Failure::configuration(message)
     })
-}
-
-fn invalid(message: impl Into<String>) -> Failure {
-    Failure::new(Code::ValidationError, message)
 }

@@ -16,9 +16,10 @@ impl Answer {
         Xml::document(&format!("{name}Response"), NAMESPACE, |x| {
             // There even if it is empty: clients look for it.
             let result = format!("{name}Result");
-            match self {
-                Self::Done => x.empty(&result),
-                _ => x.within(&result, |x| self.write(x)),
+            if *self == Self::Done {
+                x.empty(&result);
+            } else {
+                x.within(&result, |x| self.write(x));
             }
             x.within("ResponseMetadata", |x| x.text("RequestId", request_id));
         })
@@ -113,9 +114,11 @@ fn listener(x: &mut Xml, listener: &Listener) {
 /// All policies of a load balancer by type: its own, then the predefined ones that it uses.
 fn policies(x: &mut Xml, one: &LoadBalancer) {
     let own = one.policies.iter();
-    let apps = own.clone().filter_map(|policy| match &policy.kind {
-        PolicyKind::AppCookie { cookie } => Some((&policy.name, cookie)),
-        _ => None,
+    let apps = own.clone().filter_map(|policy| {
+        let PolicyKind::AppCookie { cookie } = &policy.kind else {
+            return None;
+        };
+        Some((&policy.name, cookie))
     });
     x.list("AppCookieStickinessPolicies", apps, |x, (name, cookie)| {
         x.text("PolicyName", name);
@@ -124,9 +127,11 @@ fn policies(x: &mut Xml, one: &LoadBalancer) {
     let others = own.clone().filter(|policy| !policy.kind.is_stickiness());
     let others = others.map(|policy| policy.name.as_str());
     x.texts("OtherPolicies", others.chain(one.predefined_policies()));
-    let durations = own.filter_map(|policy| match &policy.kind {
-        PolicyKind::LbCookie { expiration_seconds } => Some((&policy.name, expiration_seconds)),
-        _ => None,
+    let durations = own.filter_map(|policy| {
+        let PolicyKind::LbCookie { expiration_seconds } = &policy.kind else {
+            return None;
+        };
+        Some((&policy.name, expiration_seconds))
     });
     x.list(
         "LBCookieStickinessPolicies",

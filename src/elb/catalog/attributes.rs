@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadBalancer, invalid_configuration};
+use super::LoadBalancer;
 use crate::elb::answer::{Answer, AttributesShown};
 use crate::elb::{AttributeChanges, Code, Failure};
 
@@ -144,7 +144,7 @@ pub(super) fn modify(
         log.prefix = changes.prefix.clone().or_else(|| log.prefix.take());
         if log.is_enabled && log.bucket.is_none() {
             let message = "Access logs need the name of an S3 bucket (S3BucketName) to be enabled";
-            return Err(invalid_configuration(message));
+            return Err(Failure::configuration(message));
         }
         shown.access_log = Some(log.clone());
     }
@@ -175,6 +175,6 @@ fn desync_mode(key: &str, value: &str) -> Result<DesyncMode, Failure> {
     DesyncMode::parse(value).ok_or_else(|| {
         let message =
             format!("'{value}' is no value of {DESYNC_KEY}: monitor, defensive, strictest");
-        invalid_configuration(message)
+        Failure::configuration(message)
     })
 }

@@ -14,13 +14,12 @@ impl Catalog {
         new: &NewLoadBalancer,
         world: &World<'_>,
     ) -> Result<Answer, Failure> {
-        let mut made = bare(new, world);
+        let Some(first) = new.listeners.first() else {
+            return Err(Failure::invalid("Listeners cannot be empty"));
+        };
+        let mut made = bare(new, HealthCheck::of_new(first.instance_port), world);
         places::place(&mut made, new, world)?;
         tags::add(&mut made, &new.tags, world)?;
-        let Some(first) = new.listeners.first() else {
-            return Err(super::invalid("Listeners cannot be empty"));
-        };
-        made.health_check = HealthCheck::of_new(first.instance_port);
         listeners::create(&mut made, &new.listeners, world)?;
 
         if let Some(there) = self.load_balancer(&new.name) {
@@ -44,8 +43,8 @@ impl Catalog {
     }
 }
 
-/// With a name and nothing else yet.
-fn bare(new: &NewLoadBalancer, world: &World<'_>) -> LoadBalancer {
+/// With a name and a health check, and nothing else yet.
+fn bare(new: &NewLoadBalancer, health_check: HealthCheck, world: &World<'_>) -> LoadBalancer {
     let prefix = match new.scheme {
         Scheme::InternetFacing => "",
         Scheme::Internal => "internal-",
@@ -64,7 +63,7 @@ fn bare(new: &NewLoadBalancer, world: &World<'_>) -> LoadBalancer {
         policies: Vec::new(),
         backend_servers: Vec::new(),
         instances: Vec::new(),
-        health_check: HealthCheck::of_new(0),
+        health_check,
         attributes: Attributes::default(),
         tags: Vec::new(),
     }

@@ -4,7 +4,7 @@
 //! to write by hand. The next page begins with the entry after it in order, even if that one is
 //! gone by then.
 
-use super::{Catalog, LoadBalancer, World, invalid};
+use super::{Catalog, LoadBalancer, World};
 use crate::elb::{Answer, Failure, Page};
 use crate::limits::PAGE_ENTRIES_MAX;
 
@@ -78,5 +78,5 @@ fn read_marker(marker: &str) -> Result<String, Failure> {
     bytes
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .filter(is_name)
-        .ok_or_else(|| invalid(format!("'{marker}' is no marker of a page")))
+        .ok_or_else(|| Failure::invalid(format!("'{marker}' is no marker of a page")))
 }

@@ -2,7 +2,7 @@
 //!
 //! Not whether they are healthy: the world says so.
 
-use super::{LoadBalancer, World, invalid};
+use super::{LoadBalancer, World};
 use crate::elb::{Answer, Code, Failure, Health, InstanceState};
 
 /// Adds instances; those that are there already stay where they are. Answers with all.
@@ -19,7 +19,7 @@ pub(super) fn register(
         judge(id, world)?;
         let limit = world.limits.instances;
         if instances.len() >= limit {
-            return Err(invalid(format!(
+            return Err(Failure::invalid(format!(
                 "A load balancer has at most {limit} instances"
             )));
         }

@@ -2,9 +2,9 @@
 //!
 //! Invariant: a listener with TLS has a certificate and a policy for it, one without has neither.
 
+use super::World;
 use super::load_balancer::{Listener, LoadBalancer};
 use super::policy::DEFAULT_SSL_POLICY;
-use super::{World, invalid_configuration};
 use crate::elb::{Answer, Code, Failure};
 
 /// Adds listeners. One that is there already is left as it is, policies included; another one at
@@ -24,7 +24,7 @@ pub(super) fn create(
         }
         judge_instance_port(&load_balancer.listeners, &listener)?;
         if load_balancer.listeners.len() >= world.limits.listeners {
-            return Err(invalid_configuration(format!(
+            return Err(Failure::configuration(format!(
                 "A load balancer has at most {} listeners",
                 world.limits.listeners
             )));
@@ -58,7 +58,7 @@ pub(super) fn set_certificate(
     let listener = find_mut(load_balancer, port)?;
     if !listener.protocol.is_secure() {
         let protocol = listener.protocol;
-        return Err(invalid_configuration(format!(
+        return Err(Failure::configuration(format!(
             "The listener at port {port} is {protocol} and takes no certificate"
         )));
     }
@@ -87,7 +87,7 @@ pub(super) fn find_mut(
 fn judged(new: &Listener, world: &World<'_>) -> Result<Listener, Failure> {
     let mut listener = new.clone();
     if listener.protocol.is_http() != listener.instance_protocol.is_http() {
-        return Err(invalid_configuration(format!(
+        return Err(Failure::configuration(format!(
             "A listener with the protocol {} cannot have the instance protocol {}: HTTP and HTTPS \
              go together, TCP and SSL do",
             listener.protocol, listener.instance_protocol
@@ -98,7 +98,7 @@ fn judged(new: &Listener, world: &World<'_>) -> Result<Listener, Failure> {
         return Ok(listener);
     }
     let Some(arn) = &listener.certificate else {
-        return Err(super::invalid(
+        return Err(Failure::invalid(
             "A listener with HTTPS or SSL needs a certificate (SSLCertificateId)",
         ));
     };
@@ -124,7 +124,7 @@ fn judge_instance_port(there: &[Listener], new: &Listener) -> Result<(), Failure
         .filter(|listener| listener.instance_port == port);
     match same.find(|listener| listener.instance_protocol.is_secure() != is_secure) {
         None => Ok(()),
-        Some(other) => Err(invalid_configuration(format!(
+        Some(other) => Err(Failure::configuration(format!(
             "The listeners at ports {} and {} have the instance port {port}, so that either both \
              instance protocols are secure (HTTPS, SSL) or none is",
             other.port, new.port

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::attributes::Attributes;
-use super::policy::{Policy, PolicyKind, is_predefined};
+use super::policy::Policy;
 use crate::config::{Protocol, Target};
 
 /// A load balancer.
@@ -57,21 +57,6 @@ impl LoadBalancer {
         self.policies.iter().find(|policy| policy.name == name)
     }
 
-    /// Predefined policies that its listeners use, each once, in the order of the listeners.
-    pub fn predefined_policies(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for name in self
-            .listeners
-            .iter()
-            .flat_map(|listener| &listener.policies)
-        {
-            if is_predefined(name) && !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
-    }
-
     /// Its zones; those of its subnets where it has subnets.
     pub fn all_zones(&self) -> Vec<&str> {
         let mut zones: Vec<&str> = self.zones.iter().map(String::as_str).collect();
@@ -90,25 +75,6 @@ impl LoadBalancer {
     /// The VPC of its subnets, if it has any and they say.
     pub fn vpc(&self) -> Option<&str> {
         self.subnets.iter().find_map(|subnet| subnet.vpc.as_deref())
-    }
-
-    /// Whether a listener or an instance port uses the policy, or one that they use refers to it.
-    pub(super) fn uses_policy(&self, name: &str) -> bool {
-        let listeners = self.listeners.iter().map(|listener| &listener.policies);
-        let ports = self.backend_servers.iter().map(|server| &server.policies);
-        listeners.chain(ports).flatten().any(|used| {
-            used == name
-                || self.policy(used).is_some_and(|policy| match &policy.kind {
-                    PolicyKind::BackendServerAuthentication { public_keys } => {
-                        public_keys.iter().any(|key| key == name)
-                    }
-                    PolicyKind::LbCookie { .. }
-                    | PolicyKind::AppCookie { .. }
-                    | PolicyKind::ProxyProtocol { .. }
-                    | PolicyKind::SslNegotiation { .. }
-                    | PolicyKind::PublicKey { .. } => false,
-                })
-        })
     }
 }
 

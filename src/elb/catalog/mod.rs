@@ -157,9 +157,10 @@ impl Catalog {
             Action::SetLoadBalancerListenerSSLCertificate(name, port, arn) => {
                 self.change(name, |lb| listeners::set_certificate(lb, *port, arn, world))
             }
-            Action::SetLoadBalancerPoliciesForBackendServer(name, port, names) => {
-                self.change(name, |lb| uses::set_of_backend_server(lb, *port, names))
-            }
+            Action::SetLoadBalancerPoliciesForBackendServer(name, port, names) => self
+                .change(name, |lb| {
+                    uses::set_of_backend_server(lb, *port, names, world)
+                }),
             Action::SetLoadBalancerPoliciesOfListener(name, port, names) => {
                 self.change(name, |lb| uses::set_of_listener(lb, *port, names))
             }
@@ -184,14 +185,4 @@ impl Catalog {
             Failure::new(Code::LoadBalancerNotFound, message)
         })
     }
-}
-
-/// A change that the load balancer cannot have.
-fn invalid_configuration(message: impl Into<String>) -> Failure {
-    Failure::new(Code::InvalidConfigurationRequest, message)
-}
-
-/// A request that asks for what cannot be, whatever the load balancer is.
-fn invalid(message: impl Into<String>) -> Failure {
-    Failure::new(Code::ValidationError, message)
 }

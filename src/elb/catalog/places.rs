@@ -3,8 +3,8 @@
 //!
 //! Invariant: a load balancer has zones or subnets, never both and never none.
 
+use super::World;
 use super::load_balancer::{LoadBalancer, Subnet};
-use super::{World, invalid, invalid_configuration};
 use crate::elb::{Answer, Code, Failure, NewLoadBalancer};
 use crate::limits::PLACES_MAX;
 
@@ -16,12 +16,12 @@ pub(super) fn place(
 ) -> Result<(), Failure> {
     match (new.zones.is_empty(), new.subnets.is_empty()) {
         (true, true) => {
-            return Err(invalid(
+            return Err(Failure::invalid(
                 "Either AvailabilityZones or SubnetIds must be specified",
             ));
         }
         (false, false) => {
-            return Err(invalid(
+            return Err(Failure::invalid(
                 "Only one of SubnetIds or AvailabilityZones may be specified",
             ));
         }
@@ -39,7 +39,7 @@ pub(super) fn apply_security_groups(
     world: &World<'_>,
 ) -> Result<Answer, Failure> {
     if ids.is_empty() {
-        return Err(invalid("SecurityGroups cannot be empty"));
+        return Err(Failure::invalid("SecurityGroups cannot be empty"));
     }
     load_balancer.security_groups = judged_groups(ids, world)?;
     Ok(Answer::SecurityGroups(
@@ -69,7 +69,7 @@ pub(super) fn detach(load_balancer: &mut LoadBalancer, ids: &[String]) -> Result
         .subnets
         .retain(|subnet| !ids.contains(&subnet.id));
     if load_balancer.subnets.is_empty() {
-        return Err(invalid_configuration(format!(
+        return Err(Failure::configuration(format!(
             "Load balancer {} has to keep one of its subnets",
             load_balancer.name
         )));
@@ -100,7 +100,7 @@ pub(super) fn disable(
     }
     load_balancer.zones.retain(|zone| !zones.contains(zone));
     if load_balancer.zones.is_empty() {
-        return Err(invalid_configuration(format!(
+        return Err(Failure::configuration(format!(
             "Load balancer {} has to keep one of its Availability Zones",
             load_balancer.name
         )));
@@ -115,7 +115,9 @@ fn add_zones(
 ) -> Result<(), Failure> {
     for zone in zones {
         if !(world.is_zone)(zone) {
-            return Err(invalid(format!("Availability Zone {zone} is not valid")));
+            return Err(Failure::invalid(format!(
+                "Availability Zone {zone} is not valid"
+            )));
         }
         if !load_balancer.zones.contains(zone) {
             load_balancer.zones.push(zone.clone());
@@ -141,13 +143,13 @@ fn add_subnets(
         let is_known = |subnet: &&Subnet| subnet.vpc.is_some();
         let vpc = subnets.iter().find(is_known).map(|subnet| &subnet.vpc);
         if facts.vpc.is_some() && vpc.is_some_and(|vpc| *vpc != facts.vpc) {
-            return Err(invalid_configuration(format!(
+            return Err(Failure::configuration(format!(
                 "The subnet '{id}' is in another VPC than the others"
             )));
         }
         let is_taken = |subnet: &Subnet| subnet.zone.is_some() && subnet.zone == facts.zone;
         if let Some(other) = subnets.iter().find(|subnet| is_taken(subnet)) {
-            return Err(invalid_configuration(format!(
+            return Err(Failure::configuration(format!(
                 "The subnets '{}' and '{id}' are in the same Availability Zone",
                 other.id
             )));
@@ -180,7 +182,7 @@ fn within_bound(what: &str, count: usize) -> Result<(), Failure> {
     if count <= PLACES_MAX {
         return Ok(());
     }
-    Err(invalid(format!(
+    Err(Failure::invalid(format!(
         "A load balancer has at most {PLACES_MAX} {what}"
     )))
 }
@@ -191,14 +193,14 @@ fn subnets(load_balancer: &LoadBalancer) -> Answer {
 }
 
 fn has_zones(load_balancer: &LoadBalancer) -> Failure {
-    invalid_configuration(format!(
+    Failure::configuration(format!(
         "Load balancer {} was made with Availability Zones and has no subnets",
         load_balancer.name
     ))
 }
 
 fn has_subnets(load_balancer: &LoadBalancer) -> Failure {
-    invalid_configuration(format!(
+    Failure::configuration(format!(
         "Load balancer {} was made with subnets; its Availability Zones are those of them",
         load_balancer.name
     ))

@@ -1,7 +1,7 @@
 //! Policies come and go, and are described. They never change.
 
 use super::policy::{POLICY_TYPES, Policy, predefined, samples};
-use super::{LoadBalancer, World, invalid_configuration};
+use super::{LoadBalancer, World};
 use crate::elb::{Answer, Code, Failure, PolicyKind, PolicyShown};
 
 /// Adds a policy.
@@ -30,7 +30,7 @@ pub(super) fn create(
 /// Removes a policy; one that is not there is no mistake.
 pub(super) fn delete(load_balancer: &mut LoadBalancer, name: &str) -> Result<Answer, Failure> {
     if load_balancer.uses_policy(name) {
-        return Err(invalid_configuration(format!(
+        return Err(Failure::configuration(format!(
             "You cannot delete policy [{name}] since it is enabled or referred by other enabled \
              policy."
         )));
@@ -102,7 +102,7 @@ pub(super) fn judge_public_keys(
     };
     match names.iter().find(|name| !has_key(name)) {
         None => Ok(()),
-        Some(name) => Err(invalid_configuration(format!(
+        Some(name) => Err(Failure::configuration(format!(
             "Load balancer {} has no policy of the type PublicKeyPolicyType with name {name}",
             load_balancer.name
         ))),

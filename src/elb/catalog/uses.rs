@@ -3,12 +3,94 @@
 //! Invariant: what is set replaces what was there, but a listener with TLS is never without a
 //! policy for it.
 
+use super::World;
 use super::listeners::find_mut;
 use super::load_balancer::{BackendServer, Listener, LoadBalancer};
 use super::policies::{judge_public_keys, not_found};
-use super::policy::{DEFAULT_SSL_POLICY, is_predefined};
-use super::{PolicyKind, invalid_configuration};
+use super::policy::{DEFAULT_SSL_POLICY, Policy, PolicyKind, is_predefined, predefined};
 use crate::elb::{Answer, Failure};
+
+impl LoadBalancer {
+    /// The policy for stickiness of a listener, if it has one.
+    pub fn stickiness(&self, listener: &Listener) -> Option<&Policy> {
+        let mut own = listener
+            .policies
+            .iter()
+            .filter_map(|name| self.policy(name));
+        own.find(|policy| policy.kind.is_stickiness())
+    }
+
+    /// The policy for TLS of a listener, if it has TLS.
+    pub fn ssl_policy(&self, listener: &Listener) -> Option<Policy> {
+        let mut names = listener.policies.iter();
+        let name = names.find(|name| is_ssl_policy(self, name))?;
+        self.policy(name).cloned().or_else(|| predefined(name))
+    }
+
+    /// Whether each connection to an instance at this port begins with a PROXY header.
+    pub fn has_proxy_header(&self, instance_port: u16) -> bool {
+        let mut kinds = self.kinds_at(instance_port);
+        kinds.any(|kind| *kind == PolicyKind::ProxyProtocol { is_enabled: true })
+    }
+
+    /// The public keys of which instances at this port have to have one; none: they may be anybody.
+    pub fn public_keys(&self, instance_port: u16) -> Vec<&str> {
+        let mut keys = Vec::new();
+        for kind in self.kinds_at(instance_port) {
+            let PolicyKind::BackendServerAuthentication { public_keys } = kind else {
+                continue;
+            };
+            for policy in public_keys.iter().filter_map(|name| self.policy(name)) {
+                if let PolicyKind::PublicKey { text } = &policy.kind {
+                    keys.push(text.as_str());
+                }
+            }
+        }
+        keys
+    }
+
+    /// Predefined policies that its listeners use, each once, in the order of the listeners.
+    pub fn predefined_policies(&self) -> Vec<&str> {
+        let used = self
+            .listeners
+            .iter()
+            .flat_map(|listener| &listener.policies);
+        let mut names: Vec<&str> = Vec::new();
+        for name in used.filter(|name| is_predefined(name)) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// Whether a listener or an instance port uses the policy, or one that they use refers to it.
+    pub(super) fn uses_policy(&self, name: &str) -> bool {
+        let listeners = self.listeners.iter().map(|listener| &listener.policies);
+        let ports = self.backend_servers.iter().map(|server| &server.policies);
+        let refers = |policy: &Policy| match &policy.kind {
+            PolicyKind::BackendServerAuthentication { public_keys } => {
+                public_keys.iter().any(|key| key == name)
+            }
+            PolicyKind::LbCookie { .. }
+            | PolicyKind::AppCookie { .. }
+            | PolicyKind::ProxyProtocol { .. }
+            | PolicyKind::SslNegotiation { .. }
+            | PolicyKind::PublicKey { .. } => false,
+        };
+        let mut used = listeners.chain(ports).flatten();
+        used.any(|used| used == name || self.policy(used).is_some_and(refers))
+    }
+
+    fn kinds_at(&self, instance_port: u16) -> impl Iterator<Item = &PolicyKind> {
+        let servers = self.backend_servers.iter();
+        let here = servers.filter(move |server| server.instance_port == instance_port);
+        let names = here.flat_map(|server| &server.policies);
+        names
+            .filter_map(|name| self.policy(name))
+            .map(|policy| &policy.kind)
+    }
+}
 
 /// Gives a listener the policies of these names, in this order, and no others. If it has TLS and
 /// none of them is for that, the one that it has stays, after the others.
@@ -22,7 +104,9 @@ pub(super) fn set_of_listener(
     judge_of_listener(load_balancer, &listener, &policies)?;
     let is_ssl = |name: &String| is_ssl_policy(load_balancer, name);
     if listener.protocol.is_secure() && !policies.iter().any(is_ssl) {
-        let current = listener.policies.into_iter().find(is_ssl);
+        let current = load_balancer
+            .ssl_policy(&listener)
+            .map(|policy| policy.name);
         policies.push(current.unwrap_or_else(|| DEFAULT_SSL_POLICY.to_owned()));
     }
     find_mut(load_balancer, port)?.policies = policies;
@@ -34,6 +118,7 @@ pub(super) fn set_of_backend_server(
     load_balancer: &mut LoadBalancer,
     port: u16,
     names: &[String],
+    world: &World<'_>,
 ) -> Result<Answer, Failure> {
     let policies = each_once(names);
     let kinds: Vec<&PolicyKind> = kinds(load_balancer, &policies)?;
@@ -42,7 +127,7 @@ pub(super) fn set_of_backend_server(
         .filter(|listener| listener.instance_port == port)
         .peekable();
     if !policies.is_empty() && users.peek().is_none() {
-        return Err(invalid_configuration(format!(
+        return Err(Failure::configuration(format!(
             "Load balancer {} has no listener with the instance port {port}",
             load_balancer.name
         )));
@@ -82,6 +167,12 @@ pub(super) fn set_of_backend_server(
         }),
     }
     servers.retain(|server| !server.policies.is_empty());
+    let keys = load_balancer.public_keys(port);
+    if !keys.iter().all(|text| (world.is_public_key)(text)) {
+        return Err(Failure::configuration(format!(
+            "The policies for instance port {port} refer to what is no public key"
+        )));
+    }
     Ok(Answer::Done)
 }
 
@@ -181,5 +272,5 @@ fn each_once(names: &[String]) -> Vec<String> {
 
 /// CLB's words, which clients know, and why.
 fn cannot_be_enabled(name: &str, why: &str) -> Failure {
-    invalid_configuration(format!("{name} cannot be enabled: {why}"))
+    Failure::configuration(format!("{name} cannot be enabled: {why}"))
 }

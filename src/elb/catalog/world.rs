@@ -23,6 +23,8 @@ pub struct World<'a> {
     pub is_instance: &'a dyn Fn(&str) -> bool,
     /// Whether an ARN leads to a certificate.
     pub is_certificate: &'a dyn Fn(&str) -> bool,
+    /// Whether the text of a policy is a public key that elbow can compare with.
+    pub is_public_key: &'a dyn Fn(&str) -> bool,
     /// Whether there is a zone of this name.
     pub is_zone: &'a dyn Fn(&str) -> bool,
     /// Whether there is a security group of this id.
