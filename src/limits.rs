@@ -255,7 +255,7 @@ pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Longest request body on the admin address. Beyond it: 413.
 pub const ADMIN_BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// Bytes of a Query API request's parameters: some 3,000 ids of instances. Beyond it the request
+/// Bytes of a Query API request's parameters: some 4,000 ids of instances. Beyond it the request
 /// is refused with `InvalidQueryParameter`, as it is at the two below.
 pub const QUERY_BYTES_MAX: usize = 256 * 1024;
 

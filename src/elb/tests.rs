@@ -209,6 +209,19 @@ fn creating_again_is_no_mistake() {
 }
 
 #[test]
+fn a_clone_shares_what_has_not_changed() {
+    let before = furnished();
+    let mut after = before.clone();
+    let query = "Action=AddTags&LoadBalancerNames.member.1=web&Tags.member.1.Key=a";
+    ask(&mut after, query, FEW).unwrap();
+    let same = |name| {
+        let (before, after) = (before.load_balancer(name), after.load_balancer(name));
+        std::sync::Arc::ptr_eq(before.unwrap(), after.unwrap())
+    };
+    assert!(same("inner") && !same("web"));
+}
+
+#[test]
 fn deleting_what_is_not_there_is_no_mistake() {
     let mut catalog = furnished();
     let before = catalog.clone();
@@ -285,7 +298,7 @@ fn pages_show_each_load_balancer_once() {
         else {
             panic!("{answer:?}");
         };
-        seen.extend(load_balancers.into_iter().map(|one| one.name));
+        seen.extend(load_balancers.iter().map(|one| one.name.clone()));
         // One that is shown already goes while the list is read: it is not missed by anybody.
         let gone = format!("Action=DeleteLoadBalancer&LoadBalancerName={}", seen[0]);
         ask(&mut catalog, &gone, FEW).unwrap();
@@ -343,8 +356,31 @@ fn what_is_in_force_can_be_asked_for() {
     assert_eq!(web.ssl_policy(https).as_ref(), web.policy("tls"));
     assert_eq!(web.ssl_policy(tcp), None);
     assert!(web.has_proxy_header(8443) && !web.has_proxy_header(8080));
-    assert_eq!(web.public_keys(8443), ["MIIB"]);
-    assert_eq!(web.public_keys(8080), [""; 0]);
+    assert_eq!(web.public_keys(8443), Some(vec!["MIIB"]));
+    assert_eq!(web.public_keys(8080), None);
+}
+
+#[test]
+fn an_attribute_that_is_not_sent_stays_and_an_empty_one_goes() {
+    let mut catalog = furnished();
+    let steps = [
+        (
+            "AccessLog.S3BucketName=b&LoadBalancerAttributes.AccessLog.S3BucketPrefix=p",
+            Some("p"),
+        ),
+        ("AccessLog.EmitInterval=5", Some("p")),
+        ("AccessLog.S3BucketPrefix=", None),
+    ];
+    for (change, expected) in steps {
+        let query = format!(
+            "Action=ModifyLoadBalancerAttributes&LoadBalancerName=web\
+                &LoadBalancerAttributes.AccessLog.Enabled=true&LoadBalancerAttributes.{change}"
+        );
+        ask(&mut catalog, &query, FEW).unwrap();
+        let log = &catalog.load_balancer("web").unwrap().attributes.access_log;
+        assert_eq!(log.bucket.as_deref(), Some("b"));
+        assert_eq!(log.prefix.as_deref(), expected);
+    }
 }
 
 /// The keys of the file that catalogs are kept in. A change here needs a default for old files.

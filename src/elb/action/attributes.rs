@@ -29,11 +29,11 @@ pub struct AttributeChanges {
 pub struct AccessLogChanges {
     /// Whether they are written.
     pub is_enabled: bool,
-    /// Where they go.
+    /// Where they go; empty: nowhere any more.
     pub bucket: Option<String>,
     /// Minutes between two of them: 5 or 60.
     pub interval_minutes: Option<u8>,
-    /// What the names of the files begin with.
+    /// What the names of the files begin with; empty: nothing any more.
     pub prefix: Option<String>,
 }
 
@@ -82,9 +82,9 @@ fn access_log(f: &Fields<'_>) -> Result<AccessLogChanges, Failure> {
         Some(other) => return Err(f.refused("EmitInterval", Some(other), "be 5 or 60")),
     };
     let name = |name: &str| {
-        let text = f.optional(name)?;
-        match text.as_deref().filter(|text| text.len() > TEXT_BYTES_MAX) {
-            None => Ok(text),
+        let text = f.text(name)?;
+        match text.filter(|text| text.len() > TEXT_BYTES_MAX) {
+            None => Ok(text.map(str::to_owned)),
             Some(_) => Err(too_long(f, name)),
         }
     };

@@ -243,7 +243,7 @@ const PORTS: Range<u16> = Range {
     most: u16::MAX,
 };
 
-/// Versions of the API that other kinds of load balancers speak on the same host.
+/// The version that other kinds of load balancers speak, at AWS on the same host.
 const NEWER_VERSION: &str = "2015-12-01";
 
 fn judge_version(version: Option<&str>, action: &str) -> Result<(), Failure> {

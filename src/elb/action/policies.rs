@@ -16,6 +16,9 @@ use crate::limits::{
 /// Longest name; CLB publishes none (CLB.md §3.4).
 const NAME_BYTES_MAX: usize = 128;
 
+/// Longest life of a cookie, 2^31 - 1 s (CLB.md §6).
+const EXPIRATION_SECONDS_MAX: u32 = i32::MAX.unsigned_abs();
+
 /// Names that elbow's own cookies may have.
 const OWN_COOKIES: [&str; 3] = ["AWSELB", "AWSELBCORS", "AWSALBCORS"];
 
@@ -148,14 +151,11 @@ impl<'a> Attributes<'a> {
                 return Err(self.refused(&format!("cannot refer to '{value}'")));
             }
         }
-        let is_on = |(name, is_on): &(String, bool), protocol: bool| {
-            *is_on && name != ORDER && TLS_PROTOCOLS.contains(&name.as_str()) == protocol
+        let has = |protocol: bool| {
+            let mut switches = switches.iter().filter(|(name, _)| name != ORDER);
+            switches.any(|(name, is_on)| *is_on && name.starts_with("Protocol-") == protocol)
         };
-        let is_complete = [true, false].iter().all(|protocol| {
-            let mut switches = switches.iter();
-            switches.any(|switch| is_on(switch, *protocol))
-        });
-        if reference.is_none() && !is_complete {
+        if reference.is_none() && !(has(true) && has(false)) {
             let rule = format!("needs the attribute {REFERENCE}, or a protocol and a cipher");
             return Err(self.refused(&rule));
         }
@@ -209,14 +209,12 @@ fn name(f: &Fields<'_>) -> Result<String, Failure> {
 fn expiration(text: &str) -> Result<Option<u32>, Failure> {
     let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = text.parse().ok().filter(|_| is_decimal);
-    let seconds: Option<i32> = seconds.filter(|seconds| *seconds >= 0);
-    let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok());
-    match seconds {
+    match seconds.filter(|seconds| *seconds <= EXPIRATION_SECONDS_MAX) {
         Some(0) => Ok(None),
         Some(seconds) => Ok(Some(seconds)),
         None => Err(Failure::invalid(format!(
-            "{COOKIE_PERIOD} must be a whole number of seconds from 0 to {}, not '{text}'",
-            i32::MAX
+            "{COOKIE_PERIOD} must be a whole number of seconds from 0 to \
+             {EXPIRATION_SECONDS_MAX}, not '{text}'"
         ))),
     }
 }

@@ -4,6 +4,8 @@
 
 mod document;
 
+use std::sync::Arc;
+
 use crate::elb::{AccessLog, Draining, HealthCheck, LoadBalancer, Policy, PolicyType, Tag};
 
 /// The result of an action.
@@ -45,7 +47,7 @@ pub enum Answer {
     /// A page of load balancers.
     LoadBalancers {
         /// In order of their names.
-        load_balancers: Vec<LoadBalancer>,
+        load_balancers: Vec<Arc<LoadBalancer>>,
         /// What is shown as the id of the DNS zone.
         hosted_zone: String,
         /// The marker of the next page, if there is one.

@@ -140,8 +140,12 @@ pub(super) fn modify(
         let log = &mut attributes.access_log;
         log.is_enabled = changes.is_enabled;
         log.interval_minutes = changes.interval_minutes.unwrap_or(log.interval_minutes);
-        log.bucket = changes.bucket.clone().or_else(|| log.bucket.take());
-        log.prefix = changes.prefix.clone().or_else(|| log.prefix.take());
+        if let Some(bucket) = &changes.bucket {
+            log.bucket = Some(bucket.clone()).filter(|bucket| !bucket.is_empty());
+        }
+        if let Some(prefix) = &changes.prefix {
+            log.prefix = Some(prefix.clone()).filter(|prefix| !prefix.is_empty());
+        }
         if log.is_enabled && log.bucket.is_none() {
             let message = "Access logs need the name of an S3 bucket (S3BucketName) to be enabled";
             return Err(Failure::configuration(message));

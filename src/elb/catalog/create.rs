@@ -38,7 +38,7 @@ impl Catalog {
             return Err(Failure::new(Code::TooManyLoadBalancers, message));
         }
         let answer = Answer::DnsName(made.dns_name.clone());
-        self.load_balancers.insert(made.name.clone(), made);
+        self.put(made);
         Ok(answer)
     }
 }
@@ -70,7 +70,7 @@ fn bare(new: &NewLoadBalancer, health_check: HealthCheck, world: &World<'_>) -> 
 }
 
 /// Whether a request for `made` finds in `there` what it asks for. The order does not matter, nor
-/// what has been set since by other actions.
+/// does what a request to make a load balancer has no words for, such as policies.
 fn is_as_asked_for(there: &LoadBalancer, made: &LoadBalancer) -> bool {
     let are_alike = |a: &[Listener], b: &[Listener]| {
         a.len() == b.len() && a.iter().all(|one| b.iter().any(|other| one.is_like(other)))

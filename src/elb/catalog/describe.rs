@@ -4,6 +4,8 @@
 //! to write by hand. The next page begins with the entry after it in order, even if that one is
 //! gone by then.
 
+use std::sync::Arc;
+
 use super::{Catalog, LoadBalancer, World};
 use crate::elb::{Answer, Failure, Page};
 use crate::limits::PAGE_ENTRIES_MAX;
@@ -19,7 +21,7 @@ impl Catalog {
         for name in names {
             self.find(name)?;
         }
-        let is_meant = |one: &&LoadBalancer| names.is_empty() || names.contains(&one.name);
+        let is_meant = |one: &&Arc<LoadBalancer>| names.is_empty() || names.contains(&one.name);
         let meant = self.load_balancers().filter(is_meant);
         let (load_balancers, next) = turn(meant, |one| &one.name, page)?;
         Ok(Answer::LoadBalancers {

@@ -2,7 +2,7 @@
 //!
 //! Not whether they are healthy: the world says so.
 
-use super::{LoadBalancer, World};
+use super::{LoadBalancer, World, each_once};
 use crate::elb::{Answer, Code, Failure, Health, InstanceState};
 
 /// Adds instances; those that are there already stay where they are. Answers with all.
@@ -52,17 +52,17 @@ pub(super) fn describe(
     world: &World<'_>,
 ) -> Result<Answer, Failure> {
     let named = if ids.is_empty() {
-        &load_balancer.instances
+        load_balancer.instances.clone()
     } else {
-        ids
+        each_once(ids)
     };
     let mut states = Vec::with_capacity(named.len());
     for id in named {
-        let is_registered = load_balancer.instances.contains(id);
-        let health = (world.health)(&load_balancer.name, id);
+        let is_registered = load_balancer.instances.contains(&id);
+        let health = (world.health)(&load_balancer.name, &id);
         // One that leaves is not registered any more, but its health is known till it has left.
         if !is_registered && health.is_none() {
-            judge(id, world)?;
+            judge(&id, world)?;
         }
         let default = if is_registered {
             Health::registering
@@ -70,7 +70,7 @@ pub(super) fn describe(
             Health::not_registered
         };
         states.push(InstanceState {
-            id: id.clone(),
+            id,
             health: health.unwrap_or_else(default),
         });
     }

@@ -28,7 +28,8 @@ mod tags;
 mod uses;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,24 +46,24 @@ pub use world::{Limits, SubnetFacts, World};
 
 /// The load balancers of one region. Its JSON is `{"load_balancers": [..]}`, in order of names.
 /// Reading that back trusts it: no rule is judged again.
+///
+/// A clone shares the load balancers with the original until one of the two changes them, so that a
+/// change can be tried on a clone, written to disk, and only then be in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub struct Catalog {
-    load_balancers: BTreeMap<String, LoadBalancer>,
+    load_balancers: BTreeMap<String, Arc<LoadBalancer>>,
 }
 
 /// A catalog as JSON.
 #[derive(Serialize, Deserialize)]
 struct Written {
-    load_balancers: Vec<LoadBalancer>,
+    load_balancers: Vec<Arc<LoadBalancer>>,
 }
 
 impl From<Written> for Catalog {
     fn from(written: Written) -> Self {
-        let all = written.load_balancers.into_iter();
-        Self {
-            load_balancers: all.map(|one| (one.name.clone(), one)).collect(),
-        }
+        written.load_balancers.into_iter().collect()
     }
 }
 
@@ -74,14 +75,24 @@ impl From<Catalog> for Written {
     }
 }
 
+/// Of load balancers with the same name the last one stays. No rule is judged.
+impl FromIterator<Arc<LoadBalancer>> for Catalog {
+    fn from_iter<T: IntoIterator<Item = Arc<LoadBalancer>>>(all: T) -> Self {
+        let all = all.into_iter();
+        Self {
+            load_balancers: all.map(|one| (one.name.clone(), one)).collect(),
+        }
+    }
+}
+
 impl Catalog {
     /// All load balancers, in order of their names.
-    pub fn load_balancers(&self) -> impl ExactSizeIterator<Item = &LoadBalancer> {
+    pub fn load_balancers(&self) -> impl ExactSizeIterator<Item = &Arc<LoadBalancer>> {
         self.load_balancers.values()
     }
 
     /// The load balancer of this name, in this case.
-    pub fn load_balancer(&self, name: &str) -> Option<&LoadBalancer> {
+    pub fn load_balancer(&self, name: &str) -> Option<&Arc<LoadBalancer>> {
         self.load_balancers.get(name)
     }
 
@@ -173,16 +184,30 @@ impl Catalog {
         name: &str,
         change: impl FnOnce(&mut LoadBalancer) -> Result<Answer, Failure>,
     ) -> Result<Answer, Failure> {
-        let mut changed = self.find(name)?.clone();
+        let mut changed = LoadBalancer::clone(self.find(name)?);
         let answer = change(&mut changed)?;
-        self.load_balancers.insert(changed.name.clone(), changed);
+        self.put(changed);
         Ok(answer)
     }
 
-    fn find(&self, name: &str) -> Result<&LoadBalancer, Failure> {
-        self.load_balancers.get(name).ok_or_else(|| {
-            let message = format!("There is no ACTIVE Load Balancer named '{name}'");
-            Failure::new(Code::LoadBalancerNotFound, message)
-        })
+    fn put(&mut self, one: LoadBalancer) {
+        self.load_balancers.insert(one.name.clone(), Arc::new(one));
     }
+
+    fn find(&self, name: &str) -> Result<&LoadBalancer, Failure> {
+        self.load_balancers
+            .get(name)
+            .map(Arc::as_ref)
+            .ok_or_else(|| {
+                let message = format!("There is no ACTIVE Load Balancer named '{name}'");
+                Failure::new(Code::LoadBalancerNotFound, message)
+            })
+    }
+}
+
+/// The names without repeats, in the order they came.
+fn each_once(names: &[String]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let once = names.iter().filter(|name| seen.insert(*name));
+    once.cloned().collect()
 }

@@ -1,7 +1,7 @@
 //! Policies come and go, and are described. They never change.
 
 use super::policy::{POLICY_TYPES, Policy, predefined, samples};
-use super::{LoadBalancer, World};
+use super::{LoadBalancer, World, each_once};
 use crate::elb::{Answer, Code, Failure, PolicyKind, PolicyShown};
 
 /// Adds a policy.
@@ -65,6 +65,7 @@ pub(super) fn describe(
             let found = all.iter().find(|policy| policy.name == *name);
             found.cloned().ok_or_else(|| not_found(load_balancer, name))
         };
+        let names = each_once(names);
         names.iter().map(find).collect::<Result<_, _>>()?
     };
     Ok(Answer::Policies(
@@ -86,6 +87,7 @@ pub(super) fn describe_types(names: &[String]) -> Result<Answer, Failure> {
             Failure::new(Code::PolicyTypeNotFound, message)
         })
     };
+    let names = each_once(names);
     let types = names.iter().map(find).collect::<Result<_, _>>()?;
     Ok(Answer::PolicyTypes(types))
 }
@@ -96,10 +98,7 @@ pub(super) fn judge_public_keys(
     load_balancer: &LoadBalancer,
     names: &[String],
 ) -> Result<(), Failure> {
-    let has_key = |name: &String| {
-        let policy = load_balancer.policy(name);
-        policy.is_some_and(|policy| matches!(policy.kind, PolicyKind::PublicKey { .. }))
-    };
+    let has_key = |name: &String| load_balancer.public_key(name).is_some();
     match names.iter().find(|name| !has_key(name)) {
         None => Ok(()),
         Some(name) => Err(Failure::configuration(format!(

@@ -1,5 +1,7 @@
 //! Tags: words that users put on a load balancer. Nothing depends on them.
 
+use std::collections::BTreeSet;
+
 use super::load_balancer::{LoadBalancer, Tag};
 use super::{Catalog, World};
 use crate::elb::{Answer, Code, Failure};
@@ -10,8 +12,9 @@ pub(super) fn add(
     new: &[Tag],
     world: &World<'_>,
 ) -> Result<Answer, Failure> {
-    for (index, tag) in new.iter().enumerate() {
-        if new[..index].iter().any(|other| other.key == tag.key) {
+    let mut seen = BTreeSet::new();
+    for tag in new {
+        if !seen.insert(&tag.key) {
             let message = format!("The tag key '{}' is there more than once", tag.key);
             return Err(Failure::new(Code::DuplicateTagKeys, message));
         }

@@ -3,11 +3,11 @@
 //! Invariant: what is set replaces what was there, but a listener with TLS is never without a
 //! policy for it.
 
-use super::World;
 use super::listeners::find_mut;
 use super::load_balancer::{BackendServer, Listener, LoadBalancer};
 use super::policies::{judge_public_keys, not_found};
 use super::policy::{DEFAULT_SSL_POLICY, Policy, PolicyKind, is_predefined, predefined};
+use super::{World, each_once};
 use crate::elb::{Answer, Failure};
 
 impl LoadBalancer {
@@ -33,20 +33,22 @@ impl LoadBalancer {
         kinds.any(|kind| *kind == PolicyKind::ProxyProtocol { is_enabled: true })
     }
 
-    /// The public keys of which instances at this port have to have one; none: they may be anybody.
-    pub fn public_keys(&self, instance_port: u16) -> Vec<&str> {
-        let mut keys = Vec::new();
-        for kind in self.kinds_at(instance_port) {
+    /// The public keys of which instances at this port have to have one; `None`: they may be
+    /// anybody.
+    pub fn public_keys(&self, instance_port: u16) -> Option<Vec<&str>> {
+        let mut kinds = self.kinds_at(instance_port);
+        let names = kinds.find_map(|kind| {
             let PolicyKind::BackendServerAuthentication { public_keys } = kind else {
-                continue;
+                return None;
             };
-            for policy in public_keys.iter().filter_map(|name| self.policy(name)) {
-                if let PolicyKind::PublicKey { text } = &policy.kind {
-                    keys.push(text.as_str());
-                }
-            }
-        }
-        keys
+            Some(public_keys)
+        })?;
+        Some(
+            names
+                .iter()
+                .filter_map(|name| self.public_key(name))
+                .collect(),
+        )
     }
 
     /// Predefined policies that its listeners use, each once, in the order of the listeners.
@@ -80,6 +82,14 @@ impl LoadBalancer {
         };
         let mut used = listeners.chain(ports).flatten();
         used.any(|used| used == name || self.policy(used).is_some_and(refers))
+    }
+
+    /// The public key that a policy has, if it is there and of that type.
+    pub(super) fn public_key(&self, name: &str) -> Option<&str> {
+        let PolicyKind::PublicKey { text } = &self.policy(name)?.kind else {
+            return None;
+        };
+        Some(text)
     }
 
     fn kinds_at(&self, instance_port: u16) -> impl Iterator<Item = &PolicyKind> {
@@ -167,8 +177,8 @@ pub(super) fn set_of_backend_server(
         }),
     }
     servers.retain(|server| !server.policies.is_empty());
-    let keys = load_balancer.public_keys(port);
-    if !keys.iter().all(|text| (world.is_public_key)(text)) {
+    let mut keys = load_balancer.public_keys(port).into_iter().flatten();
+    if !keys.all(world.is_public_key) {
         return Err(Failure::configuration(format!(
             "The policies for instance port {port} refer to what is no public key"
         )));
@@ -257,17 +267,6 @@ fn one_of_each(names: &[String], kinds: &[&PolicyKind]) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The names without repeats, in the order they came.
-fn each_once(names: &[String]) -> Vec<String> {
-    let mut once: Vec<String> = Vec::new();
-    for name in names {
-        if !once.contains(name) {
-            once.push(name.clone());
-        }
-    }
-    once
 }
 
 /// CLB's words, which clients know, and why.
