@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Reads the answers in tests/cases/elb with botocore, the library under `aws` and boto3.
+"""Holds requests and answers in tests/cases/elb against botocore, which is under `aws` and boto3.
 
 Every document has to be understood to its last element, every action of the service has to have
-one, and the two walk-throughs of the AWS page on sticky sessions have to give its JSON. Needs
-botocore. Nothing is sent anywhere.
+one, and the two walk-throughs of the AWS page on sticky sessions have to give its JSON. The
+requests have to be those that botocore would send. Needs botocore. Nothing is sent anywhere.
 """
 
 import json
@@ -11,8 +11,11 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from urllib.parse import parse_qsl
 
+import botocore.exceptions
 import botocore.parsers
+import botocore.serialize
 import botocore.session
 
 CASES = Path(__file__).resolve().parent.parent / "cases" / "elb"
@@ -35,6 +38,9 @@ def main():
             continue
         seen.add(name)
         problems += answer(parser, model.operation_model(name), path, root)
+    for line in (CASES / "requests.txt").read_text().splitlines():
+        if line and line[0] not in "#[":
+            problems += request(model, dict(parse_qsl(line.split(": ")[1], True)))
     problems += [f"{name}: no answer" for name in set(model.operation_names) - seen]
     print(*problems, sep="\n", end="\n" if problems else "")
     print(f"{len(seen)} of {len(model.operation_names)} actions, {len(problems)} problems")
@@ -57,6 +63,44 @@ def answer(parser, operation, path, root):
     expected = path.with_suffix(".json")
     if expected.exists() and not contains(parsed, json.loads(expected.read_text())):
         yield f"{path.name}: does not give {expected.name}, but\n{json.dumps(parsed, default=str)}"
+
+
+def request(model, form):
+    """What is different in a request if botocore makes it."""
+    operation = model.operation_model(form["Action"])
+    parameters = values(operation.input_shape, form, "")
+    serializer = botocore.serialize.create_serializer("query")
+    try:
+        sent = serializer.serialize_to_request(parameters, operation)["body"]
+    except botocore.exceptions.ParamValidationError as error:
+        yield f"requests.txt: {form}: {error}"
+        return
+    # botocore's own are signed by a header; in a query string these stand beside the rest.
+    written = {key: text for key, text in form.items() if not key.startswith("X-Amz-")}
+    written["Version"] = model.api_version
+    if {key: str(value) for key, value in sent.items()} != written:
+        yield f"requests.txt: {form} is sent as {sent}"
+
+
+def values(shape, form, path):
+    """The parameters at a path of a form, as botocore takes them."""
+    if shape.type_name == "structure":
+        members = {}
+        for name, member in shape.members.items():
+            if any(key == path + name or key.startswith(f"{path}{name}.") for key in form):
+                dot = "." * (member.type_name == "structure")
+                members[name] = values(member, form, path + name + dot)
+        return members
+    if shape.type_name == "list":
+        prefix = f"{path}.member."
+        numbers = {key[len(prefix) :].split(".")[0] for key in form if key.startswith(prefix)}
+        structured = shape.member.type_name == "structure"
+        paths = [f"{prefix}{number}{'.' * structured}" for number in sorted(numbers, key=int)]
+        return [values(shape.member, form, path) for path in paths]
+    text = form[path]
+    if shape.type_name == "boolean":
+        return text == "true"
+    return int(text) if shape.type_name in ("integer", "long") else text
 
 
 def codes(parser, model, text):
