@@ -465,6 +465,19 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_request_is_read_or_refused(
+        query in queries(),
+        at in any::<proptest::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut form = format!("{query}&Version=2012-06-01").into_bytes();
+        *at.get_mut(&mut form) = byte;
+        if let Ok(parameters) = Parameters::parse(&form) {
+            drop(Action::parse(&parameters));
+        }
+    }
+
+    #[test]
     fn any_text_makes_a_document_that_reads_back(text in "\\PC{0,40}|[\\x00-\\x7f]{0,40}") {
         let tag = Tag { key: text.clone(), value: text.clone() };
         let answer = Answer::Tags(vec![(text.clone(), vec![tag])]);
