@@ -321,6 +321,39 @@ pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Longest request body on the admin address. Beyond it: 413.
 pub const ADMIN_BODY_BYTES_MAX: usize = 16 * 1024;
 
+/// Bytes of a Query API request's parameters: some 4,000 ids of instances. Beyond it the request
+/// is refused with `InvalidQueryParameter`, as it is at the two below.
+pub const QUERY_BYTES_MAX: usize = 256 * 1024;
+
+/// Parameters of a Query API request: five for each of a load balancer's instances.
+pub const QUERY_PARAMETERS_MAX: usize = 5 * BACKENDS_MAX;
+
+/// Parts of the name of a Query API parameter. The longest that means anything has five.
+pub const QUERY_DEPTH_MAX: usize = 8;
+
+/// Policies of one load balancer; CLB publishes no number (CLB.md §6). Beyond it:
+/// `TooManyPolicies`.
+pub const POLICIES_MAX: usize = 100;
+
+/// Tags of one load balancer (CLB.md §3.4). Beyond it: `TooManyTags`.
+pub const TAGS_MAX: usize = 50;
+
+/// Zones, subnets or security groups of one load balancer. Beyond it the request is refused with
+/// `ValidationError`.
+pub const PLACES_MAX: usize = 100;
+
+/// Attributes of one policy, of which a TLS policy has one for each cipher. Beyond it the request
+/// is refused with `ValidationError`.
+pub const POLICY_ATTRIBUTES_MAX: usize = 200;
+
+/// Bytes of a policy attribute's value: an RSA key of 16,384 bits. Beyond it the request is
+/// refused with `ValidationError`.
+pub const POLICY_VALUE_BYTES_MAX: usize = 4096;
+
+/// Load balancers that one `DescribeLoadBalancers` tells of (CLB.md §3.1), and entries of any other
+/// page.
+pub const PAGE_ENTRIES_MAX: usize = 400;
+
 /// How long an admin connection may take for a request head or a body, or rest between two
 /// requests.
 pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::source::{Source, words};
 
 /// Modules that are values only: bytes, time and randomness come in, bytes and decisions go out.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "http",
     "sticky",
     "health",
@@ -13,6 +13,7 @@ const PURE: [&str; 7] = [
     "proxy_protocol",
     "config",
     "state",
+    "elb",
 ];
 
 /// Modules that do what the pure ones decide.
