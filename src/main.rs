@@ -8,6 +8,8 @@ use std::sync::{Arc, mpsc};
 use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host};
 use elbow::control::certificates;
+use elbow::control::journal::Journal;
+use elbow::control::regions::Regions;
 use elbow::control::tickets::{self, Keeper, Keyring};
 use elbow::control::{self, About, Control, Ending, Files, Inventory, ReadAgain};
 use elbow::demo;
@@ -68,11 +70,11 @@ fn start(
         Ok(config) => config,
         Err(failure) => return refuse(&failure),
     };
-    let files = match Files::load(&config, unix_seconds()) {
-        Ok(files) => files,
-        Err(problems) => return refuse(&Failure::Certificates(problems)),
+    let kept = match Kept::take_up(config) {
+        Ok(kept) => kept,
+        Err(failure) => return failure,
     };
-    match run(&config, files, read_again, greeting) {
+    match run(kept, read_again, greeting) {
         Ok(Ending::Drained) => ExitCode::SUCCESS,
         Ok(Ending::TimedOut { connections }) => fail(&format!(
             "ended with {connections} connections open, the timeout was over"
@@ -81,6 +83,37 @@ fn start(
             "ended at once, with {connections} connections open"
         )),
         Err(problem) => fail(&problem),
+    }
+}
+
+/// What is to run: what the file says and what the API has changed since.
+struct Kept {
+    config: Config,
+    regions: Regions,
+    journal: Journal,
+    files: Files,
+}
+
+impl Kept {
+    fn take_up(config: Config) -> Result<Self, ExitCode> {
+        let (journal, records) = Journal::open(config.host.state_dir.as_deref())
+            .map_err(|error| fail(&format!("cannot take up what the API has changed: {error}")))?;
+        let (regions, load_balancers) = Regions::new(&config, records).map_err(|problems| {
+            let problems = problems.join("\n");
+            fail(&format!("what the API has changed does not hold any more\n{problems}"))
+        })?;
+        let config = Config {
+            load_balancers,
+            ..config
+        };
+        let files = Files::load(&config, unix_seconds())
+            .map_err(|problems| refuse(&Failure::Certificates(problems)))?;
+        Ok(Self {
+            config,
+            regions,
+            journal,
+            files,
+        })
     }
 }
 
@@ -93,11 +126,17 @@ struct Opened {
 }
 
 fn run(
-    config: &Config,
-    files: Files,
+    kept: Kept,
     read_again: Option<ReadAgain>,
     greeting: fn(&Opened) -> String,
 ) -> Result<Ending, String> {
+    let Kept {
+        config,
+        regions,
+        journal,
+        files,
+    } = kept;
+    let config = &config;
     if let Err(error) = thread::raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -136,6 +175,8 @@ fn run(
             certificate_ends,
         },
         inventory,
+        regions,
+        journal,
         read_again,
         ticket_keys,
     };

@@ -1,4 +1,4 @@
-//! The admin address: `/metrics`, `/healthz` and `/v1`.
+//! The admin address: the ELB API, `/metrics`, `/healthz` and `/v1`.
 //!
 //! It reads what the control thread has published, and changes things by commands that the control
 //! thread carries out. Invariant: a client costs a bounded buffer and one of
@@ -9,9 +9,11 @@ mod drains;
 mod explain;
 mod guard;
 mod instances;
+mod query;
 mod rows;
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use axum::extract::{self, DefaultBodyLimit};
 use axum::http::{StatusCode, header};
@@ -26,6 +28,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use self::answer::Trouble;
 use super::metrics::{self, About, Metrics};
+use super::setup::Order;
 use super::{Published, Wish};
 use crate::config::Attributes;
 use crate::limits;
@@ -40,14 +43,26 @@ pub(super) struct Admin {
     link: Arc<Link>,
     published: watch::Receiver<Published>,
     wishes: mpsc::Sender<Wish>,
+    orders: SyncSender<Order>,
+    /// Whose load balancers are meant by a request that says nothing of it.
+    region: String,
     seals: Seals,
     counts: Arc<ControlLine>,
     metrics: Metrics,
 }
 
+/// Where what is asked for goes.
+pub(super) struct Doors {
+    pub(super) wishes: mpsc::Sender<Wish>,
+    pub(super) orders: SyncSender<Order>,
+    /// The region of this host.
+    pub(super) region: String,
+}
+
 type Shared = extract::State<Arc<Admin>>;
 
 const NOT_FOUND: &str = "404: not here. What is:\n\
+    \x20 POST /              the ELB API, version 2012-06-01: `aws elb --endpoint-url`\n\
     \x20 /metrics            counters, for Prometheus\n\
     \x20 /healthz            200 ok, or 503 draining\n\
     \x20 /v1/backends        the health of all backends, JSON\n\
@@ -59,7 +74,7 @@ impl Admin {
     pub(super) fn new(
         link: Arc<Link>,
         published: watch::Receiver<Published>,
-        wishes: mpsc::Sender<Wish>,
+        doors: Doors,
         seals: Seals,
         counts: Arc<ControlLine>,
         about: About,
@@ -73,7 +88,9 @@ impl Admin {
         Self {
             link,
             published,
-            wishes,
+            wishes: doors.wishes,
+            orders: doors.orders,
+            region: doors.region,
             seals,
             counts,
             metrics,
@@ -140,7 +157,11 @@ async fn converse(stream: TcpStream, routes: Router) {
 
 fn routes(admin: Arc<Admin>) -> Router {
     let instance = "/v1/load-balancers/{load_balancer}/instances/{instance}";
+    let query = get(query::get)
+        .post(query::post)
+        .layer(DefaultBodyLimit::max(limits::QUERY_BYTES_MAX));
     Router::new()
+        .route("/", query)
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/v1/backends", get(rows::backends))

@@ -11,6 +11,7 @@
 //! One tokio runtime on one thread. Not here: anything a request waits for. Invariant: what shards
 //! and admin see is what the last [`State::apply`] left, and the log tells each change once.
 
+mod act;
 mod admin;
 pub mod certificates;
 mod check;
@@ -21,11 +22,13 @@ mod durable;
 mod files;
 mod hex;
 mod inventory;
+pub mod journal;
 pub mod keys;
 pub mod memory;
 mod metrics;
 mod ports;
-mod reload;
+pub mod regions;
+mod setup;
 mod signals;
 pub mod tickets;
 pub mod trust;
@@ -41,11 +44,13 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{self, MissedTickBehavior};
 
-use self::admin::Admin;
+use self::admin::{Admin, Doors};
 use self::checker::Checker;
 use self::distrust::Distrust;
+use self::journal::Journal;
 use self::memory::Memory;
-use self::reload::{Reloader, pass_on};
+use self::regions::Regions;
+use self::setup::{Setup, pass_on};
 use self::signals::Stop;
 use self::tickets::{Keeper, keep_turning};
 use crate::health::{Reason, Status};
@@ -61,7 +66,7 @@ pub use self::drain::Ending;
 pub use self::files::Files;
 pub use self::inventory::Inventory;
 pub use self::metrics::About;
-pub use self::reload::ReadAgain;
+pub use self::setup::ReadAgain;
 
 /// What the control thread is given.
 #[derive(Debug)]
@@ -82,6 +87,10 @@ pub struct Control {
     pub shutdown_timeout: Duration,
     /// What is set up.
     pub inventory: Inventory,
+    /// What the API knows.
+    pub regions: Regions,
+    /// What it changes is kept there.
+    pub journal: Journal,
     /// Reads the configuration again; `None`: it is in no file.
     pub read_again: Option<ReadAgain>,
     /// Who changes the keys of session tickets.
@@ -124,27 +133,39 @@ async fn serve(
         state_dir,
         shutdown_timeout,
         inventory,
+        regions,
+        journal,
         read_again,
         ticket_keys,
         about,
     } = control;
     let counts = Arc::new(ControlLine::default());
     let (wishes, mut wished) = mpsc::channel(limits::COMMANDS_WAITING);
+    let (published, view) = watch::channel(Published::of(&state));
     tokio::spawn(keep_turning(ticket_keys, Arc::clone(&counts)));
-    let reloader = Reloader {
+    let region = regions.api.region.clone();
+    let setup = Setup {
         inventory,
+        regions,
+        journal,
         read_again,
         link: Arc::clone(&link),
         wishes: wishes.clone(),
+        published: view.clone(),
         counts: Arc::clone(&counts),
     };
-    tokio::spawn(pass_on(hangups, reloader.start()?));
-    let (published, view) = watch::channel(Published::of(&state));
+    let orders = setup.start()?;
+    tokio::spawn(pass_on(hangups, orders.clone()));
     if let Some(listener) = admin {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        let doors = Doors {
+            wishes,
+            orders,
+            region,
+        };
         let counts = Arc::clone(&counts);
-        let admin = Admin::new(Arc::clone(&link), view, wishes, seals, counts, about);
+        let admin = Admin::new(Arc::clone(&link), view, doors, seals, counts, about);
         tokio::spawn(admin.serve(listener));
     }
     let (results, mut commands) = mpsc::channel(limits::COMMANDS_WAITING);

@@ -51,6 +51,8 @@ impl Bench {
             seals: Seals::new(&keys::load(None).expect("there is randomness")),
             shutdown_timeout: Duration::from_secs(10),
             inventory: Inventory::default(),
+            regions: Regions::default(),
+            journal: Journal::open(None).expect("it keeps nothing").0,
             read_again: None,
             ticket_keys: tickets::load(None, &tickets::Keyring::default(), 0).expect("in memory"),
             about: about(),

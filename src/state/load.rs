@@ -229,6 +229,8 @@ pub struct ControlLine {
     pub admin_connections_refused: Count,
     /// Times that the view could not be written down.
     pub view_write_errors: Count,
+    /// Changes by the API that could not be kept on disk, and were not made.
+    pub journal_write_errors: Count,
     /// Times that the configuration was read again and taken.
     pub reloads: Count,
     /// Times that it was and did not hold, or a load balancer could not be as it says.

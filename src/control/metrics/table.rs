@@ -334,6 +334,12 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
         |l| &l.view_write_errors,
     ),
     (
+        "elbow_journal_write_errors",
+        "Changes by the API that could not be kept on disk and were not made",
+        Counter,
+        |l| &l.journal_write_errors,
+    ),
+    (
         "elbow_reloads",
         "Times that the configuration was read again and taken",
         Counter,

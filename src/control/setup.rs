@@ -1,10 +1,10 @@
-//! The configuration is read again on SIGHUP, and what is otherwise in it becomes so; files of
-//! certificates and authorities also when they change.
+//! The thread that changes what is set up: by the configuration file, which is read again on SIGHUP,
+//! by files of certificates and authorities that change, and by the ELB API (`act.rs`).
 //!
-//! A thread of its own, as it waits for disks, for shards and for the control thread, and nobody
-//! waits for it. Not how a load balancer changes (`inventory.rs`, `state`). Invariants: a file that
-//! does not hold changes nothing; a load balancer that is the same in it goes on untouched; the log
-//! says what came of it.
+//! A thread of its own, as it waits for disks, for shards and for the control thread. Not how a load
+//! balancer changes (`inventory.rs`, `state`). Invariants: a file that does not hold changes nothing;
+//! a load balancer that is the same in it goes on untouched; one change comes after the other, and
+//! the log says what came of it.
 
 use std::fmt;
 use std::io;
@@ -14,12 +14,17 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::signal::unix::Signal;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Wish;
+use super::act::Act;
 use super::inventory::{Inventory, Prepared};
+use super::journal::Journal;
+use super::regions::Regions;
+use super::{Published, Wish};
 use crate::config::{Config, LoadBalancer};
-use crate::limits::{CERTIFICATE_LOOK_INTERVAL, LISTENERS_LOOK_INTERVAL, LISTENERS_PATIENCE};
+use crate::limits::{
+    CERTIFICATE_LOOK_INTERVAL, LISTENERS_LOOK_INTERVAL, LISTENERS_PATIENCE, ORDERS_WAITING,
+};
 use crate::state::{Command, ControlLine};
 use crate::sys::{Instant, Link};
 
@@ -39,43 +44,55 @@ impl fmt::Debug for ReadAgain {
     }
 }
 
-/// Keeps the process as its files say.
-pub(super) struct Reloader {
+/// What is asked of the thread.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Read everything again.
+    Reload,
+    /// An action of the API.
+    Act(Act),
+}
+
+/// What is set up, and all that a change of it touches.
+pub(super) struct Setup {
     pub(super) inventory: Inventory,
+    pub(super) regions: Regions,
+    pub(super) journal: Journal,
     /// `None`: there is no file.
     pub(super) read_again: Option<ReadAgain>,
     pub(super) link: Arc<Link>,
     pub(super) wishes: mpsc::Sender<Wish>,
+    pub(super) published: watch::Receiver<Published>,
     pub(super) counts: Arc<ControlLine>,
 }
 
 /// Hands each SIGHUP on; those that come while one is being dealt with are one.
-pub(super) async fn pass_on(mut hangups: Signal, asked: SyncSender<()>) {
+pub(super) async fn pass_on(mut hangups: Signal, orders: SyncSender<Order>) {
     while hangups.recv().await.is_some() {
-        match asked.try_send(()) {
-            // Full: asked already, and not begun.
-            Ok(()) | Err(_) => {}
+        if orders.try_send(Order::Reload).is_err() {
+            tracing::warn!("too much is being changed to read the configuration again now");
         }
     }
 }
 
-impl Reloader {
-    /// Starts the thread; what is sent to it asks to read everything again.
+impl Setup {
+    /// Starts the thread, which ends once nobody can order anything any more.
     ///
     /// # Errors
     /// Those of thread creation.
-    pub(super) fn start(self) -> io::Result<SyncSender<()>> {
-        let (asked, asks) = sync_channel(1);
+    pub(super) fn start(self) -> io::Result<SyncSender<Order>> {
+        let (orders, inbox) = sync_channel(ORDERS_WAITING);
         thread::Builder::new()
-            .name("reload".to_owned())
-            .spawn(move || self.run(&asks))?;
-        Ok(asked)
+            .name("setup".to_owned())
+            .spawn(move || self.run(&inbox))?;
+        Ok(orders)
     }
 
-    fn run(mut self, asks: &Receiver<()>) {
+    fn run(mut self, orders: &Receiver<Order>) {
         loop {
-            match asks.recv_timeout(CERTIFICATE_LOOK_INTERVAL) {
-                Ok(()) => self.reload(),
+            match orders.recv_timeout(CERTIFICATE_LOOK_INTERVAL) {
+                Ok(Order::Reload) => self.reload(),
+                Ok(Order::Act(act)) => self.act(act),
                 Err(RecvTimeoutError::Timeout) => self.inventory.files.look(false, &self.counts),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -87,7 +104,14 @@ impl Reloader {
         let read = self.read_again.as_ref().map(|read_again| (read_again.0)());
         match read {
             None => tracing::info!("no configuration file to read again"),
-            Some(Ok(config)) => self.become_as(&config.load_balancers),
+            Some(Ok(config)) => match self.regions.with(&config) {
+                Ok((regions, wanted)) => {
+                    if self.become_as(&wanted) {
+                        self.regions = regions;
+                    }
+                }
+                Err(problems) => self.refuse(&problems),
+            },
             Some(Err(problem)) => self.refuse(&[problem]),
         }
     }
@@ -99,12 +123,14 @@ impl Reloader {
         }
     }
 
-    /// Puts and removes load balancers until they are these.
-    fn become_as(&mut self, balancers: &[LoadBalancer]) {
+    /// Puts and removes load balancers until they are these; false if their files do not hold, and
+    /// nothing has changed.
+    fn become_as(&mut self, balancers: &[LoadBalancer]) -> bool {
         let (wanted, gone) = self.inventory.differences(balancers);
         let problems = self.inventory.problems(&wanted);
         if !problems.is_empty() {
-            return self.refuse(&problems);
+            self.refuse(&problems);
+            return false;
         }
         gone.iter().for_each(|name| self.remove(name));
         let count = wanted.len();
@@ -123,6 +149,7 @@ impl Reloader {
         self.counts.reloads.add(1);
         let (changed, removed) = (count - left.len(), gone.len());
         tracing::info!(changed, removed, "the configuration was read again");
+        true
     }
 
     /// Puts load balancers; those that could not be had come back, with the reasons.
@@ -137,9 +164,12 @@ impl Reloader {
         left
     }
 
-    fn put(&mut self, prepared: Prepared) -> Result<(), Vec<String>> {
+    /// Puts a load balancer in force; shards have its listeners open when this returns.
+    pub(super) fn put(&mut self, prepared: Prepared) -> Result<(), Vec<String>> {
+        let before = self.inventory.written(&prepared.wanted.name);
         self.wish(Command::Put {
             wanted: Box::new(prepared.wanted.clone()),
+            before: before.cloned().map(Box::new),
             bound: prepared.bound(),
         })?;
         self.inventory.settle(prepared);
@@ -147,7 +177,8 @@ impl Reloader {
         Ok(())
     }
 
-    fn remove(&mut self, load_balancer: &Arc<str>) {
+    /// Ends a load balancer; its listeners are closed when this returns.
+    pub(super) fn remove(&mut self, load_balancer: &Arc<str>) {
         let command = Command::Remove {
             load_balancer: Arc::clone(load_balancer),
         };

@@ -1,0 +1,151 @@
+//! Actions of the ELB API are carried out: what they change is judged, kept on disk, and in force
+//! when they are answered.
+//!
+//! Not what an action means (`elb`), nor who may ask (`admin`). Invariants: an action that fails has
+//! changed nothing; one that is answered is on the disk, where there is one; shards have its
+//! listeners open.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::setup::Setup;
+use crate::elb::{self, Action, Answer, Catalog, Code, Failure, Health, Limits, World};
+use crate::health::{Reason, Status};
+use crate::state::HealthRow;
+use crate::sys::unix_millis;
+
+/// An action and where its answer goes.
+#[derive(Debug)]
+pub(super) struct Act {
+    /// Whose load balancers are meant.
+    pub(super) region: String,
+    pub(super) action: Action,
+    /// Who asks, for the log.
+    pub(super) who: String,
+    pub(super) answer: oneshot::Sender<Result<Answer, Failure>>,
+}
+
+impl Setup {
+    /// Carries an action out and answers; the log tells of each change, and of each that failed.
+    pub(super) fn act(&mut self, act: Act) {
+        let Act {
+            region,
+            action,
+            who,
+            answer,
+        } = act;
+        let outcome = self.carry_out(&region, &action);
+        let name = action.name();
+        match &outcome {
+            _ if action.is_read_only() => {}
+            Ok(_) => tracing::info!(%who, %region, action = name, "done"),
+            Err(failure) => tracing::info!(%who, %region, action = name, %failure, "refused"),
+        }
+        // Refused: whoever asked has gone; what was done is done.
+        drop(answer.send(outcome));
+    }
+
+    fn carry_out(&mut self, region: &str, action: &Action) -> Result<Answer, Failure> {
+        let mut catalog = self.regions.catalog(region);
+        let answer = self.apply(&mut catalog, region, action)?;
+        if !action.is_read_only() {
+            self.follow(region, catalog)?;
+        }
+        Ok(answer)
+    }
+
+    fn apply(
+        &self,
+        catalog: &mut Catalog,
+        region: &str,
+        action: &Action,
+    ) -> Result<Answer, Failure> {
+        let published = self.published.borrow().clone();
+        let health = |name: &str, id: &str| {
+            let name = self.regions.full_name(region, name);
+            let mut rows = published.health.iter();
+            let row = rows.find(|row| *row.load_balancer == *name && *row.backend == *id);
+            row.map(health)
+        };
+        catalog.apply(
+            action,
+            &World {
+                now_ms: unix_millis(),
+                number: unix_millis() % 10_000_000_000,
+                region,
+                dns_suffix: self.regions.api.dns_suffix.as_deref(),
+                address: self.regions.address_of(region, name_of(action)),
+                hosted_zone: "Z0ELBOW",
+                is_instance: &|id| self.regions.has_instance(id),
+                is_certificate: &|arn| self.regions.has_certificate(arn),
+                is_public_key: &|text| crate::config::public_key(text).is_ok(),
+                is_zone: &|_| true,
+                is_security_group: &|_| true,
+                subnet: &|_| Some(elb::SubnetFacts::default()),
+                health: &health,
+                limits: Limits::default(),
+            },
+        )
+    }
+
+    /// Puts in force what is otherwise in the new catalog of a region.
+    fn follow(&mut self, region: &str, new: Catalog) -> Result<(), Failure> {
+        let old = self.regions.catalog(region);
+        let is_otherwise =
+            |one: &&Arc<elb::LoadBalancer>| old.load_balancer(&one.name) != Some(one);
+        let mut prepared = Vec::new();
+        let mut records = Vec::new();
+        for one in new.load_balancers().filter(is_otherwise) {
+            let address = self.regions.address_of(region, &one.name);
+            let wanted = self.regions.lowered(region, one, address)?;
+            let ready = self.inventory.prepare(&wanted);
+            prepared.push(ready.map_err(|problems| refusal(&problems))?);
+            records.push(self.regions.record(region, one, address));
+        }
+        let before = old.load_balancers().map(|one| one.name.as_str());
+        let gone: Vec<&str> = before
+            .filter(|name| new.load_balancer(name).is_none())
+            .collect();
+        records.extend(gone.iter().map(|name| self.regions.deleted(region, name)));
+        self.journal.append(&records).map_err(|error| {
+            self.counts.journal_write_errors.add(1);
+            let message = format!("The change cannot be kept on disk: {error}");
+            Failure::new(Code::InternalFailure, message)
+        })?;
+        for ready in prepared {
+            // The catalog has its bounds, which are those of the state.
+            if let Err(problems) = self.put(ready) {
+                tracing::error!(?problems, "bug: what was accepted cannot be in force");
+            }
+        }
+        for name in gone {
+            self.remove(&self.regions.full_name(region, name).as_str().into());
+        }
+        self.regions.take_in(region, new, records);
+        Ok(())
+    }
+}
+
+/// The load balancer that an action would make.
+fn name_of(action: &Action) -> &str {
+    match action {
+        Action::CreateLoadBalancer(new) => &new.name,
+        _ => "",
+    }
+}
+
+fn refusal(problems: &[String]) -> Failure {
+    Failure::new(Code::InvalidConfigurationRequest, problems.join("; "))
+}
+
+/// How an instance is, in the words of the API.
+fn health(row: &HealthRow) -> Health {
+    match row.status {
+        _ if row.draining.is_some() => Health::leaving(),
+        Status::InService => Health::in_service(),
+        Status::OutOfService(Reason::Registering) => Health::registering(),
+        Status::OutOfService(Reason::Failed) => Health::failed(),
+        Status::OutOfService(Reason::Recovering) => Health::recovering(),
+    }
+}

@@ -1,0 +1,260 @@
+//! What the ELB API knows, region by region, and how that and the configuration file become the load
+//! balancers that run.
+//!
+//! Values only; who carries changes out is `act.rs` and `setup.rs`. Invariants: a load balancer of
+//! the file that has not changed there since the API changed it is as the API has it, and one that
+//! has is as the file has it; every load balancer that runs is in a catalog.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::journal::Record;
+use crate::config::{Api, Backend, CertificateFiles, Config, LoadBalancer};
+use crate::elb::{self, Catalog, Facts, Failure, Places, lift, lower};
+use crate::health;
+
+/// Region and name.
+type Key = (String, String);
+
+/// All regions.
+#[derive(Debug, Default)]
+pub struct Regions {
+    pub(super) api: Api,
+    instances: BTreeMap<String, Backend>,
+    certificates: BTreeMap<String, CertificateFiles>,
+    /// The load balancers of the file.
+    file: Vec<LoadBalancer>,
+    /// What the API has changed.
+    records: BTreeMap<Key, Record>,
+    catalogs: BTreeMap<String, Catalog>,
+}
+
+impl Regions {
+    /// What the file and what the API has changed come to, and the load balancers that are to run.
+    ///
+    /// # Errors
+    /// What the API has set and cannot be any more, a line each.
+    pub fn new(
+        config: &Config,
+        records: Vec<Record>,
+    ) -> Result<(Self, Vec<LoadBalancer>), Vec<String>> {
+        let mut regions = Self {
+            api: config.api.clone(),
+            instances: config.instances.clone(),
+            certificates: config.certificates.clone(),
+            file: config.load_balancers.clone(),
+            records: records.into_iter().map(|r| (key(&r), r)).collect(),
+            catalogs: BTreeMap::new(),
+        };
+        let wanted = regions.settle()?;
+        Ok((regions, wanted))
+    }
+
+    /// The same with another file.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub(super) fn with(&self, config: &Config) -> Result<(Self, Vec<LoadBalancer>), Vec<String>> {
+        Self::new(config, self.records.values().cloned().collect())
+    }
+
+    /// Finds out which load balancers there are, and fills the catalogs with them.
+    fn settle(&mut self) -> Result<Vec<LoadBalancer>, Vec<String>> {
+        let mut known: BTreeMap<String, Vec<Arc<elb::LoadBalancer>>> = BTreeMap::new();
+        let mut wanted = Vec::new();
+        let mut problems = Vec::new();
+        let host = self.api.region.clone();
+        for balancer in &self.file {
+            let lifted = self.lifted(balancer);
+            let key = (host.clone(), balancer.name.clone());
+            match self.records.get(&key) {
+                Some(record) if stanza_of(record) == Some(stanza(&lifted)) => {}
+                // What the API has changed is older than the file.
+                _ => {
+                    self.records.remove(&key);
+                    wanted.push(balancer.clone());
+                    known.entry(host.clone()).or_default().push(Arc::new(lifted));
+                }
+            }
+        }
+        let file: BTreeSet<&str> = self.file.iter().map(|b| b.name.as_str()).collect();
+        // What the API has changed of a load balancer that the file has no more goes with it.
+        self.records.retain(|(region, name), record| {
+            stanza_of(record).is_none() || (*region == host && file.contains(name.as_str()))
+        });
+        for record in self.records.values() {
+            let Record::LoadBalancer {
+                region,
+                load_balancer,
+                address,
+                ..
+            } = record
+            else {
+                continue;
+            };
+            match self.lowered(region, load_balancer, *address) {
+                Ok(balancer) => wanted.push(balancer),
+                Err(failure) => problems.push(format!("{}: {failure}", load_balancer.name)),
+            }
+            let known = known.entry(region.clone()).or_default();
+            known.push(Arc::clone(load_balancer));
+        }
+        let catalogs = known.into_iter();
+        self.catalogs = catalogs
+            .map(|(region, all)| (region, all.into_iter().collect()))
+            .collect();
+        if problems.is_empty() {
+            Ok(wanted)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// What is known of a region.
+    pub(super) fn catalog(&self, region: &str) -> Catalog {
+        self.catalogs.get(region).cloned().unwrap_or_default()
+    }
+
+    /// That is known of it from now on, and this was changed.
+    pub(super) fn take_in(&mut self, region: &str, catalog: Catalog, records: Vec<Record>) {
+        self.catalogs.insert(region.to_owned(), catalog);
+        for record in records {
+            if let Record::Deleted { stanza: None, .. } = record {
+                self.records.remove(&key(&record));
+            } else {
+                self.records.insert(key(&record), record);
+            }
+        }
+    }
+
+    /// Whether an ARN leads to a certificate.
+    pub(super) fn has_certificate(&self, arn: &str) -> bool {
+        self.certificates.contains_key(arn)
+    }
+
+    /// Whether an instance id leads to an address.
+    pub(super) fn has_instance(&self, id: &str) -> bool {
+        Backend::by_id(id, &self.instances).is_some()
+    }
+
+    /// The name of a load balancer among all that run.
+    pub(super) fn full_name(&self, region: &str, name: &str) -> String {
+        format!("{}{name}", self.prefix(region))
+    }
+
+    fn prefix(&self, region: &str) -> String {
+        if region == self.api.region {
+            String::new()
+        } else {
+            format!("{region}/")
+        }
+    }
+
+    /// Where a load balancer listens: where it does already, or at an address of the pool that no
+    /// other has.
+    pub(super) fn address_of(&self, region: &str, name: &str) -> IpAddr {
+        let key = (region.to_owned(), name.to_owned());
+        if let Some(Record::LoadBalancer { address, .. }) = self.records.get(&key) {
+            return *address;
+        }
+        let written = self.written(region, name).and_then(|b| b.listeners.first());
+        written.map_or_else(|| self.free_address(), |listener| listener.address.ip())
+    }
+
+    fn free_address(&self) -> IpAddr {
+        let address = |record: &Record| match record {
+            Record::LoadBalancer { address, .. } => Some(*address),
+            Record::Deleted { .. } => None,
+        };
+        let taken: BTreeSet<IpAddr> = self.records.values().filter_map(address).collect();
+        let first = self.api.address(0).expect("a pool has an address");
+        let mut all = (0..).map_while(|index| self.api.address(index));
+        // All are taken: one is shared, and two listeners on one port get in each other's way.
+        all.find(|address| !taken.contains(address)).unwrap_or(first)
+    }
+
+    /// A load balancer as it is to run.
+    ///
+    /// # Errors
+    /// What it names leads nowhere.
+    pub(super) fn lowered(
+        &self,
+        region: &str,
+        one: &elb::LoadBalancer,
+        address: IpAddr,
+    ) -> Result<LoadBalancer, Failure> {
+        let places = Places {
+            address,
+            instance: &|id| Backend::by_id(id, &self.instances),
+            certificate: &|arn| self.certificates.get(arn).cloned(),
+        };
+        lower(one, self.written(region, &one.name), &self.prefix(region), &places)
+    }
+
+    /// What is to be kept of a load balancer.
+    pub(super) fn record(
+        &self,
+        region: &str,
+        load_balancer: &Arc<elb::LoadBalancer>,
+        address: IpAddr,
+    ) -> Record {
+        Record::LoadBalancer {
+            region: region.to_owned(),
+            load_balancer: Arc::clone(load_balancer),
+            address,
+            stanza: self.stanza(region, &load_balancer.name),
+        }
+    }
+
+    /// What is to be kept of one that is gone.
+    pub(super) fn deleted(&self, region: &str, name: &str) -> Record {
+        Record::Deleted {
+            region: region.to_owned(),
+            name: name.to_owned(),
+            stanza: self.stanza(region, name),
+        }
+    }
+
+    /// The load balancer as the file has it.
+    fn written(&self, region: &str, name: &str) -> Option<&LoadBalancer> {
+        let mut all = self.file.iter().filter(|_| region == self.api.region);
+        all.find(|balancer| balancer.name == name)
+    }
+
+    fn stanza(&self, region: &str, name: &str) -> Option<u64> {
+        let written = self.written(region, name)?;
+        Some(stanza(&self.lifted(written)))
+    }
+
+    fn lifted(&self, balancer: &LoadBalancer) -> elb::LoadBalancer {
+        let facts = Facts {
+            region: &self.api.region,
+            certificates: &self.certificates,
+        };
+        lift(balancer, &facts)
+    }
+}
+
+fn key(record: &Record) -> Key {
+    match record {
+        Record::LoadBalancer {
+            region,
+            load_balancer,
+            ..
+        } => (region.clone(), load_balancer.name.clone()),
+        Record::Deleted { region, name, .. } => (region.clone(), name.clone()),
+    }
+}
+
+fn stanza_of(record: &Record) -> Option<u64> {
+    match record {
+        Record::LoadBalancer { stanza, .. } | Record::Deleted { stanza, .. } => *stanza,
+    }
+}
+
+/// A number that says whether the file's words, as far as the API has them too, are still the same.
+fn stanza(lifted: &elb::LoadBalancer) -> u64 {
+    let json = serde_json::to_vec(lifted).expect("text, numbers and lists are valid JSON");
+    health::key_hash(&json)
+}
