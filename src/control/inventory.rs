@@ -74,6 +74,12 @@ impl Inventory {
         }
     }
 
+    /// A load balancer as it was written last.
+    pub(super) fn written(&self, load_balancer: &str) -> Option<&LoadBalancer> {
+        let mut all = self.in_force.iter();
+        all.find(|balancer| balancer.name == *load_balancer)
+    }
+
     /// What is to be done so that these are the load balancers: who is to be put, and who removed.
     pub(super) fn differences(
         &self,

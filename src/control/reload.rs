@@ -138,8 +138,10 @@ impl Reloader {
     }
 
     fn put(&mut self, prepared: Prepared) -> Result<(), Vec<String>> {
+        let before = self.inventory.written(&prepared.wanted.name);
         self.wish(Command::Put {
             wanted: Box::new(prepared.wanted.clone()),
+            before: before.cloned().map(Box::new),
             bound: prepared.bound(),
         })?;
         self.inventory.settle(prepared);

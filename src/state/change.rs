@@ -12,13 +12,15 @@ use crate::config;
 use crate::state::Refusal;
 
 impl LoadBalancer {
-    /// Changes what is otherwise in `wanted`, which has the same name.
+    /// Changes what is otherwise in `wanted` than in what was written before. Backends that were
+    /// registered or changed in another way are left alone.
     ///
     /// # Errors
     /// The refusal of more backends than there may be; nothing has changed then.
     pub(super) fn change(
         &mut self,
         wanted: &config::LoadBalancer,
+        before: &[config::Backend],
         bound: &[Bound],
         scene: &mut Scene<'_>,
         effects: &mut Effects,
@@ -29,17 +31,13 @@ impl LoadBalancer {
         self.listeners = listeners(wanted, bound);
         effects.is_new = true;
         self.change_check(&wanted.health_check, effects);
-        for backend in &wanted.backends {
+        for backend in wanted.backends.iter().filter(|b| !before.contains(b)) {
             self.register(backend, scene, effects)?;
         }
         let is_gone = |id: &str| wanted.backends.iter().all(|backend| backend.id != *id);
-        let staying = self.members.iter().filter(|m| m.departure.is_none());
-        let gone: Vec<Arc<str>> = staying
-            .map(|member| Arc::clone(&member.id))
-            .filter(|id| is_gone(id))
-            .collect();
-        for id in gone {
-            self.deregister(&id, None, scene, effects)?;
+        for backend in before.iter().filter(|backend| is_gone(&backend.id)) {
+            // Refused: it has left already.
+            drop(self.deregister(&backend.id, None, scene, effects));
         }
         Ok(())
     }

@@ -33,11 +33,13 @@ impl Bound {
 /// A wish to change the state.
 #[derive(Debug)]
 pub enum Command {
-    /// Makes a load balancer as it is written, or changes it until it is: what is the same goes on,
-    /// backends that are not in it any more leave as its attributes say.
+    /// Makes a load balancer as it is written, or changes it until it is: what is the same in both
+    /// is left alone, backends that are not in it any more leave as its attributes say.
     Put {
         /// The load balancer as it is to be.
         wanted: Box<config::LoadBalancer>,
+        /// As it was written before; `None`: nowhere.
+        before: Option<Box<config::LoadBalancer>>,
         /// Where each of its listeners accepts, in order. A listener that goes on keeps its number.
         bound: Vec<Bound>,
     },

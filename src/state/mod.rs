@@ -112,9 +112,14 @@ impl State {
     pub fn apply(&mut self, command: Command, now_ms: u64) -> Result<Effects, Refusal> {
         let mut effects = Effects::default();
         match command {
-            Command::Put { wanted, bound } => {
+            Command::Put {
+                wanted,
+                before,
+                bound,
+            } => {
+                let before = before.map_or_else(Vec::new, |before| before.backends);
                 if let Ok((lb, mut scene)) = self.at(&wanted.name, now_ms) {
-                    lb.change(&wanted, &bound, &mut scene, &mut effects)?;
+                    lb.change(&wanted, &before, &bound, &mut scene, &mut effects)?;
                 } else {
                     self.add(&wanted, &bound, View::default(), now_ms);
                     effects.is_new = true;

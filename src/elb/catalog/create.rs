@@ -50,10 +50,14 @@ fn bare(new: &NewLoadBalancer, health_check: HealthCheck, world: &World<'_>) -> 
         Scheme::Internal => "internal-",
     };
     let (name, number) = (&new.name, world.number);
-    let (region, suffix) = (world.region, world.dns_suffix);
+    let region = world.region;
+    let dns_name = match world.dns_suffix {
+        Some(suffix) => format!("{prefix}{name}-{number:010}.{region}.{suffix}"),
+        None => world.address.to_string(),
+    };
     LoadBalancer {
         name: name.clone(),
-        dns_name: format!("{prefix}{name}-{number:010}.{region}.{suffix}"),
+        dns_name,
         created_ms: world.now_ms,
         scheme: new.scheme,
         zones: Vec::new(),

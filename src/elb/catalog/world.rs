@@ -3,6 +3,8 @@
 //!
 //! Invariant: the same action on the same catalog in the same world has the same outcome.
 
+use std::net::IpAddr;
+
 use crate::elb::Health;
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, LOAD_BALANCERS_MAX, POLICIES_MAX, TAGS_MAX};
 
@@ -15,8 +17,11 @@ pub struct World<'a> {
     pub number: u64,
     /// The region whose catalog this is.
     pub region: &'a str,
-    /// What DNS names end with after the region, without a leading dot.
-    pub dns_suffix: &'a str,
+    /// What DNS names end with after the region, without a leading dot; `None`: nobody's server
+    /// knows such names, and the name of a load balancer is its address.
+    pub dns_suffix: Option<&'a str>,
+    /// Where a new load balancer would listen.
+    pub address: IpAddr,
     /// What is shown as the id of the DNS zone.
     pub hosted_zone: &'a str,
     /// Whether an instance id leads to an address.
