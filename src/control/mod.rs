@@ -21,6 +21,7 @@ mod durable;
 mod files;
 mod hex;
 mod inventory;
+pub mod journal;
 pub mod keys;
 pub mod memory;
 mod metrics;
