@@ -294,7 +294,7 @@ pub const JOURNAL_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// [`JOURNAL_SLACK_BYTES`] more, before it is written anew: a change costs what it writes twice.
 pub const JOURNAL_GROWTH: usize = 2;
 
-/// Bytes beyond that: some hundred changes of an ordinary load balancer, so that a small journal is
+/// Bytes beyond that: several hundred changes of an ordinary load balancer, so that a small one is
 /// not written anew all the time.
 pub const JOURNAL_SLACK_BYTES: usize = 1024 * 1024;
 

@@ -324,8 +324,8 @@ impl Relay<'_> {
     }
 }
 
-/// So many bytes come without a word of the other side before a stream is spliced: one MiB is cheaper in blocks,
-/// by 6 % of its CPU time, and 16 are in pipes, by a fifth.
+/// So many bytes come without a word of the other side before a stream is spliced: one MiB is
+/// cheaper in blocks, by 6 % of its CPU time, and 16 are in pipes, by a fifth.
 const SPLICED_FROM_BYTES: usize = 2 * 1024 * 1024;
 
 /// How large the next block is, beside the last one.

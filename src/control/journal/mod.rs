@@ -45,6 +45,9 @@ const FILE: &str = "api.journal";
 /// What was cut off its end, the last time that there was something.
 const DAMAGED_FILE: &str = "api.journal.damaged";
 
+/// What to do about a file that cannot be used.
+const ADVICE: &str = "to start without what the API has set, move it away";
+
 /// Keeps what the API has changed.
 #[derive(Debug)]
 pub struct Journal {
@@ -234,7 +237,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let opened = File::open(path)?;
     opened.take(JOURNAL_BYTES_MAX + 1).read_to_end(&mut text)?;
     if text.len() as u64 > JOURNAL_BYTES_MAX {
-        return Err(too_large("the journal", JOURNAL_BYTES_MAX));
+        let text = format!("has more than {JOURNAL_BYTES_MAX} bytes; {ADVICE}");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(text)
 }
@@ -262,11 +266,10 @@ fn settle(directory: &Path, file: &File) -> io::Result<()> {
 
 fn refusal(path: &Path, flaw: Flaw) -> io::Error {
     let path = path.display();
-    let advice = "to start without what the API has set, move it away";
     let text = match flaw {
-        Flaw::Head(problem) => format!("{path}: {problem}; {advice}"),
+        Flaw::Head(problem) => format!("{path}: {problem}; {ADVICE}"),
         Flaw::Batch(byte, problem) => format!(
-            "{path}: {problem} (byte {byte}); {advice}; to start with what it had set before \
+            "{path}: {problem} (byte {byte}); {ADVICE}; to start with what it had set before \
              that, copy it and cut it: truncate --size={byte} {path}"
         ),
     };

@@ -295,6 +295,7 @@ fn a_file_that_is_too_large_is_not_read() {
     file.set_len(JOURNAL_BYTES_MAX + 1).unwrap();
     let error = directory.try_open().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    assert!(error.to_string().contains("move it away"), "{error}");
 }
 
 #[test]
