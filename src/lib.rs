@@ -44,8 +44,9 @@
 //! 3. [`sticky`]: what a cookie says (`seal.rs`), and where that leads (`place.rs`).
 //! 4. [`health`]: checks become lives, lives become homes (`view.rs`).
 //! 5. [`state`]: who may change what, how backends come (`pool.rs`) and go (`leave.rs`).
-//! 6. [`elb`]: what the ELB API asks and answers, and the rules between.
-//! 7. [`control`]: the loop round them. `main.rs` wires it all.
+//! 6. [`elb`]: what the ELB API asks and answers, and the rules between; nobody can ask it yet.
+//! 7. [`control`]: the loop round them; `reload.rs` and `inventory.rs` make the process what is
+//!    written, while it runs. `main.rs` wires it all.
 //!
 //! # Modules
 //!
@@ -60,7 +61,7 @@
 //! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
-//! | [`control`] | shell | checker, admin, memory, signals, keys, certificates, tickets (tokio) |
+//! | [`control`] | shell | checker, admin, reload, memory, signals, keys, files of TLS (tokio) |
 //! | [`sys`] | shell | sockets, ring buffers, pinning, clock: the only `unsafe` |
 //! | [`cli`], [`demo`] | shell | commands and flags; the backends of `elbow demo` |
 //! | [`limits`] | | every bound of the system, with its reason |

@@ -282,6 +282,26 @@ pub const LISTENERS_MAX: usize = 100;
 /// Keys that a key file may hold: one that seals and the older ones that still open.
 pub const SEAL_KEYS_MAX: usize = 16;
 
+/// Bytes of what the API has changed, as a journal that holds nothing else: some 10,000 ordinary
+/// load balancers. Beyond it the call that would add to it fails.
+pub const JOURNAL_ALIVE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of what one call of the API changes, as a line of the journal: several times the largest
+/// load balancer. Beyond it the call fails.
+pub const JOURNAL_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How many times as large as what is alive in it the journal of the API may be, and
+/// [`JOURNAL_SLACK_BYTES`] more, before it is written anew: a change costs what it writes twice.
+pub const JOURNAL_GROWTH: usize = 2;
+
+/// Bytes beyond that: several hundred changes of an ordinary load balancer, so that a small one is
+/// not written anew all the time.
+pub const JOURNAL_SLACK_BYTES: usize = 1024 * 1024;
+
+/// Bytes of the journal of the API if it cannot be written anew, as on a disk that has no room for
+/// another. Beyond it calls of the API fail, and a file that is larger is not read at the start.
+pub const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
 /// Bytes of a response to a health check that are read before it is judged.
 pub const CHECK_RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
@@ -426,3 +446,9 @@ const _: () = assert!(
 );
 const _: () = assert!(CUTS_KEPT_MS as u128 >= 10 * SWEEP_INTERVAL.as_millis());
 const _: () = assert!(CHECK_BURST_SPACING.as_millis() <= CHECK_BURST_PAUSE.as_millis());
+const _: () = assert!(
+    (JOURNAL_GROWTH * JOURNAL_ALIVE_BYTES_MAX + JOURNAL_SLACK_BYTES + JOURNAL_BATCH_BYTES_MAX)
+        as u64
+        <= JOURNAL_BYTES_MAX,
+    "the journal is written anew before its size is a bound"
+);

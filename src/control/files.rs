@@ -1,8 +1,9 @@
 //! The files that the configuration names, for certificates and authorities: read at the start, and
 //! again when one has changed and on SIGHUP.
 //!
-//! Not what is in them (`certificates.rs`, `trust.rs`), nor when to look (`reload.rs`). Invariant: what is made of a listener's
-//! files changes as a whole, or stays if what is there now does not hold.
+//! Not what is in them (`certificates.rs`, `trust.rs`), nor when to look (`reload.rs`). Invariant:
+//! what is made of a listener's files changes as a whole, or stays if what is there now does not
+//! hold.
 
 use std::slice;
 

@@ -1,5 +1,5 @@
-//! What is set up: the load balancers as they are written, their listeners, and what was made of the
-//! files that they name.
+//! What is set up: the load balancers as they are written, their listeners, and what was made of
+//! the files that they name.
 //!
 //! Not what shards know of it (`state`). Invariant: a load balancer that cannot be as it is written
 //! stays as it was, listeners, certificates and all.

@@ -1,4 +1,5 @@
-//! The listeners of the process, open for every shard: who has which address, and under what number.
+//! The listeners of the process, open for every shard: who has which address, and under what
+//! number.
 //!
 //! Not what is done with a connection (`state::Route`). Invariants: a load balancer's listeners are
 //! opened together or not at all; a number is one listener's as long as the process runs.

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -66,7 +67,8 @@ fn world(limits: Limits) -> World<'static> {
         now_ms: 1_767_323_045_670,
         number: 1_234_567_890,
         region: "us-west-2",
-        dns_suffix: "elb.amazonaws.com",
+        dns_suffix: Some("elb.amazonaws.com"),
+        address: IpAddr::from([127, 1, 0, 1]),
         hosted_zone: "Z3DZXE0EXAMPLE",
         is_instance: &|id| id.starts_with("i-"),
         is_certificate: &|arn| arn.starts_with("arn:") && arn != "arn:none",

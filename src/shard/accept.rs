@@ -1,5 +1,5 @@
-//! Listeners of a shard, and accepting: a few posted accepts each, a task per connection, a panic ends
-//! one alone.
+//! Listeners of a shard, and accepting: a few posted accepts each, a task per connection, a panic
+//! ends one alone.
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -237,8 +237,8 @@ impl Shard {
         self.counts().listeners_seen.set(version);
     }
 
-    /// Ends what runs on backends that have left since the epoch seen last, and closes what rests or
-    /// has lost its listener.
+    /// Ends what runs on backends that have left since the epoch seen last, and closes what rests
+    /// or has lost its listener.
     fn cut_connections(&self, seen_epoch: &mut u64) {
         let world = self.world();
         let snapshot = &world.snapshot;

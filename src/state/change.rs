@@ -1,8 +1,8 @@
-//! A load balancer becomes what is written: by a file that is read again, or by whoever else wants it
-//! otherwise.
+//! A load balancer becomes what is written: by a file that is read again, or by whoever else wants
+//! it otherwise.
 //!
-//! Not how single backends come (`pool.rs`) and go (`leave.rs`). Invariant: what is the same in both
-//! goes on as it was: connections, health, sessions, counters.
+//! Not how single backends come (`pool.rs`) and go (`leave.rs`). Invariant: what is the same in
+//! both goes on as it was: connections, health, sessions, counters.
 
 use std::sync::Arc;
 

@@ -63,8 +63,8 @@ pub struct Listeners {
 pub struct Link {
     /// The world as of the last change. Only the control thread stores.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// The listeners that are to be open. Only the control thread stores; a listener is here once it
-    /// has a route.
+    /// The listeners that are to be open. Only the control thread stores; a listener is here once
+    /// it has a route.
     pub listeners: ArcSwap<Listeners>,
     /// Counters of each shard.
     pub shards: PerShard<ShardLine>,

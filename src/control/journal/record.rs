@@ -1,0 +1,99 @@
+//! What the journal keeps, one record for each thing, and which records are alive.
+//!
+//! Not how they lie on disk (`text.rs`). Invariant: of two records for one thing the later is
+//! alive, and one that says that there is nothing to know never is.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::text;
+use crate::elb::LoadBalancer;
+
+/// What the API has done to one thing. Its JSON is kept on disk: kinds and keys may be added, keys
+/// with a default; what is there does not change but with the version of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Record {
+    /// The API made or changed a load balancer, which is like this now.
+    LoadBalancer {
+        /// The region that it belongs to.
+        region: String,
+        /// All of it.
+        load_balancer: Arc<LoadBalancer>,
+        /// Where its listeners accept.
+        address: IpAddr,
+        /// A hash of the file's stanza of this name as it was then, so that one that was edited
+        /// since is known; `None`: the file had none.
+        stanza: Option<u64>,
+    },
+    /// The API deleted a load balancer.
+    Deleted {
+        /// The region that it belonged to.
+        region: String,
+        /// Its name.
+        name: String,
+        /// As above: a stanza of the file that is to have no effect as long as it is like that.
+        /// `None`: there is nothing to know of this name any more, and this record is not kept
+        /// itself.
+        stanza: Option<u64>,
+    },
+}
+
+impl Record {
+    fn key(&self) -> Key {
+        let (region, name) = match self {
+            Self::LoadBalancer {
+                region,
+                load_balancer,
+                ..
+            } => (region, &load_balancer.name),
+            Self::Deleted { region, name, .. } => (region, name),
+        };
+        Key::LoadBalancer(region.clone(), name.clone())
+    }
+}
+
+/// What a record is about: the next one about the same takes its place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    /// Region and name.
+    LoadBalancer(String, String),
+}
+
+/// The records that say what is now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Alive {
+    /// Each with the bytes of its JSON.
+    records: BTreeMap<Key, (Record, usize)>,
+    /// The sum of those bytes.
+    json_bytes: usize,
+}
+
+impl Alive {
+    /// Puts a record in the place of an earlier one.
+    pub(super) fn take_in(&mut self, record: Record) -> serde_json::Result<()> {
+        let bytes = serde_json::to_vec(&record)?.len();
+        let key = record.key();
+        let replaced = if matches!(record, Record::Deleted { stanza: None, .. }) {
+            self.records.remove(&key)
+        } else {
+            self.json_bytes += bytes;
+            self.records.insert(key, (record, bytes))
+        };
+        self.json_bytes -= replaced.map_or(0, |(_, bytes)| bytes);
+        Ok(())
+    }
+
+    /// All of them, in order of what they are about.
+    pub(super) fn records(&self) -> impl ExactSizeIterator<Item = &Record> {
+        self.records.values().map(|(record, _)| record)
+    }
+
+    /// Bytes of a journal that holds them and nothing else.
+    pub(super) fn journal_bytes(&self) -> usize {
+        text::HEAD.len() + self.json_bytes + self.records.len() * text::AROUND_RECORD_BYTES
+    }
+}
