@@ -44,7 +44,8 @@
 //! 3. [`sticky`]: what a cookie says (`seal.rs`), and where that leads (`place.rs`).
 //! 4. [`health`]: checks become lives, lives become homes (`view.rs`).
 //! 5. [`state`]: who may change what, how backends come (`pool.rs`) and go (`leave.rs`).
-//! 6. [`elb`]: what the ELB API asks and answers, and the rules between.
+//! 6. [`elb`]: what the ELB API asks and answers, the rules between, and what elbow then runs
+//!    (`setup`).
 //! 7. [`control`]: the loop round them. `main.rs` wires it all.
 //!
 //! # Modules
@@ -57,7 +58,7 @@
 //! | [`balance`] | pure | least outstanding requests, round robin; by weight, slow start |
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
-//! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML |
+//! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what elbow runs for it |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
 //! | [`control`] | shell | checker, admin, memory, signals, keys, certificates, tickets (tokio) |
