@@ -58,7 +58,7 @@
 //! | [`balance`] | pure | least outstanding requests, round robin; by weight, slow start |
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
-//! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what elbow runs for it |
+//! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what then runs |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
 //! | [`control`] | shell | checker, admin, memory, signals, keys, certificates, tickets (tokio) |

@@ -10,20 +10,25 @@
 //! The API has no words for much of what a file can say. So the load balancer as the file has it is
 //! the base of [`lower`], and what cannot be said stays as it is there:
 //!
-//! | of | stays | as long as |
-//! |---|---|---|
-//! | a listener | its own address, `accept_proxy_protocol`; `behind_tls`; further certificates, `client_ca` | there is one at its port; it is HTTP; it has TLS |
-//! | a listener at port 0, or at a port that an earlier one has on another address | all of it: the API does not see it | the API has that port |
-//! | a stickiness policy | all but the life or name of the cookie | one of its name and kind is in use |
-//! | an SSL policy | what was asked for and is not offered | it is the same |
-//! | an instance | address, port, weight | it is registered |
-//! | an instance port | `ca`, `server_name`, version 2 of PROXY headers | a listener uses it, and there is TLS, or a PROXY header |
-//! | attributes | all that CLB does not have | |
-//! | times | parts of a second | the whole seconds, rounded up, are not changed |
+//! - A listener at the port of one in the file keeps that one's address and
+//!   `accept_proxy_protocol`; `behind_tls` if it is HTTP; further certificates and `client_ca` if
+//!   it has TLS.
+//! - Listeners that the API does not see stay as they are: those at port 0; and those at a port
+//!   that an earlier one has on another address, as long as the API has that port.
+//! - A stickiness policy keeps all but the life or the name of the cookie, if one of its name and
+//!   kind is in use in the file.
+//! - An SSL policy that says the same as in the file still knows what was asked for and is not
+//!   offered.
+//! - An instance of the file keeps address, port and weight.
+//! - An instance port to which TLS is spoken keeps `server_name`, and `ca` unless the API names
+//!   keys; PROXY headers that are of version 2 in the file remain so.
+//! - Attributes that CLB does not have stay, and so do parts of a second where the whole seconds,
+//!   rounded up, have not been changed.
 //!
-//! The other way, [`lift`] shows what is in force: policies that no listener uses, and what elbow
-//! keeps for the API alone (tags, zones, subnets, access logs), are not in a `config::LoadBalancer`
-//! and not made up. Policies of instance ports get names that begin with `elbow-`.
+//! The other way, [`lift`] shows what is in force. Policies that no listener uses, and what is kept
+//! for the API alone (tags, zones, subnets, access logs, how long draining would last if it were
+//! on), are not in a `config::LoadBalancer` and not made up. An SSL policy is shown by what it
+//! offers, and policies of instance ports get names that begin with `elbow-`.
 
 mod lift;
 mod lower;
