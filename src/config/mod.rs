@@ -64,8 +64,8 @@ pub struct Config {
     pub api: Api,
     /// Backends by the ids that the file gives them, whether a load balancer uses them or not.
     pub instances: BTreeMap<String, Backend>,
-    /// Certificates by the ARNs that the file gives them: 1–2,048 characters of printable ASCII,
-    /// none that begins as [`CertificateFiles::file_arn`] does.
+    /// Certificates by the ARNs that the file gives them: at most 2,048 characters of printable
+    /// ASCII that begin with `arn:`, and none that begins as [`CertificateFiles::file_arn`] does.
     pub certificates: BTreeMap<String, CertificateFiles>,
     /// The load balancers, in file order; names are unique.
     pub load_balancers: Vec<LoadBalancer>,

@@ -1,7 +1,8 @@
 //! A load balancer of the file as the API shows it.
 //!
-//! Invariant: what comes out holds to the rules of the catalog, except for the count of policies:
-//! there is one for each public key of a backend.
+//! Invariant: what comes out holds to the rules of the catalog, except that there may be more
+//! policies, one for each public key of a backend, and that a file may have listeners that speak
+//! TLS to an instance port beside others that do not.
 
 use std::time::Duration;
 
