@@ -44,9 +44,10 @@
 //! 3. [`sticky`]: what a cookie says (`seal.rs`), and where that leads (`place.rs`).
 //! 4. [`health`]: checks become lives, lives become homes (`view.rs`).
 //! 5. [`state`]: who may change what, how backends come (`pool.rs`) and go (`leave.rs`).
-//! 6. [`elb`]: what the ELB API asks and answers, and the rules between; nobody can ask it yet.
-//! 7. [`control`]: the loop round them; `reload.rs` and `inventory.rs` make the process what is
-//!    written, while it runs. `main.rs` wires it all.
+//! 6. [`elb`]: what the ELB API asks and answers, the rules between, and what elbow then runs
+//!    (`setup`).
+//! 7. [`control`]: the loop round them; `setup.rs` and `act.rs` make the process what the file and
+//!    the API say, while it runs. `main.rs` wires it all.
 //!
 //! # Modules
 //!
@@ -58,7 +59,7 @@
 //! | [`balance`] | pure | least outstanding requests, round robin; by weight, slow start |
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
-//! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML |
+//! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what then runs |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
 //! | [`control`] | shell | checker, admin, reload, memory, signals, keys, files of TLS (tokio) |

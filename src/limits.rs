@@ -224,6 +224,16 @@ pub const BACKENDS_MAX: usize = 1000;
 /// is refused.
 pub const CERTIFICATES_PER_LISTENER_MAX: usize = 1000;
 
+/// Certificates that a configuration names by `[[certificate]]`. Beyond it it is refused.
+pub const CERTIFICATES_NAMED_MAX: usize = 10_000;
+
+/// Longest ARN of a certificate; IAM's own end there. Beyond it it is refused.
+pub const ARN_BYTES_MAX: usize = 2048;
+
+/// Addresses of the API's pool that are looked through for one that is free: a network of /16.
+/// Those of a larger pool that are behind it are not used.
+pub const POOL_ADDRESSES_MAX: usize = 65_536;
+
 /// Public keys that the backends of one instance port may have. Beyond it the configuration is
 /// refused.
 pub const BACKEND_KEYS_MAX: usize = 100;

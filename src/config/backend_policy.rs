@@ -143,8 +143,12 @@ fn public_keys(field: &Field<'_>, report: &mut Report<'_>) -> Option<Vec<Vec<u8>
     keys.into_iter().collect()
 }
 
-/// A public key as `openssl x509 -pubkey` prints it, or its lines alone, as CLB takes them.
-pub(super) fn public_key(text: &str) -> Result<Vec<u8>, Mistake> {
+/// Reads a public key as `openssl x509 -pubkey` prints it, or its lines alone, as CLB takes them.
+/// What comes back is its DER.
+///
+/// # Errors
+/// It is none.
+pub fn public_key(text: &str) -> Result<Vec<u8>, Mistake> {
     let text = text.trim();
     let armoured = if text.starts_with("-----BEGIN") {
         text.to_owned()

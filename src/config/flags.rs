@@ -3,7 +3,7 @@
 //!
 //! Not here: the flags themselves (`cli`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::cookie::application_cookie_name;
 use super::policy::EXPIRATION_SECONDS_MAX;
 use super::{
-    Admin, ApplicationPolicy, Attributes, Backend, Config, Cores, Driver, DurationPolicy,
+    Admin, Api, ApplicationPolicy, Attributes, Backend, Config, Cores, Driver, DurationPolicy,
     HealthCheck,
 };
 use super::{Host, Listener, LoadBalancer, Mistake, Protocol, Stickiness, Target};
@@ -146,6 +146,9 @@ impl Config {
         Ok(Self {
             host: Host::default(),
             admin: Admin::default(),
+            api: Api::default(),
+            instances: BTreeMap::new(),
+            certificates: BTreeMap::new(),
             load_balancers: vec![load_balancer],
         })
     }

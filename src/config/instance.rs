@@ -1,6 +1,6 @@
 //! Backends: `[[instance]]` names addresses, and `instances` of a load balancer uses the names.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::problem::nearest;
@@ -22,6 +22,12 @@ const WEIGHT_MAX: u32 = 256;
 pub(super) type Instances<'t> = HashMap<&'t str, Option<Backend>>;
 
 impl Backend {
+    /// The backend of an id: one of `named`, else an id that is an address.
+    pub fn by_id(id: &str, named: &BTreeMap<String, Self>) -> Option<Self> {
+        let of_address = || Self::from_address(id)?.ok();
+        named.get(id).cloned().or_else(of_address)
+    }
+
     /// Reads an address without a name of its own: `10.0.1.8`, `10.0.1.9:9001`, `[::1]:9001`.
     ///
     /// `None` if `text` is no address at all, so that it may be a name.
@@ -251,6 +257,24 @@ mod tests {
             ("[::1]:9001", Some(9001))
         );
         assert!(Backend::from_address("i-0a1b2c3d").is_none());
+    }
+
+    #[test]
+    fn an_id_is_a_name_or_an_address() {
+        let named = Backend::from_parts("i-1", Some("10.0.0.1"), None, Some(3)).unwrap();
+        let all = BTreeMap::from([(named.id.clone(), named.clone())]);
+        assert_eq!(Backend::by_id("i-1", &all), Some(named));
+        for (id, address, port) in [
+            ("10.0.1.8", IpAddr::from([10, 0, 1, 8]), None),
+            ("10.0.1.9:9001", IpAddr::from([10, 0, 1, 9]), Some(9001)),
+            ("[::1]:80", "::1".parse().unwrap(), Some(80)),
+        ] {
+            let found = Backend::by_id(id, &all).map(|backend| (backend.address, backend.port));
+            assert_eq!(found, Some((address, port)), "{id}");
+        }
+        for id in ["i-2", "", "0.0.0.0", "10.0.0.1:0"] {
+            assert_eq!(Backend::by_id(id, &all), None, "{id:?}");
+        }
     }
 
     #[test]

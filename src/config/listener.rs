@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
+use super::certificate::Certificates;
 use super::network::networks;
 use super::policy::Policies;
 use super::problem::nearest;
@@ -28,6 +29,7 @@ pub(super) fn listener(
     mut section: Section<'_>,
     policies: &Policies<'_>,
     ssl_policies: &SslPolicies<'_>,
+    certificates: &Certificates<'_>,
     places: &mut Places,
     report: &mut Report<'_>,
 ) -> Option<Listener> {
@@ -51,7 +53,7 @@ pub(super) fn listener(
     let behind_tls = section.read_or("behind_tls", false, |field| {
         behind_tls(&field, protocol, report)
     });
-    let tls = tls(&mut section, protocol, ssl_policies, report);
+    let tls = tls(&mut section, protocol, ssl_policies, certificates, report);
     let proxy_networks = section.read_or("accept_proxy_protocol", Vec::new(), |field| {
         networks(&field, report)
     });

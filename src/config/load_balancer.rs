@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::attributes::attributes;
 use super::backend_policy::backend_policies;
+use super::certificate::Certificates;
 use super::duration::{Lengths, SHORTEST, written};
 use super::instance::{Instances, backends};
 use super::listener::{Places, listener};
@@ -44,18 +45,25 @@ impl HealthCheck {
     }
 }
 
+/// What the file gives names to, for the load balancers to use.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub instances: &'a Instances<'a>,
+    pub certificates: &'a Certificates<'a>,
+}
+
 /// Reads one `[[load_balancer]]`.
 pub(super) fn load_balancer(
     mut section: Section<'_>,
     profile: Profile,
-    instances: &Instances<'_>,
+    names: Names<'_>,
     places: &mut Places,
     report: &mut Report<'_>,
 ) -> Option<LoadBalancer> {
     let name = section
         .required("name", report)
         .and_then(|field| name(&field, places, report));
-    let backends = backends(&mut section, instances, report);
+    let backends = backends(&mut section, names.instances, report);
     let sections = section.sections("listener", report);
     match sections.as_ref().map(Vec::len) {
         Some(0) => {
@@ -74,7 +82,17 @@ pub(super) fn load_balancer(
     let ssl_policies = ssl_policies(&mut section, &policies, report);
     let listeners: Vec<Option<Listener>> = sections
         .into_iter()
-        .map(|section| listener(section, &policies, &ssl_policies, places, report))
+        .map(|section| {
+            let certificates = names.certificates;
+            listener(
+                section,
+                &policies,
+                &ssl_policies,
+                certificates,
+                places,
+                report,
+            )
+        })
         .collect();
     let backend_policies = backend_policies(&mut section, &listeners, report);
     // A first listener that is wrong has been noted: its port is only needed to read on.

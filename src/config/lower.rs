@@ -1,13 +1,15 @@
 //! From the text of a file to a [`Config`], in one pass that notes every problem.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use toml::de::DeTable;
 
+use super::api::api;
+use super::certificate::certificates;
 use super::host::{ANY_ADDRESS, admin, host};
 use super::instance::instances;
 use super::listener::Places;
-use super::load_balancer::load_balancer;
+use super::load_balancer::{Names, load_balancer};
 use super::profile::Profile;
 use super::read::{Report, Section};
 use super::{Admin, Config, LoadBalancer, Problem, Problems};
@@ -44,7 +46,13 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
     let profile = profile(&mut document, report).unwrap_or(Profile::Clb);
     let host = host(&mut document, report);
     let admin = admin(&mut document, report);
+    let api = api(&mut document, report);
     let instances = instances(&mut document, report);
+    let certificates = certificates(&mut document, report);
+    let names = Names {
+        instances: &instances,
+        certificates: &certificates,
+    };
     let mut places = Places {
         default_address: host.as_ref().map_or(ANY_ADDRESS, |(_, address)| *address),
         admin: admin.clone().unwrap_or(Admin { listen: None }),
@@ -65,15 +73,26 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
     let load_balancers: Vec<Option<LoadBalancer>> = sections
         .unwrap_or_default()
         .into_iter()
-        .map(|section| load_balancer(section, profile, &instances, &mut places, report))
+        .map(|section| load_balancer(section, profile, names, &mut places, report))
         .collect();
     document.refuse_not_yet(&["cluster"], report);
     document.finish(report);
     Some(Config {
         host: host?.0,
         admin: admin?,
+        api: api?,
+        instances: all_by_name(instances)?,
+        certificates: all_by_name(certificates)?,
         load_balancers: load_balancers.into_iter().collect::<Option<_>>()?,
     })
+}
+
+/// What was read under each name; `None` if one of them is wrong.
+fn all_by_name<T>(named: HashMap<&str, Option<T>>) -> Option<BTreeMap<String, T>> {
+    let entries = named.into_iter();
+    entries
+        .map(|(name, entry)| Some((name.to_owned(), entry?)))
+        .collect()
 }
 
 /// Reads `profile`; `clb` where it is not written.

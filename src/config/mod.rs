@@ -7,8 +7,10 @@
 //! reference again.
 
 mod affinity;
+mod api;
 mod attributes;
 mod backend_policy;
+mod certificate;
 mod client_auth;
 mod cookie;
 mod cores;
@@ -32,12 +34,14 @@ mod target;
 mod tests;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use affinity::{Affinity, Failover, Fallback, UnderscoreEncoding};
+pub use backend_policy::public_key;
 pub use client_auth::ClientAuth;
 pub use cookie::{CookieTemplate, SameSite};
 pub use flags::Overrides;
@@ -56,6 +60,13 @@ pub struct Config {
     pub host: Host,
     /// The admin address.
     pub admin: Admin,
+    /// What the ELB API needs to know of this host.
+    pub api: Api,
+    /// Backends by the ids that the file gives them, whether a load balancer uses them or not.
+    pub instances: BTreeMap<String, Backend>,
+    /// Certificates by the ARNs that the file gives them: at most 2,048 characters of printable
+    /// ASCII that begin with `arn:`, and none that begins as [`CertificateFiles::file_arn`] does.
+    pub certificates: BTreeMap<String, CertificateFiles>,
     /// The load balancers, in file order; names are unique.
     pub load_balancers: Vec<LoadBalancer>,
 }
@@ -109,16 +120,32 @@ pub struct Admin {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[api]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Where load balancers get an address of their own that the API makes. Default
+    /// `127.1.0.0/16`; `0.0.0.0` or `::` alone is every address of the host. Of a larger network
+    /// the first [`POOL_ADDRESSES_MAX`](crate::limits::POOL_ADDRESSES_MAX) addresses are used.
+    pub address_pool: Network,
+    /// What DNS names of load balancers end with, without a leading dot: at most 128 characters.
+    /// `None`, the default: they are shown by their addresses.
+    pub dns_suffix: Option<String>,
+    /// The region that this host is in, whose load balancers those of the file are: 1–32 of
+    /// `[a-z0-9-]`, no leading or trailing dash. Default `us-east-1`.
+    pub region: String,
+}
+
 /// One `[[load_balancer]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadBalancer {
-    /// 1–32 of `[A-Za-z0-9-]`, no leading or trailing dash (CLB.md §3.4).
+    /// 1–32 of `[A-Za-z0-9-]`, no leading or trailing dash (CLB.md §3.4). Those that the API has
+    /// in another region than the host's begin with its name and a slash.
     pub name: String,
     /// Its backends, in file order; ids are unique. May be empty: every request gets 503.
     pub backends: Vec<Backend>,
     /// How its backends are checked.
     pub health_check: HealthCheck,
-    /// Where it listens; at least one.
+    /// Where it listens; none only where the API has left none.
     pub listeners: Vec<Listener>,
     /// What holds for backends by their instance port; at most one for each.
     pub backend_policies: Vec<BackendPolicy>,

@@ -164,6 +164,20 @@ impl SslPolicy {
         })
     }
 
+    /// What it offers, by the attributes of CLB's `SSLNegotiationPolicyType` and the three beyond
+    /// it: [`Self::from_attributes`] makes of them a policy that offers the same.
+    pub fn attributes(&self) -> Vec<&'static str> {
+        let has_tls12 = !self.suites.is_empty();
+        let switches = [
+            (TLS12, has_tls12),
+            (TLS13, self.has_tls13),
+            (SERVER_ORDER, self.is_ordered),
+        ];
+        let switches = switches.into_iter().filter(|(_, is_on)| *is_on);
+        let suites = self.suites.iter().map(|suite| suite.name());
+        switches.map(|(name, _)| name).chain(suites).collect()
+    }
+
     /// The ciphers that are offered by TLS 1.2, in order; none: that version is not offered.
     pub fn suites(&self) -> &[Suite] {
         &self.suites

@@ -1,4 +1,5 @@
-//! Networks: the addresses from which a listener believes PROXY headers.
+//! Networks: the addresses from which a listener believes PROXY headers, and those that the API may
+//! give.
 //!
 //! Not lenient: bits of an address behind its prefix are refused, as one of the two is a mistake.
 //! Invariant: an IPv4 network is written as one, whatever the form of the addresses it holds.
@@ -52,6 +53,32 @@ impl Network {
             && Self { address, ..*self }.first() == self.address
     }
 
+    /// Whether it is one address.
+    pub(super) fn is_one(&self) -> bool {
+        self.prefix == address_bits(self.address)
+    }
+
+    /// The `index`-th of the addresses that hosts may have, from 0. The first and the last of an
+    /// IPv4 network shorter than /31 are not among them (RFC 3021), nor is the first of an IPv6
+    /// network shorter than /127, which is that of its routers (RFC 4291 §2.6.1).
+    pub(super) fn usable(&self, index: u32) -> Option<IpAddr> {
+        let behind = u32::from(address_bits(self.address) - self.prefix);
+        let spared = u128::from(behind > 1);
+        let offset = u128::from(index) + spared;
+        // Of 2^128 addresses the last is out of reach anyway.
+        let end = 1_u128.checked_shl(behind).unwrap_or(u128::MAX);
+        match self.address {
+            IpAddr::V4(first) if offset < end - spared => {
+                let offset = u32::try_from(offset).ok()?;
+                Some(IpAddr::V4((first.to_bits() + offset).into()))
+            }
+            IpAddr::V6(first) if offset < end => {
+                Some(IpAddr::V6((first.to_bits() + offset).into()))
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        }
+    }
+
     /// The address with all bits behind the prefix cleared.
     fn first(&self) -> IpAddr {
         let behind = u32::from(address_bits(self.address) - self.prefix);
@@ -71,7 +98,7 @@ impl Network {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.address)?;
-        if self.prefix == address_bits(self.address) {
+        if self.is_one() {
             return Ok(());
         }
         write!(f, "/{}", self.prefix)

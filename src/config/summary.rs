@@ -1,10 +1,11 @@
 //! What a configuration says, in a few lines for a person: the answer of `elbow check`.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::Tls;
 use super::duration::written;
-use super::{ApplicationPolicy, Attributes, Backend, BackendPolicy, Config, CookieTemplate};
+use super::{Api, ApplicationPolicy, Attributes, Backend, BackendPolicy, Config, CookieTemplate};
 use super::{
     DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness,
     Trust,
@@ -29,9 +30,30 @@ impl fmt::Display for Config {
             Some(directory) => write!(f, "cookie keys in {}", directory.display())?,
             None => write!(f, "cookie keys last until restart (no state_dir)")?,
         }
+        self.write_names(f)?;
         self.load_balancers
             .iter()
             .try_for_each(|balancer| write!(f, "\n{balancer}"))
+    }
+}
+
+impl Config {
+    /// What the API may use, a line each, as far as anything was said of it.
+    fn write_names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(list) = api_switches(&self.api).list() {
+            write!(f, "\nAPI: {list}")?;
+        }
+        for (arn, files) in &self.certificates {
+            write!(f, "\ncertificate {arn} in {}", files.chain.display())?;
+            if let Some(key) = &files.key {
+                write!(f, ", its key in {}", key.display())?;
+            }
+        }
+        let used = self.load_balancers.iter();
+        let used: HashSet<&Backend> = used.flat_map(|balancer| &balancer.backends).collect();
+        let spare = self.instances.values();
+        let mut spare = spare.filter(|instance| !used.contains(instance));
+        spare.try_for_each(|instance| write!(f, "\ninstance {instance}, of no load balancer yet"))
     }
 }
 
@@ -263,6 +285,16 @@ fn application_switches(policy: &ApplicationPolicy) -> Switches {
     let mut switches = Switches::default();
     switches.flag("copy_unknown_attributes", policy.copies_unknown_attributes);
     switches.value("absolute_limit", policy.absolute_limit.map(written));
+    switches
+}
+
+fn api_switches(api: &Api) -> Switches {
+    let default = Api::default();
+    let mut switches = Switches::default();
+    let (pool, default_pool) = (api.address_pool, default.address_pool);
+    switches.changed("address_pool", pool.to_string(), default_pool.to_string());
+    switches.value("dns_suffix", api.dns_suffix.as_ref());
+    switches.changed("region", &api.region, &default.region);
     switches
 }
 

@@ -1,5 +1,6 @@
 //! Whole files: what is taken, and that every problem is named where it is.
 
+mod api;
 mod attributes;
 mod https;
 mod proxy_protocol;
@@ -32,9 +33,22 @@ session_window = "100ms"
 [admin]
 listen = "127.0.0.1:9999"
 
+[api]
+address_pool = "10.9.0.0/24"
+dns_suffix = "elb.example.com"
+region = "eu-west-1"
+
+[[certificate]]
+arn = "arn:aws:iam::123456789012:server-certificate/site"
+certificate = "/etc/elbow/site.pem"
+certificate_key = "/etc/elbow/site.key"
+
 [[instance]]
 id = "i-0a1b2c3d"
 address = "10.0.1.7"
+[[instance]]
+id = "i-spare"
+address = "10.0.1.5"
 [[instance]]
 id = "i-1111"
 address = "10.0.1.6"
@@ -307,7 +321,8 @@ fn unknown_keys_are_found_in_every_section() {
     let rest = "x = 1\n[load_balancer.health_check]\nx = 1\n[load_balancer.attributes]\nx = 1\n\
                 [[load_balancer.lb_cookie_policy]]\nname = \"p\"\nx = 1\n\
                 [[instance]]\nid = \"i\"\naddress = \"10.0.0.1\"\nx = 1\n\
-                [host]\nx = 1\n[admin]\nx = 1\n[x]\n";
+                [host]\nx = 1\n[admin]\nx = 1\n[api]\nx = 1\n\
+                [[certificate]]\narn = \"arn:a\"\ncertificate = \"/a\"\nx = 1\n[x]\n";
     let expected = [
         "8 load_balancer[0].listener[0].x",
         "10 load_balancer[0].health_check.x",
@@ -316,7 +331,9 @@ fn unknown_keys_are_found_in_every_section() {
         "19 instance[0].x",
         "21 host.x",
         "23 admin.x",
-        "24 x",
+        "25 api.x",
+        "29 certificate[0].x",
+        "30 x",
     ];
     assert_eq!(problems(&small("", rest)), expected);
     let unlike = only_mistake(&small("", "[admin]\nzzzzzzzz = 1"));
@@ -615,6 +632,10 @@ fn a_summary_says_what_the_file_says() {
 shards on 0-1,3, not pinned
 admin address 127.0.0.1:9999
 cookie keys in /var/lib/elbow
+API: address_pool 10.9.0.0/24, dns_suffix elb.example.com, region eu-west-1
+certificate arn:aws:iam::123456789012:server-certificate/site in /etc/elbow/site.pem, \
+its key in /etc/elbow/site.key
+instance i-spare=10.0.1.5, of no load balancer yet
 load balancer my-loadbalancer
   HTTP 10.0.0.1:80 to HTTP 8080, behind TLS, sticky for 60 s (my-duration-cookie-policy: \
 cookie_name __Secure-shop, cookie_path /shop, cookie_domain example.com, secure, http_only, \

@@ -4,6 +4,9 @@
 
 use std::path::PathBuf;
 
+use toml::de::DeValue;
+
+use super::certificate::{Certificates, certificate, is_arn};
 use super::read::{Field, Report, Section};
 use super::ssl_policy::{SslPolicies, ssl_policy};
 use super::{ClientAuth, Protocol, SslPolicy, client_auth};
@@ -45,10 +48,11 @@ pub(super) fn tls(
     section: &mut Section<'_>,
     protocol: Option<Protocol>,
     policies: &SslPolicies<'_>,
+    certificates: &Certificates<'_>,
     report: &mut Report<'_>,
 ) -> Option<Option<Tls>> {
     if let Some(protocol) = protocol.filter(|protocol| protocol.is_secure()) {
-        return terms(section, protocol, policies, report).map(Some);
+        return terms(section, protocol, policies, certificates, report).map(Some);
     }
     let mut is_clean = true;
     for key in KEYS.into_iter().chain(client_auth::KEYS) {
@@ -66,24 +70,18 @@ fn terms(
     section: &mut Section<'_>,
     protocol: Protocol,
     policies: &SslPolicies<'_>,
+    certificates: &Certificates<'_>,
     report: &mut Report<'_>,
 ) -> Option<Tls> {
-    let chain = section
-        .required("certificate", report)
-        .and_then(|field| path(&field, report));
-    let key = section.read_or("certificate_key", None, |field| {
-        path(&field, report).map(Some)
+    let default = default(section, certificates, report);
+    let others = section.read_or("certificates", Vec::new(), |field| {
+        others(&field, certificates, report)
     });
-    let others = section.read_or("certificates", Vec::new(), |field| others(&field, report));
     let policy = section.read_or("ssl_policy", SslPolicy::default(), |field| {
         ssl_policy(&field, policies, report)
     });
     let client_auth = client_auth::client_auth(section, protocol.is_http(), report);
-    let default = CertificateFiles {
-        chain: chain?,
-        key: key?,
-    };
-    let mut certificates = vec![default];
+    let mut certificates = vec![default?];
     certificates.extend(others?);
     Some(Tls {
         certificates,
@@ -93,8 +91,37 @@ fn terms(
     })
 }
 
-/// The further certificates, each in one file with its key.
-fn others(field: &Field<'_>, report: &mut Report<'_>) -> Option<Vec<CertificateFiles>> {
+/// The first certificate: its file and perhaps one for the key, or an ARN that says both.
+fn default(
+    section: &mut Section<'_>,
+    certificates: &Certificates<'_>,
+    report: &mut Report<'_>,
+) -> Option<CertificateFiles> {
+    let field = section.required("certificate", report);
+    let files = field.and_then(|field| certificate(&field, certificates, report));
+    let Some(key_field) = section.field("certificate_key") else {
+        return files;
+    };
+    let key = path(&key_field, report)?;
+    let files = files?;
+    let is_named = section.peek("certificate").and_then(DeValue::as_str);
+    if is_named.is_some_and(is_arn) {
+        let mistake = "the [[certificate]] that is named says already where its key is";
+        report.refuse(&key_field, mistake);
+        return None;
+    }
+    Some(CertificateFiles {
+        key: Some(key),
+        ..files
+    })
+}
+
+/// The further certificates, each in one file with its key, or by its ARN.
+fn others(
+    field: &Field<'_>,
+    certificates: &Certificates<'_>,
+    report: &mut Report<'_>,
+) -> Option<Vec<CertificateFiles>> {
     let items = field.items(report)?;
     if items.len() >= CERTIFICATES_PER_LISTENER_MAX {
         let mistake = format!("more than {CERTIFICATES_PER_LISTENER_MAX} certificates in all");
@@ -103,7 +130,7 @@ fn others(field: &Field<'_>, report: &mut Report<'_>) -> Option<Vec<CertificateF
     }
     let files: Vec<Option<CertificateFiles>> = items
         .iter()
-        .map(|item| path(item, report).map(|chain| CertificateFiles { chain, key: None }))
+        .map(|item| certificate(item, certificates, report))
         .collect();
     files.into_iter().collect()
 }

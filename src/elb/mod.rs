@@ -7,6 +7,8 @@
 //!              └───────────┴───────────┴─────► Failure ─► XML      failure.rs
 //! ```
 //!
+//! [`setup`] leads from there to what elbow runs, and from what a file says to what the API shows.
+//!
 //! Not HTTP, not signatures, not sockets: whoever calls this binds listeners, keeps the catalog on
 //! disk and says in a [`World`] what the catalog cannot know. Invariant: an action that fails has
 //! changed nothing, and each code that a client can see is one of [`Code`].
@@ -16,6 +18,7 @@ mod answer;
 mod catalog;
 mod failure;
 mod query;
+pub mod setup;
 #[cfg(test)]
 mod tests;
 mod xml;

@@ -62,7 +62,7 @@ const FEW: Limits = Limits {
     tags: 2,
 };
 
-fn world(limits: Limits) -> World<'static> {
+pub(in crate::elb) fn world(limits: Limits) -> World<'static> {
     World {
         now_ms: 1_767_323_045_670,
         number: 1_234_567_890,

@@ -1,5 +1,6 @@
 //! Configurations for tests, with the defaults of the file format except for thresholds.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ pub(crate) fn config(load_balancers: Vec<config::LoadBalancer>) -> config::Confi
             ..config::Host::default()
         },
         admin: config::Admin { listen: None },
+        api: config::Api::default(),
+        instances: BTreeMap::new(),
+        certificates: BTreeMap::new(),
         load_balancers,
     }
 }

@@ -174,11 +174,16 @@ impl<'a> Attributes<'a> {
 /// The switch of a TLS policy that is neither a protocol nor a cipher.
 const ORDER: &str = "Server-Defined-Cipher-Order";
 
+/// A protocol that CLB does not have, and elbow does; clients are not told of it.
+const TLS13: &str = "Protocol-TLSv1.3";
+
 /// Whether it is a protocol, the order, or a cipher in OpenSSL's words. Of ciphers there are more
 /// than those that are listed to clients, so that their form has to do.
 fn is_switch(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
-    TLS_PROTOCOLS.contains(&name) || (name.len() <= 64 && name.bytes().all(is_letter))
+    TLS_PROTOCOLS.contains(&name)
+        || name == TLS13
+        || (name.len() <= 64 && name.bytes().all(is_letter))
 }
 
 fn name(f: &Fields<'_>) -> Result<String, Failure> {
