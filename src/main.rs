@@ -98,10 +98,13 @@ impl Kept {
     fn take_up(config: Config) -> Result<Self, ExitCode> {
         let (journal, records) = Journal::open(config.host.state_dir.as_deref())
             .map_err(|error| fail(&format!("cannot take up what the API has changed: {error}")))?;
-        let (regions, load_balancers) = Regions::new(&config, records).map_err(|problems| {
-            let problems = problems.join("\n");
-            fail(&format!("what the API has changed does not hold any more\n{problems}"))
-        })?;
+        let (regions, load_balancers) =
+            Regions::new(&config, records, unix_millis()).map_err(|problems| {
+                let problems = problems.join("\n");
+                fail(&format!(
+                    "what the API has changed does not hold any more\n{problems}"
+                ))
+            })?;
         let config = Config {
             load_balancers,
             ..config

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::journal::Record;
 use crate::config::{Api, Backend, CertificateFiles, Config, LoadBalancer};
-use crate::elb::{self, Catalog, Facts, Failure, Places, lift, lower};
+use crate::elb::setup::{Facts, Places, lift, lower};
+use crate::elb::{self, Catalog, Failure};
 use crate::health;
 
 /// Region and name.
@@ -21,6 +22,8 @@ type Key = (String, String);
 #[derive(Debug, Default)]
 pub struct Regions {
     pub(super) api: Api,
+    /// Milliseconds since 1970: when the load balancers of the file are said to have been made.
+    began_ms: u64,
     instances: BTreeMap<String, Backend>,
     certificates: BTreeMap<String, CertificateFiles>,
     /// The load balancers of the file.
@@ -31,16 +34,19 @@ pub struct Regions {
 }
 
 impl Regions {
-    /// What the file and what the API has changed come to, and the load balancers that are to run.
+    /// What the file and what the API has changed come to, and the load balancers that are to run;
+    /// `now_ms` is milliseconds since 1970.
     ///
     /// # Errors
     /// What the API has set and cannot be any more, a line each.
     pub fn new(
         config: &Config,
         records: Vec<Record>,
+        now_ms: u64,
     ) -> Result<(Self, Vec<LoadBalancer>), Vec<String>> {
         let mut regions = Self {
             api: config.api.clone(),
+            began_ms: now_ms,
             instances: config.instances.clone(),
             certificates: config.certificates.clone(),
             file: config.load_balancers.clone(),
@@ -56,7 +62,8 @@ impl Regions {
     /// # Errors
     /// Those of [`new`](Self::new).
     pub(super) fn with(&self, config: &Config) -> Result<(Self, Vec<LoadBalancer>), Vec<String>> {
-        Self::new(config, self.records.values().cloned().collect())
+        let records = self.records.values().cloned().collect();
+        Self::new(config, records, self.began_ms)
     }
 
     /// Finds out which load balancers there are, and fills the catalogs with them.
@@ -74,7 +81,10 @@ impl Regions {
                 _ => {
                     self.records.remove(&key);
                     wanted.push(balancer.clone());
-                    known.entry(host.clone()).or_default().push(Arc::new(lifted));
+                    known
+                        .entry(host.clone())
+                        .or_default()
+                        .push(Arc::new(lifted));
                 }
             }
         }
@@ -130,7 +140,14 @@ impl Regions {
 
     /// Whether an ARN leads to a certificate.
     pub(super) fn has_certificate(&self, arn: &str) -> bool {
-        self.certificates.contains_key(arn)
+        self.certificates.contains_key(arn) || self.is_of_file(arn)
+    }
+
+    /// Whether an ARN was made up for a certificate that a listener of the file names by its path.
+    fn is_of_file(&self, arn: &str) -> bool {
+        let listeners = self.file.iter().flat_map(|balancer| &balancer.listeners);
+        let mut firsts = listeners.filter_map(|one| one.tls.as_ref()?.certificates.first());
+        firsts.any(|files| files.file_arn() == arn)
     }
 
     /// Whether an instance id leads to an address.
@@ -171,7 +188,8 @@ impl Regions {
         let first = self.api.address(0).expect("a pool has an address");
         let mut all = (0..).map_while(|index| self.api.address(index));
         // All are taken: one is shared, and two listeners on one port get in each other's way.
-        all.find(|address| !taken.contains(address)).unwrap_or(first)
+        all.find(|address| !taken.contains(address))
+            .unwrap_or(first)
     }
 
     /// A load balancer as it is to run.
@@ -189,7 +207,12 @@ impl Regions {
             instance: &|id| Backend::by_id(id, &self.instances),
             certificate: &|arn| self.certificates.get(arn).cloned(),
         };
-        lower(one, self.written(region, &one.name), &self.prefix(region), &places)
+        lower(
+            one,
+            self.written(region, &one.name),
+            &self.prefix(region),
+            &places,
+        )
     }
 
     /// What is to be kept of a load balancer.
@@ -228,9 +251,18 @@ impl Regions {
     }
 
     fn lifted(&self, balancer: &LoadBalancer) -> elb::LoadBalancer {
+        let region = &self.api.region;
+        let suffix = self.api.dns_suffix.as_ref();
+        let dns_name = suffix.map(|suffix| format!("{}.{region}.{suffix}", balancer.name));
         let facts = Facts {
-            region: &self.api.region,
-            certificates: &self.certificates,
+            region,
+            created_ms: self.began_ms,
+            dns_name: dns_name.as_deref(),
+            arn: &|files| {
+                let mut all = self.certificates.iter();
+                all.find(|(_, named)| *named == files)
+                    .map(|(arn, _)| arn.clone())
+            },
         };
         lift(balancer, &facts)
     }
@@ -255,6 +287,11 @@ fn stanza_of(record: &Record) -> Option<u64> {
 
 /// A number that says whether the file's words, as far as the API has them too, are still the same.
 fn stanza(lifted: &elb::LoadBalancer) -> u64 {
-    let json = serde_json::to_vec(lifted).expect("text, numbers and lists are valid JSON");
+    let timeless = elb::LoadBalancer {
+        created_ms: 0,
+        dns_name: String::new(),
+        ..lifted.clone()
+    };
+    let json = serde_json::to_vec(&timeless).expect("text, numbers and lists are valid JSON");
     health::key_hash(&json)
 }

@@ -57,11 +57,7 @@ async fn serve(admin: &Admin, fields: &HeaderMap, form: &[u8]) -> Response {
     }
 }
 
-async fn carry_out(
-    admin: &Admin,
-    fields: &HeaderMap,
-    action: Action,
-) -> Result<Answer, Failure> {
+async fn carry_out(admin: &Admin, fields: &HeaderMap, action: Action) -> Result<Answer, Failure> {
     let (answer, answered) = oneshot::channel();
     let region = region(fields);
     let act = Act {
@@ -107,11 +103,18 @@ fn answered(status: StatusCode, xml: String, id: &str) -> Response {
 fn request_id() -> String {
     let mut bytes = [0_u8; 16];
     // Without randomness it is still an id, and nothing depends on it.
-    drop(aws_lc_rs::rand::fill(&mut bytes));
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 #[cfg(test)]
