@@ -329,8 +329,8 @@ pub const CHECK_BURST_PAUSE: Duration = Duration::from_millis(250);
 /// often it does so is counted.
 pub const DISTRUST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Changes by the API, and orders to read files again, that may wait for the thread that makes them.
-/// Beyond it the API answers that its rate is exceeded, which clients try again.
+/// Changes by the API, and orders to read files again, that may wait for the thread that makes
+/// them. Beyond it the API answers that its rate is exceeded, which clients try again.
 pub const ORDERS_WAITING: usize = 64;
 
 /// How long a change of listeners waits for shards that have not followed it.

@@ -1,8 +1,8 @@
 //! Actions of the ELB API are carried out: what they change is judged, kept on disk, and in force
 //! when they are answered.
 //!
-//! Not what an action means (`elb`), nor who may ask (`admin`). Invariants: an action that fails has
-//! changed nothing; one that is answered is on the disk, where there is one; shards have its
+//! Not what an action means (`elb`), nor who may ask (`admin`). Invariants: an action that fails
+//! has changed nothing; one that is answered is on the disk, where there is one; shards have its
 //! listeners open.
 
 use std::sync::Arc;

@@ -127,7 +127,7 @@ async fn serve(
     let Control {
         state,
         link,
-        mut reports,
+        reports,
         admin,
         seals,
         state_dir,
@@ -140,7 +140,7 @@ async fn serve(
         about,
     } = control;
     let counts = Arc::new(ControlLine::default());
-    let (wishes, mut wished) = mpsc::channel(limits::COMMANDS_WAITING);
+    let (wishes, wished) = mpsc::channel(limits::COMMANDS_WAITING);
     let (published, view) = watch::channel(Published::of(&state));
     tokio::spawn(keep_turning(ticket_keys, Arc::clone(&counts)));
     let region = regions.api.region.clone();
@@ -168,17 +168,43 @@ async fn serve(
         let admin = Admin::new(Arc::clone(&link), view, doors, seals, counts, about);
         tokio::spawn(admin.serve(listener));
     }
-    let (results, mut commands) = mpsc::channel(limits::COMMANDS_WAITING);
+    let (results, commands) = mpsc::channel(limits::COMMANDS_WAITING);
     let mut checker = Checker::new(results, &counts);
     checker.follow(state.check_plans());
-    let mut publisher = Publisher {
+    let publisher = Publisher {
         memory: Memory::new(state_dir, state.remembered(), counts),
         state,
         link: Arc::clone(&link),
         published,
         distrust: Distrust::new(time::Instant::now()),
     };
-    let mut stopped = pin!(drain::until_stopped(&link, stops, shutdown_timeout));
+    let inbox = Inbox {
+        commands,
+        wished,
+        reports,
+    };
+    let stopped = drain::until_stopped(&link, stops, shutdown_timeout);
+    Ok(conduct(publisher, checker, inbox, stopped).await)
+}
+
+/// What comes in for the owner of the state.
+struct Inbox {
+    /// Of the checks.
+    commands: mpsc::Receiver<Command>,
+    /// Of the admin address and of what is set up.
+    wished: mpsc::Receiver<Wish>,
+    /// Of the shards.
+    reports: mpsc::Receiver<Report>,
+}
+
+/// Does what comes in, until it is over.
+async fn conduct(
+    mut publisher: Publisher,
+    mut checker: Checker,
+    mut inbox: Inbox,
+    stopped: impl Future<Output = Ending>,
+) -> Ending {
+    let mut stopped = pin!(stopped);
     let mut ticks = time::interval(limits::TICK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(limits::COMMANDS_WAITING);
@@ -187,21 +213,21 @@ async fn serve(
             biased;
             ending = &mut stopped => {
                 publisher.memory.finish().await;
-                return Ok(ending);
+                return ending;
             }
             // Rarely ready, and not to be starved by those that may always be.
             _ = ticks.tick() => publisher.apply_all([Command::Tick].into_iter(), &mut checker),
             // Before reports, so that a report is judged by the newest verdict.
-            _ = commands.recv_many(&mut batch, limits::COMMANDS_WAITING) => {
+            _ = inbox.commands.recv_many(&mut batch, limits::COMMANDS_WAITING) => {
                 publisher.apply_all(batch.drain(..), &mut checker);
             }
-            Some(Wish { command, answer }) = wished.recv() => {
+            Some(Wish { command, answer }) = inbox.wished.recv() => {
                 match answer.send(publisher.apply(command, &mut checker)) {
                     // Refused: whoever asked has gone; what was done is done.
                     Ok(()) | Err(_) => {}
                 }
             }
-            Some(report) = reports.recv() => publisher.hear(report, &mut checker),
+            Some(report) = inbox.reports.recv() => publisher.hear(report, &mut checker),
             reason = checker.lost_task() => {
                 tracing::error!(reason, "bug: a backend is no longer checked");
             }

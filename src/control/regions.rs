@@ -1,5 +1,5 @@
-//! What the ELB API knows, region by region, and how that and the configuration file become the load
-//! balancers that run.
+//! What the ELB API knows, region by region, and how that and the configuration file become the
+//! load balancers that run.
 //!
 //! Values only; who carries changes out is `act.rs` and `setup.rs`. Invariants: a load balancer of
 //! the file that has not changed there since the API changed it is as the API has it, and one that

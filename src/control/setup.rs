@@ -1,10 +1,10 @@
-//! The thread that changes what is set up: by the configuration file, which is read again on SIGHUP,
-//! by files of certificates and authorities that change, and by the ELB API (`act.rs`).
+//! The thread that changes what is set up: by the configuration file, which is read again on
+//! SIGHUP, by files of certificates and authorities that change, and by the ELB API (`act.rs`).
 //!
-//! A thread of its own, as it waits for disks, for shards and for the control thread. Not how a load
-//! balancer changes (`inventory.rs`, `state`). Invariants: a file that does not hold changes nothing;
-//! a load balancer that is the same in it goes on untouched; one change comes after the other, and
-//! the log says what came of it.
+//! A thread of its own, as it waits for disks, for shards and for the control thread. Not how a
+//! load balancer changes (`inventory.rs`, `state`). Invariants: a file that does not hold changes
+//! nothing; a load balancer that is the same in it goes on untouched; one change comes after the
+//! other, and the log says what came of it.
 
 use std::fmt;
 use std::io;

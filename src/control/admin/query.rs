@@ -1,7 +1,7 @@
 //! `POST /`: the ELB Query API (CLB.md §3.1), as `aws elb` and the SDKs speak it; by GET too.
 //!
-//! Not what an action means (`elb`) or does (`act.rs`). Invariant: whatever comes in, the answer has
-//! the shape that AWS's clients read, with a request id.
+//! Not what an action means (`elb`) or does (`act.rs`). Invariant: whatever comes in, the answer
+//! has the shape that AWS's clients read, with a request id.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, RawQuery, Request};
@@ -102,8 +102,10 @@ fn answered(status: StatusCode, xml: String, id: &str) -> Response {
 /// A random UUID (RFC 9562 §5.4).
 fn request_id() -> String {
     let mut bytes = [0_u8; 16];
-    // Without randomness it is still an id, and nothing depends on it.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        // It is still an id, and nothing depends on it.
+        tracing::warn!("no random bytes for the id of an answer");
+    }
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

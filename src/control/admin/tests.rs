@@ -1,6 +1,8 @@
+mod query;
 mod v1;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,6 +37,8 @@ struct Bench {
     address: SocketAddr,
     link: Arc<Link>,
     counts: Arc<ControlLine>,
+    /// What is asked of the thread that changes what is set up.
+    orders: Receiver<Order>,
 }
 
 impl Bench {
@@ -75,10 +79,16 @@ impl Bench {
             }
         });
         let counts = Arc::new(ControlLine::default());
+        let (orders, ordered) = sync_channel(1);
+        let doors = Doors {
+            wishes,
+            orders,
+            region: "us-east-1".to_owned(),
+        };
         let admin = Admin::new(
             Arc::clone(&link),
             published,
-            wishes,
+            doors,
             seals(),
             Arc::clone(&counts),
             about(),
@@ -92,6 +102,7 @@ impl Bench {
             address,
             link,
             counts,
+            orders: ordered,
         }
     }
 
