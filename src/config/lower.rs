@@ -61,7 +61,11 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
     };
     let sections = document.sections("load_balancer", report);
     match sections.as_ref().map(Vec::len) {
-        Some(0) => document.refuse(report, "no [[load_balancer]]: nothing would be served"),
+        // With an admin address the API makes them.
+        Some(0) if places.admin.listen.is_none() => document.refuse(
+            report,
+            "no [[load_balancer]] and no admin address: nothing would ever be served",
+        ),
         Some(count) if count > LOAD_BALANCERS_MAX => {
             document.refuse(
                 report,

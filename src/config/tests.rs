@@ -294,8 +294,15 @@ fn text_that_is_not_toml_is_one_problem_with_its_line() {
 }
 
 #[test]
-fn a_file_that_serves_nothing_is_refused() {
-    assert_eq!(problems(""), ["1 "]);
+fn a_file_that_can_never_serve_anything_is_refused() {
+    assert_eq!(problems("[admin]\nlisten = \"off\"\n"), ["1 "]);
+    // The API may make load balancers.
+    assert!(
+        parse("", "elbow.toml")
+            .expect("it holds")
+            .load_balancers
+            .is_empty()
+    );
     assert_eq!(
         problems("[[load_balancer]]\nname = \"a\"\n"),
         ["1 load_balancer[0]"]
