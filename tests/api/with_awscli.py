@@ -14,9 +14,10 @@ import sys
 import time
 import traceback
 
+import actions
 import walk_throughs
 
-MODULES = [walk_throughs]
+MODULES = [walk_throughs, actions]
 
 
 def main():
