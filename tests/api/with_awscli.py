@@ -14,10 +14,11 @@ import sys
 import time
 import traceback
 
+import acting
 import actions
 import walk_throughs
 
-MODULES = [walk_throughs, actions]
+MODULES = [walk_throughs, actions, acting]
 
 
 def main():
