@@ -16,9 +16,10 @@ import traceback
 
 import acting
 import actions
+import surviving
 import walk_throughs
 
-MODULES = [walk_throughs, actions, acting]
+MODULES = [walk_throughs, actions, acting, surviving]
 
 
 def main():
