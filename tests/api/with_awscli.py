@@ -16,10 +16,11 @@ import traceback
 
 import acting
 import actions
+import examples
 import surviving
 import walk_throughs
 
-MODULES = [walk_throughs, actions, acting, surviving]
+MODULES = [walk_throughs, actions, acting, surviving, examples]
 
 
 def main():
