@@ -1,14 +1,14 @@
 //! Between what the API knows of a load balancer ([`LoadBalancer`](super::LoadBalancer)) and what
-//! elbow runs (`config::LoadBalancer`): [`lower`] makes the second of the first, [`lift`] the first
-//! of the second.
+//! elbow runs (`config::LoadBalancer`): [`lower()`] makes the second of the first, [`lift()`] the
+//! first of the second.
 //!
 //! Not here: what makes it happen. Nothing is bound, read or kept; whoever calls this says in
-//! [`Places`] and [`Facts`] what neither of the two knows. Invariants: what comes out of [`lower`]
-//! is as valid as what a file says; and a load balancer of the file that the API has not changed
-//! comes back from there as it was: `lower(&lift(b, ..), Some(b), ..) == b`.
+//! [`Places`] and [`Facts`] what neither of the two knows. Invariants: what comes out of
+//! [`lower()`] is as valid as what a file says; and a load balancer of the file that the API has
+//! not changed comes back from there as it was: `lower(&lift(b, ..), Some(b), ..) == b`.
 //!
 //! The API has no words for much of what a file can say. So the load balancer as the file has it is
-//! the base of [`lower`], and what cannot be said stays as it is there:
+//! the base of [`lower()`], and what cannot be said stays as it is there:
 //!
 //! - A listener at the port of one in the file keeps that one's address and
 //!   `accept_proxy_protocol`; `behind_tls` if it is HTTP; further certificates and `client_ca` if
@@ -25,9 +25,9 @@
 //! - Attributes that CLB does not have stay, and so do parts of a second where the whole seconds,
 //!   rounded up, have not been changed.
 //!
-//! The other way, [`lift`] shows what is in force. Policies that no listener uses, and what is kept
-//! for the API alone (tags, zones, subnets, access logs, how long draining would last if it were
-//! on), are not in a `config::LoadBalancer` and not made up. An SSL policy is shown by what it
+//! The other way, [`lift()`] shows what is in force. Policies that no listener uses, and what is
+//! kept for the API alone (tags, zones, subnets, access logs, how long draining would last if it
+//! were on), are not in a `config::LoadBalancer` and not made up. An SSL policy is shown by what it
 //! offers, and policies of instance ports get names that begin with `elbow-`.
 
 mod lift;
