@@ -226,7 +226,7 @@ fn check_says_what_the_file_says_or_what_is_wrong_with_it() {
             .starts_with(&format!("{}: no problems\n", good.name()))
     );
     assert!(answer.text.contains("load balancer shop"));
-    let bad = ConfigFile::new("bad", b"[host]\npin = 1\n");
+    let bad = ConfigFile::new("bad", b"[host]\npin = 1\nname = 2\n");
     let answer = check(&Check {
         config: bad.0.clone(),
     });

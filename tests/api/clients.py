@@ -148,7 +148,8 @@ def answers(host, port, certificate=None, requests=12):
 
 def is_open(host, port):
     """Whether somebody accepts connections there."""
-    with contextlib.suppress(ConnectionRefusedError):
+    # One that is being closed may reset what it has accepted.
+    with contextlib.suppress(ConnectionError):
         socket.create_connection((host, port), timeout=10).close()
         return True
     return False
