@@ -1,6 +1,9 @@
 //! The command line, the configuration file and the admin address, as their users meet them.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
@@ -190,6 +193,23 @@ fn demo_balances_at_once_and_ends_on_a_signal() {
     }
     elbow.signal(Signal::INT);
     assert_eq!(elbow.wait().code(), Some(0));
+}
+
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let full = File::options().write(true).open("/dev/full");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_elbow"))
+        .args(["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(full.expect("Linux has it"))
+        .spawn()
+        .expect("the binary starts");
+    let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    let mut said = stdout.lines().map_while(Result::ok);
+    let is_ready = said.any(|line| line.starts_with("ready "));
+    child.kill().expect("it runs");
+    let status = child.wait().expect("the child is ours");
+    assert!(is_ready, "it ended before, {status}");
 }
 
 #[test]
