@@ -46,7 +46,7 @@ pub use client_auth::ClientAuth;
 pub use cookie::{CookieTemplate, SameSite};
 pub use flags::Overrides;
 pub use lower::parse;
-pub use negotiation::{SslPolicy, Suite};
+pub use negotiation::{CIPHERS, SslPolicy, Suite};
 pub use policy::{ApplicationPolicy, DurationPolicy, Refresh, Stickiness};
 pub use problem::{Mistake, Problem, Problems};
 pub use tls::{CertificateFiles, Tls};

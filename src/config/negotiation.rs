@@ -7,7 +7,8 @@ mod ciphers;
 
 use std::fmt;
 
-use self::ciphers::{CBC, CIPHERS, DHE, EXPORT, KERBEROS, KINDS, PSK, RC4, RSA, kinds_missing};
+pub use self::ciphers::CIPHERS;
+use self::ciphers::{CBC, DHE, EXPORT, KERBEROS, KINDS, PSK, RC4, RSA, kinds_missing};
 use super::Mistake;
 use super::problem::nearest;
 

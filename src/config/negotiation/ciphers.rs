@@ -34,7 +34,7 @@ pub(super) fn kinds_missing(cipher: &str) -> [Option<&'static str>; 2] {
 }
 
 /// All that a policy of CLB's can have, by their names in its API.
-pub(super) const CIPHERS: &[&str] = &[
+pub const CIPHERS: &[&str] = &[
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES128-SHA256",

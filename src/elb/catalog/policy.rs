@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config;
+
 /// A policy of a load balancer. It never changes: whoever wants another one makes one under another
 /// name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,7 +179,7 @@ pub(super) const POLICY_TYPES: [PolicyType; 6] = [
         name: SSL_NEGOTIATION,
         description: "Protocols and ciphers that clients may use. For HTTPS and SSL listeners.",
         attributes: &[(REFERENCE, "String", "ZERO_OR_ONE")],
-        switches: &[&TLS_PROTOCOLS, &TLS_CIPHERS],
+        switches: &[&TLS_PROTOCOLS, config::CIPHERS],
     },
 ];
 
@@ -189,41 +191,6 @@ pub(in crate::elb) const TLS_PROTOCOLS: [&str; 6] = [
     "Protocol-TLSv1.1",
     "Protocol-TLSv1.2",
     "Server-Defined-Cipher-Order",
-];
-
-/// Ciphers in the words of OpenSSL: those of `ELBSecurityPolicy-2016-08` in its order, and those
-/// that older policies had.
-const TLS_CIPHERS: [&str; 30] = [
-    "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "ECDHE-RSA-AES128-GCM-SHA256",
-    "ECDHE-ECDSA-AES128-SHA256",
-    "ECDHE-RSA-AES128-SHA256",
-    "ECDHE-ECDSA-AES128-SHA",
-    "ECDHE-RSA-AES128-SHA",
-    "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-ECDSA-AES256-SHA384",
-    "ECDHE-RSA-AES256-SHA384",
-    "ECDHE-RSA-AES256-SHA",
-    "ECDHE-ECDSA-AES256-SHA",
-    "AES128-GCM-SHA256",
-    "AES128-SHA256",
-    "AES128-SHA",
-    "AES256-GCM-SHA384",
-    "AES256-SHA256",
-    "AES256-SHA",
-    "DHE-RSA-AES128-GCM-SHA256",
-    "DHE-RSA-AES256-GCM-SHA384",
-    "DHE-RSA-AES128-SHA256",
-    "DHE-RSA-AES256-SHA256",
-    "DHE-RSA-AES128-SHA",
-    "DHE-RSA-AES256-SHA",
-    "DHE-DSS-AES128-SHA",
-    "DHE-DSS-AES256-SHA",
-    "CAMELLIA128-SHA",
-    "CAMELLIA256-SHA",
-    "DES-CBC3-SHA",
-    "RC4-SHA",
 ];
 
 /// What a listener with TLS has if nobody says.
