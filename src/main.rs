@@ -96,24 +96,26 @@ struct Kept {
 
 impl Kept {
     fn take_up(config: Config) -> Result<Self, ExitCode> {
-        let (journal, records) = Journal::open(config.host.state_dir.as_deref())
+        let (mut journal, records) = Journal::open(config.host.state_dir.as_deref())
             .map_err(|error| fail(&format!("cannot take up what the API has changed: {error}")))?;
-        let (regions, load_balancers) =
-            Regions::new(&config, records, unix_millis()).map_err(|problems| {
-                let problems = problems.join("\n");
-                fail(&format!(
-                    "what the API has changed does not hold any more\n{problems}"
-                ))
-            })?;
+        let settled = Regions::settle(&config, records, unix_millis()).map_err(|problems| {
+            let problems = problems.join("\n");
+            fail(&format!(
+                "what the API has changed does not hold any more\n{problems}"
+            ))
+        })?;
+        if let Err(error) = journal.append(&settled.outdated) {
+            tracing::warn!(%error, "what the file has replaced of the API's changes stays on disk");
+        }
         let config = Config {
-            load_balancers,
+            load_balancers: settled.wanted,
             ..config
         };
         let files = Files::load(&config, unix_seconds())
             .map_err(|problems| refuse(&Failure::Certificates(problems)))?;
         Ok(Self {
             config,
-            regions,
+            regions: settled.regions,
             journal,
             files,
         })

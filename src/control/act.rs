@@ -94,34 +94,28 @@ impl Setup {
         let old = self.regions.catalog(region);
         let is_otherwise =
             |one: &&Arc<elb::LoadBalancer>| old.load_balancer(&one.name) != Some(one);
-        let mut prepared = Vec::new();
-        let mut records = Vec::new();
-        for one in new.load_balancers().filter(is_otherwise) {
-            let address = self.regions.address_of(region, &one.name);
-            let wanted = self.regions.lowered(region, one, address)?;
-            let ready = self.inventory.prepare(&wanted);
-            prepared.push(ready.map_err(|problems| refusal(&problems))?);
-            records.push(self.regions.record(region, one, address));
-        }
         let before = old.load_balancers().map(|one| one.name.as_str());
         let gone: Vec<&str> = before
             .filter(|name| new.load_balancer(name).is_none())
             .collect();
+        let mut wanted = Vec::new();
+        let mut records = Vec::new();
+        for one in new.load_balancers().filter(is_otherwise) {
+            let address = self.regions.address_of(region, &one.name);
+            wanted.push(self.regions.lowered(region, one, address)?);
+            records.push(self.regions.record(region, one, address));
+        }
         records.extend(gone.iter().map(|name| self.regions.deleted(region, name)));
+        let full_name = |name: &&str| Arc::from(self.regions.full_name(region, name));
+        let gone: Vec<Arc<str>> = gone.iter().map(full_name).collect();
+        let prepared = self.prepare(wanted, &gone);
+        let prepared = prepared.map_err(|problems| refusal(&problems))?;
         self.journal.append(&records).map_err(|error| {
             self.counts.journal_write_errors.add(1);
             let message = format!("The change cannot be kept on disk: {error}");
             Failure::new(Code::InternalFailure, message)
         })?;
-        for ready in prepared {
-            // The catalog has its bounds, which are those of the state.
-            if let Err(problems) = self.put(ready) {
-                tracing::error!(?problems, "bug: what was accepted cannot be in force");
-            }
-        }
-        for name in gone {
-            self.remove(&self.regions.full_name(region, name).as_str().into());
-        }
+        self.bring_about(prepared, &gone);
         self.regions.take_in(region, new, records);
         Ok(())
     }

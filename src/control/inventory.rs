@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::Files;
-use super::ports::{Port, Ports};
+use super::ports::{Port, Ports, clashes};
 use crate::config::{Config, LoadBalancer};
 use crate::state::Bound;
 use crate::sys::{Listeners, unix_seconds};
@@ -19,7 +19,7 @@ pub struct Inventory {
     in_force: Vec<LoadBalancer>,
     ports: Ports,
     pub(super) files: Files,
-    /// How often listeners have changed.
+    /// How often listeners have opened or closed.
     version: u64,
 }
 
@@ -48,6 +48,9 @@ impl Inventory {
         files: Files,
         shard_count: usize,
     ) -> Result<(Self, Vec<Bound>), String> {
+        if let [first, ..] = &clashes(config.load_balancers.iter())[..] {
+            return Err(first.clone());
+        }
         let mut ports = Ports::new(shard_count);
         let mut all = Vec::new();
         for balancer in &config.load_balancers {
@@ -94,26 +97,58 @@ impl Inventory {
         )
     }
 
-    /// What does not hold in the files of these, a line each.
-    pub(super) fn problems(&self, wanted: &[LoadBalancer]) -> Vec<String> {
-        let read = |balancer| self.files.read(balancer, unix_seconds()).err();
-        wanted.iter().filter_map(read).flatten().collect()
-    }
-
-    /// Reads the files of a load balancer and opens those of its listeners that are new.
+    /// Reads the files of load balancers that are new or otherwise, and opens those of their
+    /// listeners that are new. Those `gone` are to go; all others stay.
     ///
     /// # Errors
     /// What does not hold, a line each; all is as it was.
-    pub(super) fn prepare(&mut self, wanted: &LoadBalancer) -> Result<Prepared, Vec<String>> {
-        let files = self.files.read(wanted, unix_seconds())?;
+    pub(super) fn prepare(
+        &mut self,
+        wanted: Vec<LoadBalancer>,
+        gone: &[Arc<str>],
+    ) -> Result<Vec<Prepared>, Vec<String>> {
+        let stays = |old: &&LoadBalancer| {
+            wanted.iter().all(|new| new.name != old.name)
+                && gone.iter().all(|name| **name != *old.name)
+        };
+        let mut problems = clashes(self.in_force.iter().filter(stays).chain(&wanted));
+        let mut all = Vec::with_capacity(wanted.len());
+        for balancer in wanted {
+            match self.open_for(balancer) {
+                Ok(prepared) => all.push(prepared),
+                Err(more) => problems.extend(more),
+            }
+        }
+        if problems.is_empty() {
+            Ok(all)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn open_for(&mut self, wanted: LoadBalancer) -> Result<Prepared, Vec<String>> {
+        let files = self.files.read(&wanted, unix_seconds())?;
         let (offers, terms) = (&files.certificates.offers, &files.trusts.terms);
-        let ports = self.ports.open(wanted, offers, terms);
+        let ports = self.ports.open(&wanted, offers, terms);
         let ports = ports.map_err(|problem| vec![format!("{}: {problem}", wanted.name)])?;
         Ok(Prepared {
-            wanted: wanted.clone(),
+            wanted,
             ports,
             files,
         })
+    }
+
+    /// The listeners that are none in what was prepared, and those of load balancers that go, are
+    /// to close. The addresses of new ones are taken already: who connects meanwhile waits there.
+    pub(super) fn close_old(&mut self, prepared: &[Prepared], gone: &[Arc<str>]) {
+        let mut is_closing = false;
+        for one in prepared {
+            is_closing |= self.ports.keep_only(&one.wanted.name, &one.ports);
+        }
+        for name in gone {
+            is_closing |= self.ports.keep_only(name, &[]);
+        }
+        self.version += u64::from(is_closing);
     }
 
     /// The load balancer is as it was prepared.
@@ -127,8 +162,7 @@ impl Inventory {
             files.adopt(index, &port.listening);
         }
         self.files.replace(&wanted.name, files);
-        self.ports.replace(&wanted.name, ports);
-        self.version += 1;
+        self.version += u64::from(self.ports.replace(&wanted.name, ports));
         let same = self.in_force.iter_mut().find(|b| b.name == wanted.name);
         match same {
             Some(same) => *same = wanted,
@@ -141,7 +175,6 @@ impl Inventory {
         self.in_force
             .retain(|balancer| balancer.name != *load_balancer);
         self.files.replace(load_balancer, Files::default());
-        self.ports.replace(load_balancer, Vec::new());
-        self.version += 1;
+        self.version += u64::from(self.ports.replace(load_balancer, Vec::new()));
     }
 }

@@ -4,6 +4,7 @@
 //! Not what is done with a connection (`state::Route`). Invariants: a load balancer's listeners are
 //! opened together or not at all; a number is one listener's as long as the process runs.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,7 +44,8 @@ impl Ports {
     }
 
     /// The listeners of a load balancer, in order: those that are open and go on, and new ones.
-    /// `offers` and `terms` are for all of them, and held by the new.
+    /// `offers` and `terms` are for all of them, and held by the new. That no two load balancers
+    /// want one address is known (see [`clashes`]): what is open and in the way is about to close.
     ///
     /// # Errors
     /// Which address cannot be had, and why.
@@ -67,11 +69,25 @@ impl Ports {
         Ok(all)
     }
 
-    /// These are from now on the listeners of that load balancer, and all it has.
-    pub(super) fn replace(&mut self, load_balancer: &str, new: Vec<Port>) {
+    /// Of the listeners of that load balancer only these are left; whether that closes any.
+    pub(super) fn keep_only(&mut self, load_balancer: &str, kept: &[Port]) -> bool {
+        let count = self.open.len();
+        let is_kept = |port: &Port| kept.iter().any(|other| other.bound == port.bound);
+        self.open
+            .retain(|port| *port.load_balancer != *load_balancer || is_kept(port));
+        self.open.len() != count
+    }
+
+    /// These are from now on the listeners of that load balancer, and all it has; whether any
+    /// opened or closes by that.
+    pub(super) fn replace(&mut self, load_balancer: &str, new: Vec<Port>) -> bool {
+        let is_closing = self.keep_only(load_balancer, &new);
+        let count = self.open.len();
         self.open
             .retain(|port| *port.load_balancer != *load_balancer);
+        let is_opening = self.open.len() + new.len() != count;
         self.open.extend(new);
+        is_closing || is_opening
     }
 
     /// What shards are to have open.
@@ -87,7 +103,10 @@ impl Ports {
         (offer, terms): (&Option<TlsOffer>, &Option<BackendTerms>),
     ) -> Result<Port, String> {
         let told = |error: io::Error| format!("cannot listen on {}: {error}", listener.address);
-        socket::probe_free(listener.address).map_err(told)?;
+        let is_ours = |port: &Port| overlap(port.asked, listener.address);
+        if !self.open.iter().any(is_ours) {
+            socket::probe_free(listener.address).map_err(told)?;
+        }
         let mut address = listener.address;
         let mut sockets = Vec::with_capacity(self.shard_count);
         for _ in 0..self.shard_count {
@@ -114,6 +133,33 @@ impl Ports {
             }),
         })
     }
+}
+
+/// Which of these load balancers want the address of another, a line for each pair.
+pub(super) fn clashes<'b>(all: impl Iterator<Item = &'b config::LoadBalancer>) -> Vec<String> {
+    let mut before: BTreeMap<u16, Vec<(SocketAddr, &str)>> = BTreeMap::new();
+    let mut clashes = Vec::new();
+    for balancer in all {
+        for listener in &balancer.listeners {
+            let (address, name) = (listener.address, &*balancer.name);
+            let others = before.entry(address.port()).or_default();
+            let clash = others.iter().find(|(other, _)| overlap(*other, address));
+            clashes.extend(clash.map(|(other, theirs)| {
+                format!("{name}: cannot listen on {address}: {theirs} listens on {other}")
+            }));
+            others.push((address, name));
+        }
+    }
+    clashes
+}
+
+/// Whether the kernel takes one of the addresses for the other, or for a part of it.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_wide = |address: SocketAddr| address.ip().is_unspecified();
+    one.port() == other.port()
+        && one.port() != 0
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip() == other.ip() || is_wide(one) || is_wide(other))
 }
 
 impl Port {

@@ -33,17 +33,27 @@ pub struct Regions {
     catalogs: BTreeMap<String, Catalog>,
 }
 
+/// What the file and what the API has changed come to.
+#[derive(Debug)]
+pub struct Settled {
+    /// What the API knows.
+    pub regions: Regions,
+    /// The load balancers that are to run.
+    pub wanted: Vec<LoadBalancer>,
+    /// For the journal: what the API had changed and counts no more, as the file was edited since.
+    pub outdated: Vec<Record>,
+}
+
 impl Regions {
-    /// What the file and what the API has changed come to, and the load balancers that are to run;
-    /// `now_ms` is milliseconds since 1970.
+    /// What the file and what the API has changed come to; `now_ms` is milliseconds since 1970.
     ///
     /// # Errors
     /// What the API has set and cannot be any more, a line each.
-    pub fn new(
+    pub fn settle(
         config: &Config,
         records: Vec<Record>,
         now_ms: u64,
-    ) -> Result<(Self, Vec<LoadBalancer>), Vec<String>> {
+    ) -> Result<Settled, Vec<String>> {
         let mut regions = Self {
             api: config.api.clone(),
             began_ms: now_ms,
@@ -53,21 +63,28 @@ impl Regions {
             records: records.into_iter().map(|r| (key(&r), r)).collect(),
             catalogs: BTreeMap::new(),
         };
-        let wanted = regions.settle()?;
-        Ok((regions, wanted))
+        let before: Vec<Key> = regions.records.keys().cloned().collect();
+        let wanted = regions.take_stock()?;
+        let is_outdated = |key: &Key| !regions.records.contains_key(key);
+        let outdated = before.into_iter().filter(is_outdated).map(forget);
+        Ok(Settled {
+            outdated: outdated.collect(),
+            wanted,
+            regions,
+        })
     }
 
     /// The same with another file.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new).
-    pub(super) fn with(&self, config: &Config) -> Result<(Self, Vec<LoadBalancer>), Vec<String>> {
+    /// Those of [`settle`](Self::settle).
+    pub(super) fn with(&self, config: &Config) -> Result<Settled, Vec<String>> {
         let records = self.records.values().cloned().collect();
-        Self::new(config, records, self.began_ms)
+        Self::settle(config, records, self.began_ms)
     }
 
     /// Finds out which load balancers there are, and fills the catalogs with them.
-    fn settle(&mut self) -> Result<Vec<LoadBalancer>, Vec<String>> {
+    fn take_stock(&mut self) -> Result<Vec<LoadBalancer>, Vec<String>> {
         let mut known: BTreeMap<String, Vec<Arc<elb::LoadBalancer>>> = BTreeMap::new();
         let mut wanted = Vec::new();
         let mut problems = Vec::new();
@@ -276,6 +293,15 @@ fn key(record: &Record) -> Key {
             ..
         } => (region.clone(), load_balancer.name.clone()),
         Record::Deleted { region, name, .. } => (region.clone(), name.clone()),
+    }
+}
+
+/// Nothing is to be known of it any more.
+fn forget((region, name): Key) -> Record {
+    Record::Deleted {
+        region,
+        name,
+        stanza: None,
     }
 }
 

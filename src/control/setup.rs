@@ -6,6 +6,7 @@
 //! nothing; a load balancer that is the same in it goes on untouched; one change comes after the
 //! other, and the log says what came of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use super::regions::Regions;
 use super::{Published, Wish};
 use crate::config::{Config, LoadBalancer};
 use crate::limits::{
-    CERTIFICATE_LOOK_INTERVAL, LISTENERS_LOOK_INTERVAL, LISTENERS_PATIENCE, ORDERS_WAITING,
+    BACKENDS_MAX, CERTIFICATE_LOOK_INTERVAL, LISTENERS_LOOK_INTERVAL, LISTENERS_PATIENCE,
+    ORDERS_WAITING,
 };
 use crate::state::{Command, ControlLine};
 use crate::sys::{Instant, Link};
@@ -102,106 +104,120 @@ impl Setup {
     fn reload(&mut self) {
         self.inventory.files.look(true, &self.counts);
         let read = self.read_again.as_ref().map(|read_again| (read_again.0)());
-        match read {
-            None => tracing::info!("no configuration file to read again"),
-            Some(Ok(config)) => match self.regions.with(&config) {
-                Ok((regions, wanted)) => {
-                    if self.become_as(&wanted) {
-                        self.regions = regions;
-                    }
-                }
-                Err(problems) => self.refuse(&problems),
-            },
-            Some(Err(problem)) => self.refuse(&[problem]),
-        }
-    }
-
-    fn refuse(&self, problems: &[String]) {
-        self.counts.reload_errors.add(1);
-        for problem in problems {
-            tracing::error!("the configuration stays as it was: {problem}");
-        }
-    }
-
-    /// Puts and removes load balancers until they are these; false if their files do not hold, and
-    /// nothing has changed.
-    fn become_as(&mut self, balancers: &[LoadBalancer]) -> bool {
-        let (wanted, gone) = self.inventory.differences(balancers);
-        let problems = self.inventory.problems(&wanted);
-        if !problems.is_empty() {
-            self.refuse(&problems);
-            return false;
-        }
-        gone.iter().for_each(|name| self.remove(name));
-        let count = wanted.len();
-        let mut left = self.put_all(wanted);
-        if !left.is_empty() && left.len() < count {
-            // An address that one of the others had may be free now.
-            left = self.put_all(left.into_iter().map(|(balancer, _)| balancer).collect());
-        }
-        for (balancer, problems) in &left {
-            self.counts.reload_errors.add(1);
-            let load_balancer = &balancer.name;
-            for problem in problems {
-                tracing::error!(%load_balancer, %problem, "the load balancer stays as it was");
-            }
-        }
-        self.counts.reloads.add(1);
-        let (changed, removed) = (count - left.len(), gone.len());
-        tracing::info!(changed, removed, "the configuration was read again");
-        true
-    }
-
-    /// Puts load balancers; those that could not be had come back, with the reasons.
-    fn put_all(&mut self, wanted: Vec<LoadBalancer>) -> Vec<(LoadBalancer, Vec<String>)> {
-        let mut left = Vec::new();
-        for balancer in wanted {
-            let prepared = self.inventory.prepare(&balancer);
-            if let Err(problems) = prepared.and_then(|prepared| self.put(prepared)) {
-                left.push((balancer, problems));
-            }
-        }
-        left
-    }
-
-    /// Puts a load balancer in force; shards have its listeners open when this returns.
-    pub(super) fn put(&mut self, prepared: Prepared) -> Result<(), Vec<String>> {
-        let before = self.inventory.written(&prepared.wanted.name);
-        self.wish(Command::Put {
-            wanted: Box::new(prepared.wanted.clone()),
-            before: before.cloned().map(Box::new),
-            bound: prepared.bound(),
-        })?;
-        self.inventory.settle(prepared);
-        self.publish();
-        Ok(())
-    }
-
-    /// Ends a load balancer; its listeners are closed when this returns.
-    pub(super) fn remove(&mut self, load_balancer: &Arc<str>) {
-        let command = Command::Remove {
-            load_balancer: Arc::clone(load_balancer),
+        let done = match read {
+            None => return tracing::info!("no configuration file to read again"),
+            Some(Ok(config)) => self.become_as(&config),
+            Some(Err(problem)) => Err(vec![problem]),
         };
-        // Refused: it is not there, which is what was wanted.
-        drop(self.wish(command));
-        self.inventory.remove(load_balancer);
+        match done {
+            Ok((changed, removed)) => {
+                self.counts.reloads.add(1);
+                tracing::info!(changed, removed, "the configuration was read again");
+            }
+            Err(problems) => {
+                self.counts.reload_errors.add(1);
+                for problem in problems {
+                    tracing::error!("the configuration stays as it was: {problem}");
+                }
+            }
+        }
+    }
+
+    /// Puts and removes load balancers until they are as the file and what the API has changed
+    /// since have it: how many were put, and how many removed.
+    ///
+    /// # Errors
+    /// What does not hold, a line each; nothing has changed.
+    fn become_as(&mut self, config: &Config) -> Result<(usize, usize), Vec<String>> {
+        let settled = self.regions.with(config)?;
+        let (wanted, gone) = self.inventory.differences(&settled.wanted);
+        let prepared = self.prepare(wanted, &gone)?;
+        self.journal.append(&settled.outdated).map_err(|error| {
+            self.counts.journal_write_errors.add(1);
+            vec![format!("the change cannot be kept on disk: {error}")]
+        })?;
+        let counts = (prepared.len(), gone.len());
+        self.bring_about(prepared, &gone);
+        self.regions = settled.regions;
+        Ok(counts)
+    }
+
+    /// Makes ready what load balancers need to be as they are wanted, and others gone.
+    ///
+    /// # Errors
+    /// What does not hold, a line each; nothing has changed.
+    pub(super) fn prepare(
+        &mut self,
+        wanted: Vec<LoadBalancer>,
+        gone: &[Arc<str>],
+    ) -> Result<Vec<Prepared>, Vec<String>> {
+        let crowded: Vec<String> = wanted.iter().filter_map(|b| self.lacks_room(b)).collect();
+        if crowded.is_empty() {
+            self.inventory.prepare(wanted, gone)
+        } else {
+            Err(crowded)
+        }
+    }
+
+    /// Why a load balancer cannot have its instances beside those that still leave it.
+    fn lacks_room(&self, wanted: &LoadBalancer) -> Option<String> {
+        let published = self.published.borrow();
+        let of_it = published.health.iter();
+        let of_it = of_it.filter(|row| *row.load_balancer == *wanted.name);
+        let stays: BTreeSet<&str> = wanted.backends.iter().map(|b| b.id.as_str()).collect();
+        let count = stays.len() + of_it.filter(|row| !stays.contains(&*row.backend)).count();
+        (count > BACKENDS_MAX).then(|| {
+            let name = &wanted.name;
+            format!("{name}: more than {BACKENDS_MAX} instances with those that still leave")
+        })
+    }
+
+    /// Has load balancers go and others be as they were prepared. When this returns, shards have
+    /// closed what is to close and accept on what is new; a connection that came in between has
+    /// waited.
+    pub(super) fn bring_about(&mut self, prepared: Vec<Prepared>, gone: &[Arc<str>]) {
+        self.inventory.close_old(&prepared, gone);
+        self.publish();
+        for name in gone {
+            let load_balancer = Arc::clone(name);
+            // Refused: it is not there, which is what was wanted.
+            drop(self.wish(Command::Remove { load_balancer }));
+            self.inventory.remove(name);
+        }
+        for ready in prepared {
+            let before = self.inventory.written(&ready.wanted.name);
+            let done = self.wish(Command::Put {
+                wanted: Box::new(ready.wanted.clone()),
+                before: before.cloned().map(Box::new),
+                bound: ready.bound(),
+            });
+            if let Err(problem) = done {
+                // There is room (`lacks_room`): the process is ending.
+                tracing::warn!(load_balancer = ready.wanted.name, problem, "not changed");
+            }
+            self.inventory.settle(ready);
+        }
         self.publish();
     }
 
     /// Has the control thread carry out a command.
-    fn wish(&self, command: Command) -> Result<(), Vec<String>> {
-        let ending = |()| vec!["the process is ending".to_owned()];
+    fn wish(&self, command: Command) -> Result<(), String> {
+        let ending = || "the process is ending".to_owned();
         let (answer, answered) = oneshot::channel();
         let sent = self.wishes.blocking_send(Wish { command, answer });
-        sent.map_err(|_| ending(()))?;
-        let done = answered.blocking_recv().map_err(|_| ending(()))?;
-        done.map_err(|refusal| vec![refusal.to_string()])
+        sent.map_err(|_| ending())?;
+        let done = answered.blocking_recv().map_err(|_| ending())?;
+        done.map_err(|refusal| refusal.to_string())
     }
 
-    /// Tells the shards which listeners there are, and waits until they have followed.
+    /// Tells the shards which listeners there are, if that has changed, and waits until they have
+    /// followed.
     fn publish(&self) {
         let listeners = self.inventory.listeners();
         let version = listeners.version;
+        if self.link.listeners.load().version == version {
+            return;
+        }
         self.link.listeners.store(Arc::new(listeners));
         let deadline = Instant::now().after(LISTENERS_PATIENCE);
         while self

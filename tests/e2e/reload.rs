@@ -18,6 +18,12 @@ fn two() -> (Backend, Backend) {
 }
 
 /// Who answers on that connection.
+/// A port that nobody has at this moment.
+fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    free.local_addr().expect("it is bound").port()
+}
+
 fn who(wire: &mut Wire) -> String {
     wire.ask(&get("/", &[])).body_text()
 }
@@ -81,9 +87,7 @@ fn listeners_open_and_close() {
 #[test]
 fn load_balancers_come_and_go_and_may_take_over_an_address() {
     let (one, two) = two();
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let port = free.local_addr().expect("it is bound").port();
-    drop(free);
+    let port = free_port();
     let fixed = |setup: Setup| {
         let toml = setup.to_toml();
         toml.replacen("port = 0", &format!("port = {port}"), 1)
@@ -109,6 +113,89 @@ fn load_balancers_come_and_go_and_may_take_over_an_address() {
     assert!(elbow.reload(&alone));
     assert!(elbow.listeners_of("other").is_empty());
     eventually("the first is back", || who(&mut elbow.connect()) == "one");
+}
+
+#[test]
+fn an_address_changes_hands_and_no_connection_is_refused() {
+    const RELOADS: usize = 20;
+    let (one, two) = two();
+    let fixed = |name: &str, backend: &Backend, port: u16| {
+        let toml = Setup::new(&[backend.address]).to_toml();
+        let toml = toml.replace("\"web\"", &format!("\"{name}\""));
+        toml.replacen("port = 0", &format!("port = {port}"), 1)
+    };
+    let port = free_port();
+    let first = fixed("first", &one, port);
+    let second = fixed("second", &two, port);
+    let elbow = Elbow::start(&first);
+    elbow.expect_in_service(&[&one]);
+    let is_over = AtomicBool::new(false);
+    let count = thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut count = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                let answer = elbow.ask(&get("/", &["Connection: close"]));
+                // A load balancer that has just come has no instance in service yet.
+                assert!(
+                    [200, 503].contains(&answer.status()),
+                    "{}",
+                    answer.head.text
+                );
+                count += 1;
+            }
+            count
+        });
+        for round in 0..RELOADS {
+            assert!(elbow.reload([&second, &first][round % 2]));
+        }
+        is_over.store(true, Ordering::SeqCst);
+        asking.join().expect("every request was answered")
+    });
+    assert!(count > RELOADS, "there was traffic");
+}
+
+#[test]
+fn an_address_that_cannot_be_had_changes_nothing() {
+    let (one, two) = two();
+    let setup = Setup::new(&[one.address]);
+    let elbow = setup.start(&[&one]);
+    let stranger = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = stranger.local_addr().expect("it is bound").port();
+    let other = Setup::new(&[two.address])
+        .to_toml()
+        .replace("\"web\"", "\"other\"");
+    let other = other.replacen("port = 0", &format!("port = {taken}"), 1);
+    let other = &other[other.find("[[load_balancer]]").expect("it has one")..];
+    let web = Setup::sticky(&[two.address], None).to_toml();
+    assert!(!elbow.reload(&format!("{web}{other}")));
+    assert_eq!(who(&mut elbow.connect()), "one");
+    assert!(elbow.listeners_of("other").is_empty());
+    let log = elbow.log();
+    assert!(
+        log.contains(&format!("other: cannot listen on 127.0.0.1:{taken}")),
+        "{log}"
+    );
+    drop(stranger);
+    assert!(elbow.reload(&format!("{web}{other}")));
+}
+
+#[test]
+fn a_listener_changes_its_protocol_in_place() {
+    let one = Backend::named("one");
+    let port = free_port();
+    let fixed = |setup: Setup| {
+        let toml = setup.to_toml();
+        toml.replacen("port = 0", &format!("port = {port}"), 1)
+    };
+    let sticky = fixed(Setup::sticky(&[one.address], None));
+    let elbow = Elbow::start(&sticky);
+    elbow.expect_in_service(&[&one]);
+    let is_sticky = || elbow.ask(&get("/", &[])).head.text.contains("AWSELB");
+    assert!(is_sticky());
+    assert!(elbow.reload(&fixed(Setup::tcp(&[one.address]))));
+    assert!(!is_sticky(), "bytes pass as they are");
+    assert!(elbow.reload(&sticky));
+    assert!(is_sticky());
 }
 
 #[test]
