@@ -336,7 +336,11 @@ pub const ORDERS_WAITING: usize = 64;
 /// How long a change of listeners waits for shards that have not followed it.
 pub const LISTENERS_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often such a wait looks.
+/// How long a start waits for addresses that are taken: the kernel ends what the rings of a killed
+/// process were about some milliseconds after it has told of its end.
+pub const ADDRESSES_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often such waits look.
 pub const LISTENERS_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Commands that may wait for the control thread's loop. Beyond it whoever sends one waits.

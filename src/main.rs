@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host};
@@ -14,11 +15,11 @@ use elbow::control::tickets::{self, Keeper, Keyring};
 use elbow::control::{self, About, Control, Ending, Files, Inventory, ReadAgain};
 use elbow::demo;
 use elbow::http::Reply;
-use elbow::limits::SHARDS_MAX;
+use elbow::limits::{ADDRESSES_PATIENCE, LISTENERS_LOOK_INTERVAL, SHARDS_MAX};
 use elbow::shard::{self, Level, Start};
 use elbow::state::State;
 use elbow::sticky::{Key, Seals, Verdict};
-use elbow::sys::{Link, thread, unix_millis, unix_seconds};
+use elbow::sys::{Instant, Link, socket, thread, unix_millis, unix_seconds};
 use tracing::level_filters::LevelFilter;
 
 #[global_allocator]
@@ -156,6 +157,7 @@ fn run(
     }
     certificates::log_deviations(&config.load_balancers);
     let certificate_ends = Arc::clone(&files.certificates.ends);
+    await_addresses(config);
     let (inventory, bound) = Inventory::open(config, files, cores.len())?;
     let mut opened = open_admin(config)?;
     opened.addresses = bound.iter().map(|bound| bound.address).collect();
@@ -257,6 +259,27 @@ fn choose_cores(host: &Host) -> Result<Vec<Option<usize>>, String> {
         .into_iter()
         .map(|core| host.pin.then_some(core))
         .collect())
+}
+
+/// Waits for a moment until the addresses are free, as after `kill -9` they may not be yet. Whether
+/// they are, the opening tells.
+fn await_addresses(config: &Config) {
+    let listeners = config.load_balancers.iter().flat_map(|b| &b.listeners);
+    let listeners = listeners.map(|listener| listener.address);
+    let deadline = Instant::now().after(ADDRESSES_PATIENCE);
+    for address in listeners.chain(config.admin.listen) {
+        if socket::is_taken(address) {
+            tracing::info!(%address, "waiting, as somebody listens there");
+        }
+        while socket::is_taken(address) && Instant::now() < deadline {
+            pause(LISTENERS_LOOK_INTERVAL);
+        }
+    }
+}
+
+fn pause(duration: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "nothing runs yet")]
+    std::thread::sleep(duration);
 }
 
 fn open_admin(config: &Config) -> Result<Opened, String> {

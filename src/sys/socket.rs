@@ -60,6 +60,11 @@ pub fn probe_free(address: SocketAddr) -> io::Result<()> {
     socket.bind(&address.into())
 }
 
+/// Whether somebody listens on this address, as far as a bind tells.
+pub fn is_taken(address: SocketAddr) -> bool {
+    probe_free(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
 /// Which way a connection is shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 from backends import Backend
@@ -129,19 +128,6 @@ class Elbow:
             raise
         self.kill()
         raise RuntimeError(f"elbow did not come up\n{self.log.read_text().strip()}")
-
-    def restart(self):
-        """Starts it after a kill, as a supervisor does: once more if its ports are taken. The
-        kernel ends what a ring was about a moment after the process."""
-        end = time.monotonic() + 2
-        while True:
-            try:
-                return self.start()
-            except RuntimeError as error:
-                problem = str(error).splitlines()[-1]
-                if "Address already in use" not in problem or time.monotonic() > end:
-                    raise
-                print(f"!!! not at the first try: {problem}", flush=True)
 
     def follow(self, lines):
         """Puts each line that it prints, and at its end an empty one."""

@@ -2,11 +2,12 @@
 
 import os
 import random
+import signal
 import time
 from functools import partial
 from itertools import takewhile
 
-from acting import SOON, is_closed, serve
+from acting import SOON, serve
 from actions import known
 from changes import Writer, seen
 from clients import Broken, answers, boto, expect, get, within
@@ -39,9 +40,7 @@ def every_kind_of_change_outlives_a_kill(program):
 
         for count in range(2):
             stage.elbow.kill()
-            # The kernel ends what a ring was about a moment after the process.
-            is_closed(address, port)
-            stage.elbow.restart()
+            stage.elbow.start()
             elb, there = boto(stage), boto(stage, "eu-west-1")
             expect(f"what is known after {count + 1} kills", known(elb), before)
             expect("and in the other region", known(there), before_there)
@@ -77,7 +76,7 @@ def each_change_is_whole_or_absent_whenever_elbow_is_killed(program):
             writer.join()
             if writer.refused:
                 raise Broken(f"round {number}: {writer.refused}")
-            stage.elbow.restart()
+            stage.elbow.start()
             elb = boto(stage)
             model = settled(f"round {number}", seen(elb), writer)
             addresses = in_force(elb, model, writer.addresses)
@@ -109,7 +108,54 @@ def in_force(elb, model, addresses):
     return came
 
 
+def an_edit_of_the_file_takes_the_place_of_a_change_for_good(program):
+    with Stage(program) as stage:
+        rest, port = stage.file.read_text(), free_port()
+
+        def write(seconds):
+            stage.file.write_text(
+                f'{rest}[[load_balancer]]\nname = "web"\ninstances = []\n'
+                f'[[load_balancer.listener]]\nprotocol = "HTTP"\naddress = "127.0.0.1"\n'
+                f"port = {port}\ninstance_port = {port}\n"
+                f"[load_balancer.attributes]\nidle_timeout = {seconds}\n"
+            )
+
+        def idle_timeout():
+            answer = boto(stage).describe_load_balancer_attributes(LoadBalancerName="web")
+            return answer["LoadBalancerAttributes"]["ConnectionSettings"]["IdleTimeout"]
+
+        def start_again():
+            stage.elbow.kill()
+            stage.elbow.start()
+            return idle_timeout()
+
+        def change(seconds):
+            wanted = {"ConnectionSettings": {"IdleTimeout": seconds}}
+            boto(stage).modify_load_balancer_attributes(
+                LoadBalancerName="web", LoadBalancerAttributes=wanted
+            )
+            expect("what the API changed", start_again(), seconds)
+
+        write(60)
+        expect("as the file has it", start_again(), 60)
+        change(100)
+        # While it runs.
+        write(61)
+        stage.elbow.process.send_signal(signal.SIGHUP)
+        within(SOON, "as the edited file has it", idle_timeout, 61)
+        write(60)
+        expect("as the file has it again", start_again(), 60)
+        # While it does not.
+        change(101)
+        stage.elbow.kill()
+        write(62)
+        expect("as the edited file has it", start_again(), 62)
+        write(60)
+        expect("as the file has it again", start_again(), 60)
+
+
 PROMISES = [
+    an_edit_of_the_file_takes_the_place_of_a_change_for_good,
     every_kind_of_change_outlives_a_kill,
     each_change_is_whole_or_absent_whenever_elbow_is_killed,
 ]

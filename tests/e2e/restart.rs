@@ -1,5 +1,9 @@
 //! What a session finds after elbow was killed and started again with the same state directory.
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
 use rustix::process::Signal;
 
 use crate::harness::{After, Backend, Directory, Elbow, Outcome, Setup, eventually, get};
@@ -114,4 +118,35 @@ fn a_damaged_view_is_refused_with_what_to_do() {
         "{}",
         outcome.stderr
     );
+}
+
+/// As one that was killed may have it for some milliseconds more.
+#[test]
+fn a_start_waits_for_an_address_that_is_about_to_be_free() {
+    let directory = Directory::new();
+    let one = Backend::named("one");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound");
+    let toml = Setup::new(&[one.address]).to_toml();
+    let toml = toml.replacen("port = 0", &format!("port = {}", address.port()), 1);
+    let file = directory.write("elbow.toml", &toml);
+    let mut elbow = Command::new(env!("CARGO_BIN_EXE_elbow"))
+        .args(["run", "--config"])
+        .arg(file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let said = |text: &str, output: &mut dyn BufRead| {
+        let mut lines = output.lines().map_while(Result::ok);
+        lines.any(|line| line.contains(text))
+    };
+    let mut stderr = BufReader::new(elbow.stderr.take().expect("it is piped"));
+    let mut stdout = BufReader::new(elbow.stdout.take().expect("it is piped"));
+    assert!(said("waiting, as somebody listens there", &mut stderr));
+    drop(taken);
+    let is_ready = said("ready", &mut stdout);
+    elbow.kill().expect("it is ours");
+    elbow.wait().expect("it is ours");
+    assert!(is_ready);
 }
