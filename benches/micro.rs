@@ -88,6 +88,7 @@ fn main() {
 
 fn heads(criterion: &mut Criterion) {
     let forwarding = Forwarding {
+        upgrades: false,
         client: "192.0.2.7",
         protocol: "http",
         port: "80",

@@ -336,6 +336,9 @@ pub const ORDERS_WAITING: usize = 64;
 /// How long a change of listeners waits for shards that have not followed it.
 pub const LISTENERS_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Protocols of one load balancer that clients may change to.
+pub const UPGRADES_MAX: usize = 8;
+
 /// How long a start waits for addresses that are taken: the kernel ends what the rings of a killed
 /// process were about some milliseconds after it has told of its end.
 pub const ADDRESSES_PATIENCE: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::affinity::affinity;
 use super::duration::{Lengths, SHORTEST};
 use super::read::{Field, Report, Section};
-use super::{Affinity, Attributes, CorsCookieName, DrainMode, Mistake};
+use super::{Affinity, Attributes, CorsCookieName, DrainMode, Mistake, Upgrades};
 
 /// CLB.md §4.3, and below as text.
 const IDLE_TIMEOUT: Lengths = Lengths {
@@ -43,6 +43,7 @@ impl Default for Attributes {
             cors_cookie_name: CorsCookieName::AwsAlbCors,
             connection_draining: None,
             drain_mode: DrainMode::Connections { timeout: None },
+            upgrades: Upgrades::default(),
             affinity: Affinity::default(),
         }
     }
@@ -132,6 +133,9 @@ pub(super) fn attributes(
             connection_draining(&f, report)
         });
     let drain_mode = drain_mode(&mut section, default.drain_mode, report);
+    let upgrades = section.read_or("upgrades", default.upgrades, |field| {
+        Upgrades::read(&field, report)
+    });
     let affinity = affinity(&mut section, default.affinity, reads_heads, report);
     section.refuse_not_yet(&["access_log", "cross_zone", "desync_mode"], report);
     section.finish(report);
@@ -140,6 +144,7 @@ pub(super) fn attributes(
         cors_cookie_name: cors_cookie_name?,
         connection_draining: connection_draining?,
         drain_mode: drain_mode?,
+        upgrades: upgrades?,
         affinity: affinity?,
     })
 }

@@ -33,6 +33,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod upgrades;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -50,6 +51,7 @@ pub use negotiation::{CIPHERS, SslPolicy, Suite};
 pub use policy::{ApplicationPolicy, DurationPolicy, Refresh, Stickiness};
 pub use problem::{Mistake, Problem, Problems};
 pub use tls::{CertificateFiles, Tls};
+pub use upgrades::Upgrades;
 
 use crate::proxy_protocol::Version;
 
@@ -295,6 +297,8 @@ pub struct Attributes {
     pub connection_draining: Option<Duration>,
     /// What a backend that leaves still takes. Default: nothing new.
     pub drain_mode: DrainMode,
+    /// What clients of HTTP listeners may change to. Default: `websocket`.
+    pub upgrades: Upgrades,
     /// How sessions are kept together and new ones spread.
     pub affinity: Affinity,
 }

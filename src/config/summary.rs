@@ -311,6 +311,9 @@ fn attribute_switches(attributes: &Attributes) -> Switches {
         switches.value("drain_mode", Some("session"));
         switches.value("drain_deadline", Some(written(deadline)));
     }
+    let upgrades =
+        |attributes: &Attributes| format!("[{}]", attributes.upgrades.names().join(", "));
+    switches.changed("upgrades", upgrades(attributes), upgrades(&clb));
     let (affinity, clb) = (&attributes.affinity, clb.affinity);
     let (encoding, clb_encoding) = (affinity.underscore_encoding, clb.underscore_encoding);
     switches.changed("underscore_encoding", encoding.name(), clb_encoding.name());

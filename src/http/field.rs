@@ -76,6 +76,10 @@ impl FieldSet {
         self.0 |= 1 << index;
     }
 
+    pub(super) fn remove(&mut self, index: usize) {
+        self.0 &= !(1 << index);
+    }
+
     pub(super) fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -104,6 +108,7 @@ impl FieldSet {
 pub(super) struct ConnectionOptions<'b> {
     pub(super) has_close: bool,
     pub(super) has_keep_alive: bool,
+    pub(super) has_upgrade: bool,
     nominated: Nominated<'b>,
 }
 
@@ -122,6 +127,8 @@ impl<'b> ConnectionOptions<'b> {
                 self.has_close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.has_keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.has_upgrade = true;
             } else if Name::of(option) == Name::Other {
                 // A field that elbow knows is never cut because a peer nominated it: that is how
                 // clients would strip Host, Cookie or X-Forwarded-For on its way to the backend.

@@ -68,12 +68,23 @@ pub struct Request<'b, 'h> {
     cookies: FieldSet,
     forwarded_for: FieldSet,
     host: Option<usize>,
+    upgrade: Upgrade,
     /// The client's version. What is sent to the backend is always HTTP/1.1.
     pub version: Version,
     /// How the body ends.
     pub framing: Framing,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
+}
+
+/// What the `Upgrade` fields ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upgrade {
+    No,
+    /// One protocol or a list of them, in the field of that index.
+    To(usize),
+    /// Several fields do.
+    Several,
 }
 
 /// What the backend is told beside the client's own words.
@@ -92,6 +103,8 @@ pub struct Forwarding<'a> {
     /// The name of a field that is the listener's own to write: the client's are cut, and those
     /// that a backend may take for it.
     pub cut: Option<&'a str>,
+    /// The backend is asked for [`Request::upgrade`].
+    pub upgrades: bool,
     /// Whole field lines that go behind the client's.
     pub extra_lines: &'a [u8],
 }
@@ -120,6 +133,7 @@ impl<'b, 'h> Request<'b, 'h> {
             cookies: FieldSet::default(),
             forwarded_for: FieldSet::default(),
             host: None,
+            upgrade: Upgrade::No,
             version: Version::from_minor(parsed.version),
             framing: Framing::None,
             expects_continue: false,
@@ -187,10 +201,16 @@ impl<'b, 'h> Request<'b, 'h> {
                     self.forwarded_for.insert(index);
                     self.cuts.insert(index);
                 }
+                Name::Upgrade => {
+                    self.upgrade = match self.upgrade {
+                        Upgrade::No => Upgrade::To(index),
+                        Upgrade::To(_) | Upgrade::Several => Upgrade::Several,
+                    };
+                    self.cuts.insert(index);
+                }
                 Name::KeepAlive
                 | Name::ProxyConnection
                 | Name::Te
-                | Name::Upgrade
                 // What the backend reads there, it takes from elbow alone.
                 | Name::XElbowStandby
                 | Name::XForwardedPort
@@ -227,6 +247,22 @@ impl<'b, 'h> Request<'b, 'h> {
     pub fn wants_keep_alive(&self) -> bool {
         let by_default = self.version == Version::Http11 || self.options.has_keep_alive;
         by_default && !self.options.has_close
+    }
+
+    /// The protocol that the connection is to change to (RFC 9110 §7.8), as it is written. `None`
+    /// also where there is a body, or several fields: what may be ignored is, where it would have
+    /// two readings.
+    pub fn upgrade(&self) -> Option<&'b [u8]> {
+        match self.upgrade {
+            Upgrade::To(index)
+                if self.options.has_upgrade
+                    && self.version == Version::Http11
+                    && self.framing == Framing::None =>
+            {
+                Some(self.fields[index].value)
+            }
+            _ => None,
+        }
     }
 
     /// Whether it names no host, so that one has to be made up (HTTP/1.0 only).
@@ -279,7 +315,10 @@ impl<'b, 'h> Request<'b, 'h> {
         }
         write_field(out, "X-Forwarded-Proto", forwarding.protocol);
         write_field(out, "X-Forwarded-Port", forwarding.port);
-        out.extend_from_slice(b"Connection: keep-alive\r\n\r\n");
+        out.extend_from_slice(match forwarding.upgrades {
+            true => b"Connection: upgrade\r\n\r\n",
+            false => b"Connection: keep-alive\r\n\r\n",
+        });
     }
 
     fn write_line(&self, path: Option<&str>, out: &mut Vec<u8>) {
@@ -309,6 +348,9 @@ impl<'b, 'h> Request<'b, 'h> {
         }
         if forwarding.cookie.is_some() {
             edits = edits.union(self.cookies);
+        }
+        if let (true, Upgrade::To(index)) = (forwarding.upgrades, self.upgrade) {
+            edits.remove(index);
         }
         if let Some(name) = forwarding.cut {
             let name = name.as_bytes();

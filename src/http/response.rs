@@ -22,6 +22,7 @@ pub struct Response<'b, 'h> {
     /// Fields that speak of chunks.
     codings: FieldSet,
     set_cookies: FieldSet,
+    upgrade: Option<&'b [u8]>,
     version: Version,
     /// 100 to 999.
     pub status: u16,
@@ -68,6 +69,7 @@ impl<'b, 'h> Response<'b, 'h> {
             cuts: FieldSet::default(),
             codings: FieldSet::default(),
             set_cookies: FieldSet::default(),
+            upgrade: None,
             version: Version::from_minor(parsed.version),
             status: parsed.code.filter(|&code| code >= 100).ok_or(BadResponse)?,
             framing: Framing::None,
@@ -99,6 +101,11 @@ impl<'b, 'h> Response<'b, 'h> {
                     }
                     self.cuts.insert(index);
                 }
+                Name::Upgrade if self.status == 101 => {
+                    if self.upgrade.replace(field.value).is_some() {
+                        return Err(BadResponse);
+                    }
+                }
                 Name::KeepAlive | Name::ProxyConnection | Name::Upgrade => self.cuts.insert(index),
                 Name::Trailer => self.codings.insert(index),
                 Name::SetCookie => self.set_cookies.insert(index),
@@ -120,6 +127,8 @@ impl<'b, 'h> Response<'b, 'h> {
             (Some(coding), None) if !coding.eq_ignore_ascii_case(b"chunked") => {
                 return Err(BadResponse);
             }
+            // What follows is another protocol's, to the end of the connection.
+            _ if self.status == 101 => Framing::UntilClose,
             _ if to_head || self.has_no_body() => Framing::None,
             (Some(_), None) => Framing::Chunked,
             (None, Some(length)) => Framing::Length(length),
@@ -132,9 +141,16 @@ impl<'b, 'h> Response<'b, 'h> {
         matches!(self.status, 100..=199 | 204 | 304)
     }
 
+    /// Whether the connection changes to that protocol, names of which are alike in any case, with
+    /// the byte behind this head (RFC 9110 §7.8, RFC 6455 §4.1).
+    pub fn switches_to(&self, protocol: &str) -> bool {
+        let is_it = |value: &[u8]| value.eq_ignore_ascii_case(protocol.as_bytes());
+        self.status == 101 && self.version == Version::Http11 && self.upgrade.is_some_and(is_it)
+    }
+
     /// Whether this is an interim response, after which another head follows.
     pub fn is_interim(&self) -> bool {
-        (100..=199).contains(&self.status)
+        (100..=199).contains(&self.status) && self.status != 101
     }
 
     /// Whether the backend's connection can carry another exchange once the body is over.
@@ -176,7 +192,9 @@ impl<'b, 'h> Response<'b, 'h> {
         }
         out.extend_from_slice(&self.head[run..self.head.len() - 2]);
         out.extend_from_slice(downstream.extra_lines);
-        if self.is_interim() {
+        if self.status == 101 {
+            out.extend_from_slice(b"Connection: upgrade\r\n\r\n");
+        } else if self.is_interim() {
             out.extend_from_slice(b"\r\n");
         } else if downstream.keep_alive {
             out.extend_from_slice(b"Connection: keep-alive\r\n\r\n");
@@ -329,6 +347,31 @@ mod tests {
             rewritten(head, &downstream),
             "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn a_switch_names_its_protocol_once_and_has_no_length() {
+        let switches = |head: &str| {
+            let head = format!("{head}\r\n\r\n");
+            let mut slots = field_slots();
+            let response = Response::parse(head.as_bytes(), false, &mut slots)?;
+            assert_eq!(response.framing, Framing::UntilClose);
+            assert!(!response.keeps_alive());
+            Ok(response.switches_to("websocket"))
+        };
+        assert_eq!(switches("HTTP/1.1 101\r\nUpgrade: WebSocket"), Ok(true));
+        assert_eq!(switches("HTTP/1.1 101\r\nUpgrade: h2c"), Ok(false));
+        assert_eq!(
+            switches("HTTP/1.1 101\r\nUpgrade: websocket, h2c"),
+            Ok(false)
+        );
+        assert_eq!(switches("HTTP/1.1 101 Switching"), Ok(false));
+        assert_eq!(switches("HTTP/1.0 101\r\nUpgrade: websocket"), Ok(false));
+        let twice = "HTTP/1.1 101\r\nUpgrade: websocket\r\nUpgrade: websocket";
+        assert_eq!(switches(twice), Err(BadResponse));
+        let head = "HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: x\r\nA: b\r\n\r\n";
+        let expected = "HTTP/1.1 101 Yes\r\nUpgrade: x\r\nA: b\r\nConnection: upgrade\r\n\r\n";
+        assert_eq!(rewritten(head, &KEEP), expected);
     }
 
     #[test]

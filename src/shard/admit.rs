@@ -27,6 +27,9 @@ pub(super) struct Inbound {
     pub(super) is_head: bool,
     /// The request may be sent twice.
     pub(super) is_idempotent: bool,
+    /// The protocol that it asks to change to, by its index in
+    /// [`Attributes::upgrades`](crate::config::Attributes::upgrades); `None`: none of those.
+    pub(super) upgrade: Option<u8>,
     /// Where its cookies say it belongs.
     pub(super) stick: Stick,
 }
@@ -46,7 +49,10 @@ pub(super) fn admit(
     let mut slots = field_slots();
     let request = Request::parse(head, &mut slots)?;
     let stick = look_up(shard, client, route, world.snapshot.epoch, &request);
-    let forwarded = (&request, &stick);
+    let upgrade = request
+        .upgrade()
+        .and_then(|protocol| route.attributes.upgrades.place_of(protocol));
+    let forwarded = (&request, &stick, upgrade.is_some());
     write(shard, world, route, client, forwarded, wire)?;
     Ok(Inbound {
         body: Body::new(request.framing),
@@ -55,6 +61,7 @@ pub(super) fn admit(
         expects_continue: request.expects_continue,
         is_head: request.is_head(),
         is_idempotent: request.is_idempotent(),
+        upgrade,
         stick,
     })
 }
@@ -64,7 +71,7 @@ fn write(
     world: &World,
     route: &Route,
     client: &Client<'_>,
-    (request, stick): (&Request<'_, '_>, &Stick),
+    (request, stick, upgrades): (&Request<'_, '_>, &Stick, bool),
     wire: &mut Block,
 ) -> Result<(), Refusal> {
     let texts = world.texts(client.listener.number);
@@ -91,6 +98,7 @@ fn write(
         fallback_host,
         cookie: rewrite.as_ref().map(|rewrite| rewrite as Rewrite<'_>),
         cut: route.subject_header.as_deref(),
+        upgrades,
         extra_lines: &lines,
     };
     let mut scratch = shard.scratch.borrow_mut();

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use super::Shard;
 use super::admit::Inbound;
 use super::proxy_header::{announce, preface};
-use super::respond::{reply, respond, send_interim};
+use super::relay::Opened;
+use super::respond::{reply, respond, send_interim, switch};
 use super::serve::Client;
 use super::streaming::stream_through;
 use super::upstream::Lease;
 use super::watch::Waiting;
 use crate::balance::{Moment, least_outstanding};
-use crate::http::{HeadEnd, Reply, find_end};
+use crate::http::{HeadEnd, Reply, Response, find_end};
 use crate::limits::{BACKENDS_TRIED_MAX, RELAY_HEADROOM_BYTES, RESPONSE_HEAD_BYTES_MAX};
 use crate::state::{BackendLine, LoadBalancerLine, Report, Route};
 use crate::sticky::Next;
@@ -46,6 +47,15 @@ pub(super) enum After {
     /// It is reset: part of an answer is out, and the only way to say that it is not whole is not
     /// to end well.
     Reset,
+}
+
+/// What came of an exchange.
+#[derive(Debug)]
+pub(super) enum Served {
+    /// It is over.
+    Done(After),
+    /// The client's connection and that of its backend carry another protocol from now on.
+    Switched(Box<Opened>),
 }
 
 /// Why there is no head of an answer.
@@ -132,7 +142,7 @@ pub(super) async fn exchange(
     this: &Exchange<'_>,
     mut inbox: Block,
     mut wire: Block,
-) -> (After, Block) {
+) -> (Served, Block) {
     let mut body = this.inbound.body;
     let at_hand = inbox.len().min(wire.room());
     let Ok(taken) = body.pass(&inbox.bytes()[..at_hand]) else {
@@ -145,20 +155,24 @@ pub(super) async fn exchange(
             false,
         )
         .await;
-        return (After::Linger, inbox);
+        return (Served::Done(After::Linger), inbox);
     };
     wire.append(&inbox.bytes()[..taken]);
     inbox.consume(taken);
     if body.is_done() {
         (forward_whole(this, wire).await, inbox)
     } else {
-        stream_through(this, &mut body, inbox, wire).await
+        let (after, inbox) = stream_through(this, &mut body, inbox, wire).await;
+        (Served::Done(after), inbox)
     }
 }
 
 /// Forwards a request that lies whole in `wire`.
-async fn forward_whole(this: &Exchange<'_>, wire: Block) -> After {
+async fn forward_whole(this: &Exchange<'_>, wire: Block) -> Served {
     match ask(this, wire).await {
+        (Ok((held, lease, head_bytes)), wire) if this.is_switch(&wire) => {
+            switch(this, held, lease, wire, head_bytes).await
+        }
         (Ok((held, lease, head_bytes)), wire) => {
             let may_keep_alive = this.inbound.keep_alive;
             let (after, keep_upstream) =
@@ -166,12 +180,12 @@ async fn forward_whole(this: &Exchange<'_>, wire: Block) -> After {
             if keep_upstream {
                 lease.put_back(this.shard, this.deadline());
             }
-            after
+            Served::Done(after)
         }
         (Err(own), wire) => {
             this.shard.blocks.put(wire);
             let keep_alive = this.inbound.keep_alive && !this.shard.is_draining();
-            reply(this.shard, this.client, this.route, own, keep_alive).await
+            Served::Done(reply(this.shard, this.client, this.route, own, keep_alive).await)
         }
     }
 }
@@ -181,7 +195,7 @@ async fn forward_whole(this: &Exchange<'_>, wire: Block) -> After {
 async fn ask<'a>(
     this: &Exchange<'a>,
     mut wire: Block,
-) -> (Result<(Held<'a>, Lease<'a>, usize), Reply>, Block) {
+) -> (Result<(Held<'a>, Lease, usize), Reply>, Block) {
     let mut tried = Tried::default();
     let mut may_repeat = this.inbound.is_idempotent;
     let mut is_second = false;
@@ -219,7 +233,7 @@ async fn ask<'a>(
 
 async fn send_and_read(
     this: &Exchange<'_>,
-    lease: &Lease<'_>,
+    lease: &Lease,
     wire: Block,
 ) -> (Result<usize, NoAnswer>, Block) {
     this.client.watch.wait(Waiting::Answer, this.deadline());
@@ -234,7 +248,7 @@ async fn send_and_read(
 /// Receives the head of the final answer; interim ones go to the client as they come.
 pub(super) async fn read_answer(
     this: &Exchange<'_>,
-    lease: &Lease<'_>,
+    lease: &Lease,
     mut wire: Block,
 ) -> (Result<usize, NoAnswer>, Block) {
     let mut searched = 0;
@@ -242,7 +256,7 @@ pub(super) async fn read_answer(
     loop {
         match find_end(wire.bytes(), searched) {
             HeadEnd::At(bytes) if bytes <= RESPONSE_HEAD_BYTES_MAX => {
-                if wire.bytes().get(9) != Some(&b'1') {
+                if wire.bytes().get(9) != Some(&b'1') || this.is_switch(&wire) {
                     return (Ok(bytes), wire);
                 }
                 if send_interim(this, &wire.bytes()[..bytes]).await.is_err() {
@@ -284,7 +298,7 @@ impl<'a> Exchange<'a> {
         &self,
         tried: &mut Tried,
         is_second: bool,
-    ) -> Result<(Held<'a>, Lease<'a>), Reply> {
+    ) -> Result<(Held<'a>, Lease), Reply> {
         while !tried.is_full() {
             let Some(index) = self.choose(tried.as_slice()) else {
                 break;
@@ -326,6 +340,18 @@ impl<'a> Exchange<'a> {
                 chosen
             }
         }
+    }
+
+    /// Whether an answer changes the protocol, as the request asked for.
+    fn is_switch(&self, answer: &Block) -> bool {
+        self.inbound.upgrade.is_some() && answer.bytes().get(9..12) == Some(b"101")
+    }
+
+    /// Whether it changes to what the request asked for.
+    pub(super) fn may_switch(&self, response: &Response<'_, '_>) -> bool {
+        let place = self.inbound.upgrade;
+        let protocol = place.map(|place| self.route.attributes.upgrades.name(place));
+        protocol.is_some_and(|protocol| response.switches_to(protocol))
     }
 
     /// The moment by which the other side must have done something.

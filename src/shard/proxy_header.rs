@@ -107,7 +107,7 @@ pub(super) fn announced(
 
 /// Where the route's backends are to know whose connection they get: puts the header in front of
 /// the request in `wire`, and sees that the new connection is for this exchange alone.
-pub(super) fn announce(this: &Exchange<'_>, lease: &mut Lease<'_>, wire: &mut Block) {
+pub(super) fn announce(this: &Exchange<'_>, lease: &mut Lease, wire: &mut Block) {
     let Some(version) = this.route.proxy_protocol else {
         return;
     };

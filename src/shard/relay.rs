@@ -11,9 +11,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
+
 use super::Shard;
 use super::channel::Channel;
-use super::exchange::{Tried, give_up_on};
+use super::exchange::{Exchange, Tried, give_up_on};
 use super::handshake::shake_hands;
 use super::proxy_header::{announced, preface, receive_header};
 use super::serve::Client;
@@ -25,7 +27,7 @@ use crate::config::Fallback;
 use crate::health;
 use crate::limits::{BULK_BLOCK_BYTES, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES};
 use crate::proxy_protocol::Version;
-use crate::state::{BackendLine, Count, LoadBalancerLine, PerShard, Route};
+use crate::state::{Backend, BackendLine, Count, LoadBalancerLine, PerShard, Route};
 use crate::sticky::{Next, Stick};
 use crate::sys::socket::{Way, is_quiet, shut_down};
 use crate::sys::{Block, Instant, Stream, unix_millis};
@@ -39,53 +41,36 @@ pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
     let Some(early) = shake_hands(shard, client, early).await else {
         return;
     };
-    let Some(Opened {
-        lease,
-        held: _held,
-        counts,
-        idle_timeout,
-        proxy_protocol,
-    }) = open(shard, client).await
-    else {
+    let Some(opened) = open(shard, client).await else {
         // Nobody was there to end it, and an end would seem to be somebody's answer.
         return client.watch.reset();
     };
-    let counts = counts.line(shard.index);
-    let this = Relay {
-        shard,
-        watch: &client.watch,
-        idle_timeout,
-        is_broken: Cell::new(false),
-        spoke_last: Cell::new(Side::Client),
-    };
-    client.watch.wait(Waiting::Relay, this.deadline());
-    if client.watch.is_expired() {
-        // The backend was cut off while it was connected to.
-        this.break_off();
-    }
-    let Some(first) = announced(shard, client, proxy_protocol, early) else {
+    let Some(first) = announced(shard, client, opened.proxy_protocol, early) else {
         return client.watch.reset();
     };
-    let (near, far) = (&client.stream, lease.channel());
-    monoio::join!(
-        this.pass(Side::Client, (near, far), first, &counts.relayed_up),
-        this.pass(
-            Side::Backend,
-            (far, near),
-            shard.blocks.idle(),
-            &counts.relayed_down
-        ),
-    );
-    if this.is_broken.get() {
-        client.watch.reset();
-        counts.aborted.add(1);
-    }
+    let this = Relay::begin(shard, client, &opened);
+    this.pass_both(client, &opened, first).await;
+    this.end(&opened);
+}
+
+/// Relays a connection of an HTTP listener that carries another protocol from now on. What the
+/// client has said of it already is in the block.
+pub(super) async fn relay_switched(
+    shard: &Shard,
+    client: &Client<'_>,
+    opened: Opened,
+    early: Block,
+) {
+    let this = Relay::begin(shard, client, &opened);
+    this.pass_both(client, &opened, early).await;
+    this.end(&opened);
 }
 
 /// A connection whose backend is connected. It holds no snapshot: it may outlive many.
-struct Opened<'w> {
-    lease: Lease<'w>,
-    held: Held,
+#[derive(Debug)]
+pub(super) struct Opened {
+    lease: Lease,
+    _held: Held,
     counts: Arc<PerShard<LoadBalancerLine>>,
     /// As it was when the connection came.
     idle_timeout: Duration,
@@ -93,7 +78,21 @@ struct Opened<'w> {
     proxy_protocol: Option<Version>,
 }
 
+impl Opened {
+    /// What an exchange has left behind that changed the protocol.
+    pub(super) fn switched(this: &Exchange<'_>, lease: Lease, backend: &Backend) -> Self {
+        Self {
+            lease,
+            _held: Held::new(&backend.counts, this.shard.index),
+            counts: Arc::clone(&this.route.counts),
+            idle_timeout: this.route.attributes.idle_timeout,
+            proxy_protocol: None,
+        }
+    }
+}
+
 /// A backend that holds a connection, counted as outstanding until that ends.
+#[derive(Debug)]
 struct Held {
     counts: Arc<PerShard<BackendLine>>,
     shard: usize,
@@ -117,7 +116,7 @@ impl Drop for Held {
 
 /// Connects to the backend whose turn it is, or to the next that can be reached; `None`: there is
 /// none in service, or none of those tried could be.
-async fn open<'w>(shard: &Shard, client: &'w Client<'_>) -> Option<Opened<'w>> {
+async fn open(shard: &Shard, client: &Client<'_>) -> Option<Opened> {
     let world = shard.world();
     let route = world.route(client.listener.number)?;
     let counts: &LoadBalancerLine = route.counts.line(shard.index);
@@ -146,7 +145,7 @@ async fn open<'w>(shard: &Shard, client: &'w Client<'_>) -> Option<Opened<'w>> {
                 }
                 return Some(Opened {
                     lease,
-                    held,
+                    _held: held,
                     counts: Arc::clone(&route.counts),
                     idle_timeout: route.attributes.idle_timeout,
                     proxy_protocol: route.proxy_protocol,
@@ -202,7 +201,48 @@ enum Side {
     Backend,
 }
 
-impl Relay<'_> {
+impl<'a> Relay<'a> {
+    fn begin(shard: &'a Shard, client: &'a Client<'_>, opened: &Opened) -> Self {
+        let this = Self {
+            shard,
+            watch: &client.watch,
+            idle_timeout: opened.idle_timeout,
+            is_broken: Cell::new(false),
+            spoke_last: Cell::new(Side::Client),
+        };
+        client.watch.wait(Waiting::Relay, this.deadline());
+        if client.watch.is_expired() {
+            // The backend was cut off while it was connected to.
+            this.break_off();
+        }
+        this
+    }
+
+    /// Passes bytes both ways, those in the block to the backend first, until both sides are done.
+    /// Not an `async fn`: it would hold everything twice.
+    fn pass_both<'o>(
+        &'o self,
+        client: &'o Client<'_>,
+        opened: &'o Opened,
+        first: Block,
+    ) -> impl Future + 'o {
+        let counts: &LoadBalancerLine = opened.counts.line(self.shard.index);
+        let (near, far) = (&client.stream, opened.lease.channel());
+        let idle = self.shard.blocks.idle();
+        join(
+            self.pass(Side::Client, (near, far), first, &counts.relayed_up),
+            self.pass(Side::Backend, (far, near), idle, &counts.relayed_down),
+        )
+    }
+
+    /// Both sides are done, or one has broken.
+    fn end(&self, opened: &Opened) {
+        if self.is_broken.get() {
+            self.watch.reset();
+            opened.counts.line(self.shard.index).aborted.add(1);
+        }
+    }
+
     /// Moves bytes one way, those in the block first, then one block at a time, until `from` has
     /// said that it is done, or a side breaks. How fast `to` takes them is how fast they are
     /// received. What goes on and on is spliced.

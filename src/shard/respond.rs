@@ -3,7 +3,8 @@
 use std::io;
 
 use super::Shard;
-use super::exchange::{After, Exchange, Held};
+use super::exchange::{After, Exchange, Held, Served};
+use super::relay::Opened;
 use super::serve::Client;
 use super::stick;
 use super::upstream::Lease;
@@ -36,7 +37,7 @@ struct Outbound {
 pub(super) async fn respond(
     this: &Exchange<'_>,
     held: &Held<'_>,
-    lease: &Lease<'_>,
+    lease: &Lease,
     mut wire: Block,
     head_bytes: usize,
     may_keep_alive: bool,
@@ -85,6 +86,33 @@ pub(super) async fn respond(
     (after, outbound.keep_upstream)
 }
 
+/// Has the client change to the protocol that it asked for, as its backend does: `wire` holds the
+/// head that says so, of so many bytes, and what came with it.
+pub(super) async fn switch(
+    this: &Exchange<'_>,
+    held: Held<'_>,
+    lease: Lease,
+    mut wire: Block,
+    head_bytes: usize,
+) -> Served {
+    if settle(this, &held, &mut wire, head_bytes, false).is_err() {
+        held.counts.response_errors.add(1);
+        this.shard.blocks.put(wire);
+        let (client, route) = (this.client, this.route);
+        return Served::Done(reply(this.shard, client, route, Reply::BadGateway, false).await);
+    }
+    this.progress();
+    let (sent, wire) = this.client.send(wire, || this.progress()).await;
+    this.shard.blocks.put(wire);
+    if sent.is_err() {
+        this.counts.aborted.add(1);
+        return Served::Done(After::Reset);
+    }
+    this.counts.upgrades.add(1);
+    let backend = &this.route.backends[held.index];
+    Served::Switched(Box::new(Opened::switched(this, lease, backend)))
+}
+
 /// Parses and rewrites the head in place, in one step that never waits.
 fn settle(
     this: &Exchange<'_>,
@@ -100,6 +128,9 @@ fn settle(
         &mut slots,
     )?;
     let (status, framing) = (response.status, response.framing);
+    if status == 101 && !this.may_switch(&response) {
+        return Err(BadResponse);
+    }
     let unchunks = framing == Framing::Chunked && this.inbound.version == Version::Http10;
     let keep_alive =
         may_keep_alive && !unchunks && framing != Framing::UntilClose && !this.shard.is_draining();
@@ -170,7 +201,7 @@ enum More {
 /// Receives the next block of the body. One at a time: the client's pace is the backend's.
 async fn receive_more(
     this: &Exchange<'_>,
-    lease: &Lease<'_>,
+    lease: &Lease,
     outbound: &mut Outbound,
     mut wire: Block,
 ) -> (More, Block) {
@@ -221,7 +252,7 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
     {
         let mut slots = field_slots();
         let response = Response::parse(head, false, &mut slots)?;
-        if response.status == 101 {
+        if !response.is_interim() {
             return Err(BadResponse);
         }
         if response.status == 100 || this.inbound.version == Version::Http10 {

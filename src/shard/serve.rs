@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use super::accept::Listener;
 use super::admit::admit;
 use super::channel::Channel;
-use super::exchange::{After, Exchange, exchange};
+use super::exchange::{After, Exchange, Served, exchange};
 use super::handshake::shake_hands;
 use super::proxy_header::receive_header;
+use super::relay::relay_switched;
 use super::respond::{linger, reply};
 use super::tls::Tls;
 use super::watch::{Waiting, Watched};
@@ -128,22 +129,22 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
         (arrival, inbox) = read_head(shard, client, inbox).await;
         let world = shard.world();
         let Some(route) = world.route(client.listener.number) else {
-            break After::Close;
+            break Served::Done(After::Close);
         };
         let counts = route.counts.line(shard.index);
 
         let head_bytes = match arrival {
             Arrival::Head(bytes) => bytes,
-            Arrival::Gone => break After::Close,
+            Arrival::Gone => break Served::Done(After::Close),
             Arrival::Late => {
                 counts.requests.add(1);
                 reply(shard, client, route, Reply::RequestTimeout, false).await;
-                break After::Close;
+                break Served::Done(After::Close);
             }
             Arrival::Refused(refusal) => {
                 counts.requests.add(1);
                 reply(shard, client, route, refusal.reply(), false).await;
-                break After::Linger;
+                break Served::Done(After::Linger);
             }
         };
         // A deadline that passed while the last of the head came in has lost.
@@ -158,7 +159,7 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
             Err(refusal) => {
                 shard.blocks.put(wire);
                 reply(shard, client, route, refusal.reply(), false).await;
-                break After::Linger;
+                break Served::Done(After::Linger);
             }
         };
         inbox.consume(head_bytes);
@@ -171,18 +172,30 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
             counts,
             inbound,
         };
-        let after;
-        (after, inbox) = exchange(&this, inbox, wire).await;
-        if !matches!(after, After::Next) {
-            break after;
+        let served;
+        (served, inbox) = exchange(&this, inbox, wire).await;
+        if !matches!(served, Served::Done(After::Next)) {
+            break served;
         }
         inbox = shrink(shard, inbox);
     };
-    if matches!(end, After::Linger) {
+    conclude(shard, client, end, inbox).await;
+}
+
+/// Ends a connection as its last exchange says, or carries on what it has become.
+async fn conclude(shard: &Shard, client: &Client<'_>, end: Served, mut inbox: Block) {
+    let end = match end {
+        Served::Done(after) => after,
+        // Boxed: it would make the task of every connection larger.
+        Served::Switched(opened) => {
+            return Box::pin(relay_switched(shard, client, *opened, inbox)).await;
+        }
+    };
+    if end == After::Linger {
         inbox = linger(client, inbox).await;
     }
     shard.blocks.put(inbox);
-    if matches!(end, After::Reset) {
+    if end == After::Reset {
         reset_on_close(client.stream.descriptor());
     } else {
         client.close_notify().await;

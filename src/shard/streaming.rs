@@ -87,7 +87,7 @@ pub(super) async fn stream_through(
 async fn upload(
     this: &Exchange<'_>,
     progress: &Progress,
-    lease: &Lease<'_>,
+    lease: &Lease,
     body: &mut Body,
     mut inbox: Block,
     mut wire: Block,
@@ -169,7 +169,7 @@ async fn discard(this: &Exchange<'_>, mut wire: Block) -> Block {
 async fn download(
     this: &Exchange<'_>,
     progress: &Progress,
-    lease: &Lease<'_>,
+    lease: &Lease,
     held: &Held<'_>,
 ) -> (Download, bool) {
     let wire = this.shard.blocks.relay();

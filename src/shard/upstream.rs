@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
@@ -127,32 +128,32 @@ impl Idle {
 
 /// A connection to a backend, in use by one exchange.
 #[derive(Debug)]
-pub(super) struct Lease<'a> {
+pub(super) struct Lease {
     /// The connection. `None` only after `put_back`.
     channel: Option<Channel<'static>>,
     place: Place,
-    watch: &'a Watch,
+    watch: Rc<Watch>,
     /// It carried an exchange before, so the backend may have closed it in the meantime.
     pub(super) is_reused: bool,
     /// It is one client's, for one exchange: it is not kept.
     pub(super) is_private: bool,
 }
 
-impl<'a> Lease<'a> {
+impl Lease {
     /// A warm connection to a backend of the client's listener, or a new one.
     ///
     /// # Errors
     /// Those of [`open_new`](Self::open_new).
     pub(super) async fn open(
         shard: &Shard,
-        client: &'a Client<'_>,
+        client: &Client<'_>,
         address: SocketAddr,
         counts: &BackendLine,
     ) -> io::Result<Self> {
         let place = Place::new(address, client.listener);
         if let Some(channel) = shard.idle.take(place) {
             counts.pool_hits.add(1);
-            return Ok(Self::new(channel, place, &client.watch, true));
+            return Ok(Self::new(channel, place, client, true));
         }
         Self::open_new(shard, client, address, counts, Vec::new()).await
     }
@@ -165,7 +166,7 @@ impl<'a> Lease<'a> {
     /// of a request has been sent then.
     pub(super) async fn open_new(
         shard: &Shard,
-        client: &'a Client<'_>,
+        client: &Client<'_>,
         address: SocketAddr,
         counts: &BackendLine,
         preface: Vec<u8>,
@@ -188,10 +189,11 @@ impl<'a> Lease<'a> {
         };
         let (channel, place) = opened.inspect_err(|_| counts.connect_errors.add(1))?;
         counts.connects.add(1);
-        Ok(Self::new(channel, place, &client.watch, false))
+        Ok(Self::new(channel, place, client, false))
     }
 
-    fn new(channel: Channel<'static>, place: Place, watch: &'a Watch, is_reused: bool) -> Self {
+    fn new(channel: Channel<'static>, place: Place, client: &Client<'_>, is_reused: bool) -> Self {
+        let watch = client.watch.share();
         watch.set_upstream(Some(channel.descriptor()));
         Self {
             channel: Some(channel),
@@ -230,7 +232,7 @@ impl<'a> Lease<'a> {
     }
 }
 
-impl Drop for Lease<'_> {
+impl Drop for Lease {
     fn drop(&mut self) {
         self.watch.set_upstream(None);
     }

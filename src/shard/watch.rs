@@ -209,6 +209,13 @@ pub(super) struct Watched<'w> {
     watch: Rc<Watch>,
 }
 
+impl Watched<'_> {
+    /// The watch, for whoever may outlive this borrow of it.
+    pub(super) fn share(&self) -> Rc<Watch> {
+        Rc::clone(&self.watch)
+    }
+}
+
 impl std::ops::Deref for Watched<'_> {
     type Target = Watch;
 

@@ -109,13 +109,15 @@ pub struct LoadBalancerLine {
     pub redispatches: Count,
     /// Exchanges that ended before the answer was whole, relayed connections that were reset.
     pub aborted: Count,
+    /// Client connections that changed to another protocol, such as WebSocket.
+    pub upgrades: Count,
     /// Connections that TCP listeners took on; also the turn of the shard's round robin.
     pub relays: Count,
     /// Those of them that were reset at once, as no backend could be reached.
     pub relays_unserved: Count,
-    /// Bytes relayed from clients to backends.
+    /// Bytes relayed from clients to backends, after an upgrade too.
     pub relayed_up: Count,
-    /// Bytes relayed from backends to clients.
+    /// Bytes relayed from backends to clients, after an upgrade too.
     pub relayed_down: Count,
     /// Client connections closed as a trusted address began them with no whole PROXY header.
     pub proxy_headers_refused: Count,

@@ -33,3 +33,4 @@ mod sticky;
 mod tcp;
 mod tcp_bulk;
 mod tickets;
+mod upgrade;

@@ -224,6 +224,12 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
         |l| &l.aborted,
     ),
     (
+        "elbow_upgrades",
+        "Client connections that changed to another protocol, such as WebSocket",
+        Counter,
+        |l| &l.upgrades,
+    ),
+    (
         "elbow_relays",
         "Connections that TCP listeners took on",
         Counter,

@@ -10,6 +10,7 @@ const FORWARDING: Forwarding<'_> = Forwarding {
     fallback_host: "198.51.100.1",
     cookie: None,
     cut: None,
+    upgrades: false,
     extra_lines: b"",
 };
 
@@ -288,4 +289,46 @@ fn an_expectation_without_a_body_or_in_1_0_is_not_answered() {
         let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
         assert_eq!(request.expects_continue, expected, "{head}");
     }
+}
+
+#[test]
+fn a_protocol_is_asked_for_by_one_field_and_an_option_and_without_a_body() {
+    let asked = |lines: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n");
+        let mut slots = field_slots();
+        let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
+        request.upgrade().map(<[u8]>::to_vec)
+    };
+    let protocol = Some(b"WebSocket".to_vec());
+    let both = "Connection: keep-alive, UPGRADE\r\nUpgrade: WebSocket";
+    assert_eq!(asked(both), protocol);
+    for lines in [
+        "Connection: Upgrade".to_owned(),
+        "Upgrade: WebSocket".to_owned(),
+        format!("{both}\r\nContent-Length: 1"),
+        format!("{both}\r\nUpgrade: h2c"),
+        format!("{both}\r\nUpgrade: WebSocket\r\nUpgrade: WebSocket"),
+    ] {
+        assert_eq!(asked(&lines), None, "{lines}");
+    }
+    let head = format!("GET / HTTP/1.0\r\n{both}\r\n\r\n");
+    let mut slots = field_slots();
+    let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
+    assert_eq!(request.upgrade(), None, "HTTP/1.0");
+}
+
+#[test]
+fn an_upgrade_that_is_asked_for_is_all_of_the_hop_that_is_passed_on() {
+    let head = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nKeep-Alive: 5\r\n\
+                Connection: upgrade, close\r\nA: b\r\n\r\n";
+    let forwarding = Forwarding {
+        upgrades: true,
+        ..FORWARDING
+    };
+    assert_eq!(
+        rewritten_for(head, &forwarding).unwrap(),
+        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nA: b\r\n\
+         X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n\
+         Connection: upgrade\r\n\r\n"
+    );
 }

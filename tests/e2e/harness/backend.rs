@@ -37,6 +37,8 @@ pub(crate) struct Request {
 pub(crate) enum After {
     Keep,
     Close,
+    /// The handler has given it to somebody else.
+    Leave,
 }
 
 type Handler = dyn Fn(&Request, &mut Wire) -> io::Result<After> + Send + Sync;
@@ -254,6 +256,7 @@ impl Shared {
             lock(&self.requests).push(request.clone());
             match (self.handler)(&request, &mut wire) {
                 Ok(After::Keep) => {}
+                Ok(After::Leave) => return Ok(()),
                 Ok(After::Close) => break wire.announce_end(),
                 Err(error) => break Err(error),
             }
