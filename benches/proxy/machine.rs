@@ -1,4 +1,4 @@
-//! The machine that the bench runs on: what is installed, its limits and its cores.
+//! The machine that the bench runs on: its limits, its cores, and where its programs are.
 //!
 //! Changes nothing but this process's soft limit of open files.
 
@@ -11,48 +11,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
 use crate::Failure;
-use crate::recipes::{nginx_stream, printed_by};
-use crate::rivals::Rival;
 
 /// Descriptors for 512 clients, as many upstream connections, and both ends in the backend.
 const DESCRIPTORS_MIN: u64 = 4096;
-
-/// Names every missing program at once, with the command that installs it.
-pub(crate) fn check_tools(rivals: &[Rival]) -> Result<(), Failure> {
-    let pairs = [
-        ("wrk", "wrk"),
-        ("taskset", "util-linux"),
-        ("setpriv", "util-linux"),
-    ];
-    let programs = rivals
-        .iter()
-        .filter_map(|rival| rival.package())
-        .map(|name| (name, name));
-    let missing: Vec<(&str, &str)> = pairs
-        .into_iter()
-        .chain(programs)
-        .filter(|(name, _)| find_program(name).is_err())
-        .chain(nginx_module(rivals))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let programs: Vec<&str> = missing.iter().map(|&(program, _)| program).collect();
-    let mut packages: Vec<&str> = missing.iter().map(|&(_, package)| package).collect();
-    packages.dedup();
-    let (programs, packages) = (programs.join(", "), packages.join(" "));
-    Err(format!("not installed: {programs}; on Debian: apt-get install -y {packages}").into())
-}
-
-/// What nginx needs to relay bytes, if it is there without it.
-fn nginx_module(rivals: &[Rival]) -> Option<(&'static str, &'static str)> {
-    let nginx = rivals
-        .contains(&Rival::Nginx)
-        .then(|| find_program("nginx"))?;
-    let build = nginx.and_then(|nginx| printed_by(&nginx, "-V")).ok()?;
-    let missing = nginx_stream(&build).is_err();
-    missing.then_some(("nginx's stream module", "libnginx-mod-stream"))
-}
 
 /// Raises the soft limit of open files, which the children inherit, to the hard one.
 pub(crate) fn raise_descriptor_limit() -> Result<(), Failure> {

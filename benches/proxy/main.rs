@@ -21,7 +21,9 @@ mod recipes;
 mod relay;
 mod report;
 mod rivals;
+mod tools;
 mod verify;
+mod wrk;
 
 use std::env;
 use std::error::Error;
@@ -34,14 +36,16 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::cpu::CpuTime;
-use crate::load::{Errors, SCENARIOS, Scenario, Wrk};
+use crate::load::{SCENARIOS, Scenario};
 use crate::machine::{
-    are_siblings, check_tools, choose_cores, cpu_model, find_program, kernel_release, load_average,
+    are_siblings, choose_cores, cpu_model, find_program, kernel_release, load_average,
     raise_descriptor_limit,
 };
 use crate::process::{Directory, Process, free_addresses};
 use crate::report::{Figures, Report, RivalVersion, ScenarioReport, Setting};
 use crate::rivals::{Rival, Running, Site};
+use crate::tools::check_tools;
+use crate::wrk::{Errors, Wrk};
 
 /// What ends the bench: a sentence for whoever runs it.
 pub(crate) type Failure = Box<dyn Error>;
@@ -219,9 +223,10 @@ fn measure(
     seconds: u64,
 ) -> Result<(Figures, Errors), Failure> {
     let address = rival.addresses.of(scenario.front);
-    let warm_up = wrk.play(scenario, address, &rival.cookies, WARM_UP_SECONDS)?;
+    let load = |seconds| scenario.load(address, &rival.cookies, seconds);
+    let warm_up = wrk.play(&load(WARM_UP_SECONDS))?;
     let before = CpuTime::read(&rival.processes)?;
-    let outcome = wrk.play(scenario, address, &rival.cookies, seconds)?;
+    let outcome = wrk.play(&load(seconds))?;
     let cpu = CpuTime::read(&rival.processes)?.since(&before);
     if outcome.requests == 0 {
         let (rival, scenario, errors) = (rival.rival, scenario.name, outcome.errors);
@@ -231,6 +236,7 @@ fn measure(
     let figures = Figures {
         requests_per_second: requests / window,
         cpu_us_per_request: cpu.as_secs_f64() * 1e6 / requests,
+        p50_us: outcome.p50_us as f64,
         p99_us: outcome.p99_us as f64,
         busy: cpu.as_secs_f64() / window,
     };

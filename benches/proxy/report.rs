@@ -7,7 +7,7 @@ use std::fmt::{self, Write};
 
 use serde::Serialize;
 
-use crate::load::Errors;
+use crate::wrk::Errors;
 
 /// Everything that `--json` writes.
 #[derive(Debug, Serialize)]
@@ -84,8 +84,10 @@ pub(crate) struct Figures {
     pub(crate) requests_per_second: f64,
     /// User and system time of the rival, in microseconds.
     pub(crate) cpu_us_per_request: f64,
+    /// Median of the response times, in microseconds.
+    pub(crate) p50_us: f64,
     /// 99th percentile of the response times, in microseconds.
-    pub p99_us: f64,
+    pub(crate) p99_us: f64,
     /// CPU time over wall time: 1 means that the rival's core was full.
     pub(crate) busy: f64,
 }
@@ -136,6 +138,7 @@ impl Figures {
         Self {
             requests_per_second: self.requests_per_second / other.requests_per_second,
             cpu_us_per_request: self.cpu_us_per_request / other.cpu_us_per_request,
+            p50_us: self.p50_us / other.p50_us,
             p99_us: self.p99_us / other.p99_us,
             busy: self.busy / other.busy,
         }
@@ -156,6 +159,7 @@ impl Figures {
         Self {
             requests_per_second: of(|f| f.requests_per_second),
             cpu_us_per_request: of(|f| f.cpu_us_per_request),
+            p50_us: of(|f| f.p50_us),
             p99_us: of(|f| f.p99_us),
             busy: of(|f| f.busy),
         }

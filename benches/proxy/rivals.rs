@@ -6,20 +6,15 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use clap::ValueEnum;
 
 use crate::Failure;
-use crate::backend::BODIES;
 use crate::cpu::process_tree;
 use crate::load::Front;
-use crate::process::{Process, free_addresses, look_until};
+use crate::process::{Process, free_addresses};
 use crate::recipes;
-use crate::verify::{fetch, verify};
-
-/// How long a rival may take from its start to its first 200, health checks included.
-const READY_TIMEOUT: Duration = Duration::from_secs(40);
+use crate::verify::{verify, wait_until_ready};
 
 /// Who is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -155,25 +150,4 @@ impl Rival {
             _process: process,
         })
     }
-}
-
-/// Asks until the answer is 200. A refused connection or a 503 only means: not yet.
-fn wait_until_ready(process: &mut Process, address: SocketAddr) -> Result<(), Failure> {
-    let (path, _) = BODIES[0];
-    let mut last = String::new();
-    let outcome = look_until(READY_TIMEOUT, || {
-        match process.exit_status() {
-            Ok(None) => {}
-            Ok(Some(status)) => return Some(Err(format!("ended before it served, {status}"))),
-            Err(error) => return Some(Err(error.to_string())),
-        }
-        last = match fetch(address, path, "") {
-            Ok(answer) if answer.status == 200 => return Some(Ok(())),
-            Ok(answer) => format!("status {}", answer.status),
-            Err(error) => error.to_string(),
-        };
-        None
-    });
-    let late = || Err(format!("no 200 within {READY_TIMEOUT:?}: {last}"));
-    Ok(outcome.unwrap_or_else(late)?)
 }

@@ -9,7 +9,11 @@ use std::time::Duration;
 
 use crate::Failure;
 use crate::backend::{BODIES, IDENTITY_FIELD};
-use crate::load::{BROWSER_FIELDS, cookie_field};
+use crate::process::{Process, look_until};
+use crate::wrk::{BROWSER_FIELDS, cookie_field};
+
+/// How long a rival may take from its start to its first 200, health checks included.
+const READY_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +35,30 @@ pub(crate) struct Answer {
     pub(crate) backend: String,
     /// What the `Set-Cookie` fields set, ready for a `Cookie` field.
     pub(crate) cookies: String,
+}
+
+/// Asks until the answer is 200. A refused connection or a 503 only means: not yet.
+///
+/// # Errors
+/// If it ends, or there is no 200 in time.
+pub(crate) fn wait_until_ready(process: &mut Process, address: SocketAddr) -> Result<(), Failure> {
+    let (path, _) = BODIES[0];
+    let mut last = String::new();
+    let outcome = look_until(READY_TIMEOUT, || {
+        match process.exit_status() {
+            Ok(None) => {}
+            Ok(Some(status)) => return Some(Err(format!("ended before it served, {status}"))),
+            Err(error) => return Some(Err(error.to_string())),
+        }
+        last = match fetch(address, path, "") {
+            Ok(answer) if answer.status == 200 => return Some(Ok(())),
+            Ok(answer) => format!("status {}", answer.status),
+            Err(error) => error.to_string(),
+        };
+        None
+    });
+    let late = || Err(format!("no 200 within {READY_TIMEOUT:?}: {last}"));
+    Ok(outcome.unwrap_or_else(late)?)
 }
 
 /// Checks every body, and if `is_sticky` that a session stays; returns the session's cookies.
