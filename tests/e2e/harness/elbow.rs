@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::backend::Backend;
-use super::message::{Response, get};
+use super::message::{Response, get, post};
 use super::wire::Wire;
 use super::{PATIENCE, eventually};
 
@@ -180,6 +180,24 @@ impl Elbow {
             json => serde_json::from_slice(json).expect("/v1 answers in JSON"),
         };
         (response.status(), value)
+    }
+
+    /// Status and text of the answer of the ELB API to a form.
+    pub(crate) fn api(&self, form: &str) -> (u16, String) {
+        let lines = [
+            "Connection: close",
+            "Content-Type: application/x-www-form-urlencoded",
+        ];
+        let request = post("/", &lines, &format!("{form}&Version=2012-06-01"));
+        let response = Wire::connect(self.admin).ask(&request);
+        (response.status(), response.body_text())
+    }
+
+    /// Makes a change by the ELB API, which must be taken.
+    pub(crate) fn change(&self, form: &str) -> String {
+        let (status, text) = self.api(form);
+        assert_eq!(status, 200, "{form}\n{text}");
+        text
     }
 
     /// The sum of one metric over all its labels.
