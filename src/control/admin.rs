@@ -9,6 +9,7 @@ mod drains;
 mod explain;
 mod guard;
 mod instances;
+mod places;
 mod query;
 mod rows;
 
@@ -20,13 +21,17 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Router, middleware};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::answer::Trouble;
+use self::places::{Place, Places, Room};
 use super::metrics::{self, About, Metrics};
 use super::setup::Order;
 use super::{Published, Wish};
@@ -119,7 +124,7 @@ impl Admin {
     pub(super) async fn serve(self, listener: TcpListener) {
         let admin = Arc::new(self);
         let routes = routes(Arc::clone(&admin));
-        let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
+        let mut places = Places::default();
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -129,30 +134,57 @@ impl Admin {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                admin.counts.admin_connections_refused.add(1);
-                continue;
-            };
-            let routes = routes.clone();
-            tokio::spawn(async move {
-                converse(stream, routes).await;
-                drop(place);
+            match places.make_room() {
+                Room::Free => {}
+                Room::Made => admin.counts.admin_connections_displaced.add(1),
+                Room::None => {
+                    admin.counts.admin_connections_refused.add(1);
+                    continue;
+                }
+            }
+            places.take(|place| {
+                let (routes, counts) = (routes.clone(), Arc::clone(&admin.counts));
+                tokio::spawn(converse(stream, routes, place, counts)).abort_handle()
             });
+            // So that a request which is there already is read before others take its place.
+            tokio::task::yield_now().await;
         }
     }
 }
 
 /// Serves one connection. Not by `axum::serve`, which sets none of these bounds.
-async fn converse(stream: TcpStream, routes: Router) {
+async fn converse(stream: TcpStream, routes: Router, place: Place, counts: Arc<ControlLine>) {
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(|request: Request<Incoming>| {
+        let answering = routes.call(request.map(|body| place.receive(body)));
+        async {
+            let answer = answering.await;
+            place.rest();
+            if answer
+                .as_ref()
+                .is_ok_and(|answer| is_refusal(answer.status()))
+            {
+                counts.admin_requests_refused.add(1);
+            }
+            answer
+        }
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::ADMIN_HEAD_TIMEOUT)
         .max_buf_size(limits::ADMIN_HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
+        if error.is_parse() {
+            counts.admin_requests_refused.add(1);
+        }
         tracing::debug!(%error, "admin: connection ended");
     }
+}
+
+fn is_refusal(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
 }
 
 fn routes(admin: Arc<Admin>) -> Router {

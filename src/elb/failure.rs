@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::NAMESPACE;
 use super::xml::Xml;
+use crate::limits::QUERY_BYTES_MAX;
 
 /// A request that was not carried out. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,12 @@ impl Failure {
             code,
             message: message.into(),
         }
+    }
+
+    /// A request with more bytes than are read.
+    pub fn too_long() -> Self {
+        let message = format!("The request has more than {QUERY_BYTES_MAX} bytes");
+        Self::new(Code::InvalidQueryParameter, message)
     }
 
     /// A request that asks for what cannot be, whatever there is already.

@@ -30,9 +30,7 @@ impl Parameters {
     /// than [`QUERY_BYTES_MAX`] and [`QUERY_PARAMETERS_MAX`] allow.
     pub fn parse(form: &[u8]) -> Result<Self, Failure> {
         if form.len() > QUERY_BYTES_MAX {
-            return Err(invalid(format!(
-                "The request has more than {QUERY_BYTES_MAX} bytes"
-            )));
+            return Err(Failure::too_long());
         }
         if !is_encoded(form) {
             return Err(malformed("a percent sign without two hexadecimal digits"));

@@ -227,8 +227,12 @@ pub struct ControlLine {
     pub checks_delayed: Count,
     /// Bursts of checks that a shard's report began.
     pub check_bursts: Count,
-    /// Admin connections closed on accept, as `limits::ADMIN_CONNECTIONS_MAX` were open.
+    /// Admin connections closed on accept, as `limits::ADMIN_CONNECTIONS_MAX` were at work.
     pub admin_connections_refused: Count,
+    /// Admin connections closed while they rested, as others came and all places were taken.
+    pub admin_connections_displaced: Count,
+    /// Requests at the admin address that were no requests, or got a status from 400 up.
+    pub admin_requests_refused: Count,
     /// Times that the view could not be written down.
     pub view_write_errors: Count,
     /// Changes by the API that could not be kept on disk, and were not made.

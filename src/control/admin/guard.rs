@@ -13,10 +13,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::answer::Trouble;
+use super::query;
+use crate::elb::{Code, Failure};
 
 pub(super) async fn guard(request: Request, next: Next) -> Response {
     match check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
+        // Clients of AWS read nothing else.
+        Err(clause) if request.uri().path() == "/" => {
+            query::refuse(&Failure::new(Code::AccessDenied, clause))
+        }
         Err(clause) => Trouble::new(StatusCode::FORBIDDEN, clause).into_response(),
     }
 }

@@ -23,15 +23,15 @@ pub(super) async fn post(admin: Shared, request: Request) -> Response {
     let fields = request.headers().clone();
     // `DefaultBodyLimit` of the route bounds it.
     let reading = Bytes::from_request(request, &());
-    let form = match tokio::time::timeout(limits::ADMIN_HEAD_TIMEOUT, reading).await {
-        Ok(Ok(form)) => Ok(form),
-        Ok(Err(rejection)) => Err(rejection.body_text()),
-        Err(_) => Err("The body did not come in time".to_owned()),
+    let problem = match tokio::time::timeout(limits::ADMIN_HEAD_TIMEOUT, reading).await {
+        Ok(Ok(form)) => return serve(&admin, &fields, &form).await,
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Failure::too_long()
+        }
+        Ok(Err(rejection)) => Failure::new(Code::ValidationError, rejection.body_text()),
+        Err(_) => Failure::new(Code::ValidationError, "The body did not come in time"),
     };
-    match form {
-        Ok(form) => serve(&admin, &fields, &form).await,
-        Err(problem) => refuse(&Failure::new(Code::ValidationError, problem)),
-    }
+    refuse(&problem)
 }
 
 /// By GET: the parameters are in the target. Without them there is nothing to see here.
@@ -84,7 +84,7 @@ fn region(fields: &HeaderMap) -> Option<&str> {
     (holds && region.chars().all(is_name)).then_some(region)
 }
 
-fn refuse(failure: &Failure) -> Response {
+pub(super) fn refuse(failure: &Failure) -> Response {
     let status = StatusCode::from_u16(failure.code.status());
     let id = request_id();
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -293,35 +293,76 @@ async fn a_body_is_not_waited_for() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
+const HEALTHZ: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Whether a connection answers; it stays open.
+async fn is_answered(stream: &mut TcpStream) -> bool {
+    let sent = stream.write_all(HEALTHZ).await;
+    let mut answer = [0; 1024];
+    sent.is_ok() && matches!(stream.read(&mut answer).await, Ok(1..))
+}
+
 #[tokio::test]
-async fn connections_beyond_the_bound_are_closed_and_counted() {
+async fn a_connection_beyond_the_bound_takes_the_place_of_one_that_rests() {
     let bench = Bench::new().await;
     let mut held = Vec::new();
     for _ in 0..limits::ADMIN_CONNECTIONS_MAX {
         held.push(bench.connect().await);
     }
+    // Half a request is none.
+    let [first, second] = [held.remove(0), held.remove(0)];
+    let (mut asked, mut slow) = (first, second);
+    slow.write_all(&HEALTHZ[..10]).await.expect("admin reads");
+    assert!(is_answered(&mut asked).await);
     let mut surplus = bench.connect().await;
-    assert_eq!(
-        surplus
-            .read(&mut [0; 1])
-            .await
-            .expect("it is closed in order"),
-        0
-    );
-    assert_eq!(bench.counts.admin_connections_refused.value(), 1);
+    assert!(is_answered(&mut surplus).await);
+    assert_eq!(slow.read(&mut [0; 1]).await.expect("in order"), 0);
+    assert!(is_answered(&mut asked).await);
+    assert_eq!(bench.counts.admin_connections_displaced.value(), 1);
+    assert_eq!(bench.counts.admin_connections_refused.value(), 0);
 
     // A place is free again once its connection is gone.
-    let mut last = held.pop().expect("some are held");
-    last.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .await
-        .expect("admin reads");
-    let mut answer = String::new();
-    last.read_to_string(&mut answer)
-        .await
-        .expect("admin answers");
-    drop(last);
+    drop(surplus);
     tokio::task::yield_now().await;
     assert!(bench.ask("GET /healthz").await.ends_with("ok\n"));
+    assert_eq!(bench.counts.admin_connections_displaced.value(), 1);
+}
+
+/// Sends a byte each second, and tells after how many there was an answer or the end.
+async fn trickle(bench: &Bench, begun: &[u8]) -> (usize, String) {
+    let mut stream = bench.connect().await;
+    stream.write_all(begun).await.expect("admin reads");
+    tokio::time::pause();
+    let mut answer = String::new();
+    for seconds in 0.. {
+        let rest = tokio::time::timeout(Duration::from_secs(1), stream.read_to_string(&mut answer));
+        if rest.await.is_ok() {
+            return (seconds, answer);
+        }
+        stream.write_all(b"a").await.expect("it is open");
+    }
+    unreachable!("it would go on for ever")
+}
+
+#[tokio::test]
+async fn a_head_that_comes_slowly_is_not_waited_for() {
+    let bench = Bench::new().await;
+    let (seconds, answer) = trickle(&bench, b"GET /healthz HTTP/1.1\r\nx: ").await;
+    let limit = usize::try_from(limits::ADMIN_HEAD_TIMEOUT.as_secs()).unwrap();
+    assert!((limit - 1..=limit + 1).contains(&seconds), "{seconds} s");
+    assert_eq!(answer, "");
+}
+
+#[tokio::test]
+async fn a_body_that_comes_slowly_is_not_waited_for() {
+    let bench = Bench::new().await;
+    let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+        Content-Length: 1000\r\n\r\n";
+    let (seconds, answer) = trickle(&bench, head).await;
+    let limit = usize::try_from(limits::ADMIN_HEAD_TIMEOUT.as_secs()).unwrap();
+    assert!((limit - 1..=limit + 1).contains(&seconds), "{seconds} s");
+    assert!(answer.contains("<Code>ValidationError</Code>"), "{answer}");
+    assert_eq!(bench.counts.admin_requests_refused.value(), 1);
 }
 
 #[tokio::test]

@@ -329,9 +329,21 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
     ),
     (
         "elbow_admin_connections_refused",
-        "Admin connections closed on accept as too many were open",
+        "Admin connections closed on accept as too many were at work",
         Counter,
         |l| &l.admin_connections_refused,
+    ),
+    (
+        "elbow_admin_connections_displaced",
+        "Admin connections closed while they rested as too many were open",
+        Counter,
+        |l| &l.admin_connections_displaced,
+    ),
+    (
+        "elbow_admin_requests_refused",
+        "Admin requests that could not be read, or got a status from 400 up",
+        Counter,
+        |l| &l.admin_requests_refused,
     ),
     (
         "elbow_view_write_errors",
