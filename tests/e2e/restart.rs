@@ -1,10 +1,11 @@
 //! What a session finds after elbow was killed and started again with the same state directory.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use crate::harness::{After, Backend, Directory, Elbow, Outcome, Setup, eventually, get};
 
@@ -45,7 +46,7 @@ fn session_on(name: &str, elbow: &Elbow) -> String {
 fn expect_kept(directory: &Directory, ended: usize) {
     let file = directory.path().join("state/view.json");
     eventually("the view is kept", || {
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let text = fs::read_to_string(&file).unwrap_or_default();
         text.matches("\"died\":{").count() == ended && text.contains("\"died\":null")
     });
 }
@@ -104,7 +105,7 @@ fn a_damaged_view_is_refused_with_what_to_do() {
     let directory = Directory::new();
     let setup = Setup::new(&[]).host(kept_in(&directory));
     drop(Elbow::start(&setup.to_toml()));
-    std::fs::write(directory.path().join("state/view.json"), "{").expect("it is writable");
+    fs::write(directory.path().join("state/view.json"), "{").expect("it is writable");
     let file = directory.write("elbow.toml", &setup.to_toml());
     let outcome = Outcome::of(&["run", "--config", file.to_str().expect("ASCII")]);
     assert_eq!(outcome.code, Some(1));
@@ -149,4 +150,67 @@ fn a_start_waits_for_an_address_that_is_about_to_be_free() {
     elbow.kill().expect("it is ours");
     elbow.wait().expect("it is ours");
     assert!(is_ready);
+}
+
+/// From now on no file that it writes may have more bytes; `None`: than this process's may.
+fn bound_files(elbow: &Elbow, bytes: Option<u64>) {
+    let id = i32::try_from(elbow.id()).expect("ids are small");
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let limit = Rlimit {
+        current: bytes.or(maximum),
+        maximum,
+    };
+    prlimit(Pid::from_raw(id), Resource::Fsize, limit).expect("the child is ours");
+}
+
+#[test]
+fn a_change_that_does_not_fit_on_the_disk_is_not_made_now_or_after_a_restart() {
+    let directory = Directory::new();
+    let one = Backend::named("one");
+    let setup = Setup::sticky(&[one.address], Some(60)).host(kept_in(&directory));
+    let file = directory.write("elbow.toml", &setup.to_toml());
+    let mut command = Command::new("sh");
+    // The write fails, rather than a signal ending the process.
+    command
+        .args(["-c", "trap '' XFSZ && exec \"$0\" run --config \"$1\""])
+        .arg(env!("CARGO_BIN_EXE_elbow"))
+        .arg(file);
+    let elbow = Elbow::spawn_by(command);
+    elbow.expect_in_service(&[&one]);
+    let set = |seconds: u32| {
+        format!(
+            "Action=ModifyLoadBalancerAttributes&LoadBalancerName=web&\
+             LoadBalancerAttributes.ConnectionSettings.IdleTimeout={seconds}"
+        )
+    };
+    let is_set = |elbow: &Elbow, seconds: u32| {
+        let asked = "Action=DescribeLoadBalancerAttributes&LoadBalancerName=web";
+        let text = elbow.change(asked);
+        text.contains(&format!("<IdleTimeout>{seconds}</IdleTimeout>"))
+    };
+    elbow.change(&set(100));
+
+    let journal = directory.path().join("state/api.journal");
+    let bytes = || fs::metadata(&journal).expect("it is there").len();
+    let before = bytes();
+    // Room for the beginning of a line.
+    bound_files(&elbow, Some(before + 10));
+    for tries in 1..=3 {
+        let (status, text) = elbow.api(&set(101));
+        assert_eq!(status, 500, "{text}");
+        assert!(text.contains("<Code>InternalFailure</Code>"), "{text}");
+        assert_eq!(bytes(), before, "nothing half written stays");
+        assert_eq!(elbow.sum("elbow_journal_write_errors_total"), tries);
+    }
+    assert!(is_set(&elbow, 100));
+    assert_eq!(elbow.ask(&get("/", &[])).status(), 200);
+    bound_files(&elbow, None);
+    elbow.change(&set(102));
+    bound_files(&elbow, Some(bytes() + 10));
+    assert_eq!(elbow.api(&set(103)).0, 500);
+    kill(elbow);
+
+    let elbow = setup.start(&[&one]);
+    assert!(is_set(&elbow, 102));
+    elbow.change(&set(104));
 }

@@ -4,88 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
-use std::thread::{self, JoinHandle};
 
-use crate::harness::{Backend, Directory, Elbow, Listener, Setup, Wire, get};
-
-/// Clients at the same time.
-const CLIENTS: usize = 4;
-
-/// Clients that ask until they are told to stop.
-struct Traffic {
-    is_over: Arc<AtomicBool>,
-    count: Arc<AtomicUsize>,
-    clients: Vec<JoinHandle<()>>,
-}
-
-impl Traffic {
-    /// Each client is a session. It has one connection, or one for each request if it `closes`.
-    fn begin(elbow: &Elbow, closes: bool) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let count = Arc::new(AtomicUsize::new(0));
-        let all_began = Arc::new(Barrier::new(CLIENTS + 1));
-        let address = elbow.address();
-        let client = |_| {
-            let (is_over, count) = (Arc::clone(&is_over), Arc::clone(&count));
-            let all_began = Arc::clone(&all_began);
-            thread::spawn(move || {
-                let first = Wire::connect(address).ask(&get("/", &["Connection: close"]));
-                let cookie = format!("Cookie: AWSELB={}", first.session());
-                all_began.wait();
-                ask_on(address, &cookie, &first.body_text(), closes, || {
-                    count.fetch_add(1, Ordering::SeqCst);
-                    !is_over.load(Ordering::SeqCst)
-                });
-            })
-        };
-        let clients = (0..CLIENTS).map(client).collect();
-        all_began.wait();
-        Self {
-            is_over,
-            count,
-            clients,
-        }
-    }
-
-    /// Ends it. Fails if a request failed, or there were hardly any.
-    fn end(self) {
-        self.is_over.store(true, Ordering::SeqCst);
-        for client in self.clients {
-            client.join().expect("every request is answered right");
-        }
-        let count = self.count.load(Ordering::SeqCst);
-        assert!(count > 100, "there was traffic: {count}");
-    }
-}
-
-/// Asks as long as `goes_on`, which is called after each answer.
-fn ask_on(
-    address: SocketAddr,
-    cookie: &str,
-    home: &str,
-    closes: bool,
-    mut goes_on: impl FnMut() -> bool,
-) {
-    let lines: &[&str] = match closes {
-        true => &[cookie, "Connection: close"],
-        false => &[cookie],
-    };
-    let request = get("/", lines);
-    let mut wire = Wire::connect(address);
-    loop {
-        let answer = wire.ask(&request);
-        assert_eq!(answer.status(), 200, "{}", answer.head.text);
-        assert_eq!(answer.body_text(), home, "the session stays");
-        if !goes_on() {
-            return;
-        }
-        if closes {
-            wire = Wire::connect(address);
-        }
-    }
-}
+use crate::harness::{Backend, Directory, Elbow, Listener, Setup, Traffic};
 
 /// A port of loopback that was free a moment ago.
 fn free_port() -> u16 {

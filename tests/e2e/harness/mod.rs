@@ -9,6 +9,7 @@ mod process;
 mod raw;
 mod setup;
 mod tls;
+mod traffic;
 mod wire;
 
 use std::thread;
@@ -22,6 +23,7 @@ pub(crate) use process::BackendProcess;
 pub(crate) use raw::{RawBackend, dial};
 pub(crate) use setup::{Listener, Setup};
 pub(crate) use tls::{Authority, Identity, Site, TlsClient};
+pub(crate) use traffic::Traffic;
 pub(crate) use wire::Wire;
 
 /// How long anything may take before a test gives up. Generous: it is only spent on failures.
