@@ -18,6 +18,9 @@ from botocore.config import Config
 # Beside the interpreter of the virtual environment.
 AWS = Path(sys.executable).parent / "aws"
 
+# What boto3 knows of services is read once.
+SESSION = boto3.session.Session()
+
 # Seconds that a command or a request may take, on a machine that does much else.
 PATIENCE = 60
 
@@ -88,7 +91,7 @@ def boto(stage, region="us-east-1", service="elb"):
         read_timeout=PATIENCE,
         proxies={},
     )
-    return boto3.session.Session().client(
+    return SESSION.client(
         service,
         region_name=region,
         endpoint_url=stage.url,
