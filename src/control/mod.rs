@@ -144,6 +144,7 @@ async fn serve(
     let (published, view) = watch::channel(Published::of(&state));
     tokio::spawn(keep_turning(ticket_keys, Arc::clone(&counts)));
     let region = regions.api.region.clone();
+    let has_missed_hangup = Arc::default();
     let setup = Setup {
         inventory,
         regions,
@@ -153,9 +154,10 @@ async fn serve(
         wishes: wishes.clone(),
         published: view.clone(),
         counts: Arc::clone(&counts),
+        has_missed_hangup: Arc::clone(&has_missed_hangup),
     };
     let orders = setup.start()?;
-    tokio::spawn(pass_on(hangups, orders.clone()));
+    tokio::spawn(pass_on(hangups, orders.clone(), has_missed_hangup));
     if let Some(listener) = admin {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;

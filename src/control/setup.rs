@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -66,13 +67,20 @@ pub(super) struct Setup {
     pub(super) wishes: mpsc::Sender<Wish>,
     pub(super) published: watch::Receiver<Published>,
     pub(super) counts: Arc<ControlLine>,
+    /// A SIGHUP found no room among the orders.
+    pub(super) has_missed_hangup: Arc<AtomicBool>,
 }
 
-/// Hands each SIGHUP on; those that come while one is being dealt with are one.
-pub(super) async fn pass_on(mut hangups: Signal, orders: SyncSender<Order>) {
+/// Hands each SIGHUP on; those that come while one is being dealt with are one. One that finds no
+/// room among the orders is `missed`, which is looked at after each of them.
+pub(super) async fn pass_on(
+    mut hangups: Signal,
+    orders: SyncSender<Order>,
+    missed: Arc<AtomicBool>,
+) {
     while hangups.recv().await.is_some() {
         if orders.try_send(Order::Reload).is_err() {
-            tracing::warn!("too much is being changed to read the configuration again now");
+            missed.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -91,12 +99,21 @@ impl Setup {
     }
 
     fn run(mut self, orders: &Receiver<Order>) {
+        let mut next_look = Instant::now().after(CERTIFICATE_LOOK_INTERVAL);
         loop {
-            match orders.recv_timeout(CERTIFICATE_LOOK_INTERVAL) {
+            match orders.recv_timeout(next_look.since(Instant::now())) {
                 Ok(Order::Reload) => self.reload(),
                 Ok(Order::Act(act)) => self.act(act),
-                Err(RecvTimeoutError::Timeout) => self.inventory.files.look(false, &self.counts),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.has_missed_hangup.swap(false, Ordering::Relaxed) {
+                self.reload();
+            }
+            // However many orders there are.
+            if next_look <= Instant::now() {
+                self.inventory.files.look(false, &self.counts);
+                next_look = Instant::now().after(CERTIFICATE_LOOK_INTERVAL);
             }
         }
     }
@@ -242,3 +259,6 @@ fn pause(duration: Duration) {
     )]
     thread::sleep(duration);
 }
+
+#[cfg(test)]
+mod tests;

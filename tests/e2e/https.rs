@@ -597,6 +597,20 @@ fn certificates_change_under_connections_that_go_on() {
 }
 
 #[test]
+fn a_certificate_changes_by_itself_while_the_api_is_asked_without_a_pause() {
+    let bench = Bench::new(Backend::named("one"));
+    let (next, elbow) = (Site::new(HOST), &bench.elbow);
+    fs::rename(&next.file, &bench.site.file).expect("both are in one place");
+    eventually("the next certificate", || {
+        elbow.change("Action=DescribeLoadBalancers");
+        let client = TlsClient::new(&[&bench.site, &next]);
+        let mut wire = client.connect(elbow.listeners[1], HOST);
+        assert_eq!(wire.ask(&get("/", &[])).status(), 200);
+        next.is_shown(&wire)
+    });
+}
+
+#[test]
 fn a_hangup_ends_no_elbow_without_certificates() {
     let backend = Backend::named("one");
     let elbow = Setup::new(&[backend.address]).start(&[&backend]);
