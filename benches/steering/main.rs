@@ -64,7 +64,7 @@ struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: u8,
     /// Length of each load.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Changes by the API in each second.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -144,10 +144,17 @@ fn steer(arguments: &Arguments) -> Result<(), Failure> {
 
     let mut report = Report::new(setting(cores, load_before, rounds, seconds)?);
     for round in 1..=rounds {
-        report.quiet.push(wrk.play(&kept)?);
+        // Neither always comes first.
+        let is_quiet_first = round % 2 == 1;
+        if is_quiet_first {
+            report.quiet.push(wrk.play(&kept)?);
+        }
         let changed = steered(&wrk, &kept, pace(arguments.changes), || elbow.change())?;
         eprintln!("round {round}/{rounds}: {} changes", changed.times.len());
         report.changed.push(changed);
+        if !is_quiet_first {
+            report.quiet.push(wrk.play(&kept)?);
+        }
     }
     let closing = elbow.load(seconds, true);
     for round in 1..=rounds {
