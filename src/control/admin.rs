@@ -1,16 +1,21 @@
 //! The admin address: the ELB API, `/metrics`, `/healthz` and `/v1`.
 //!
 //! It reads what the control thread has published, and changes things by commands that the control
-//! thread carries out. Invariant: a client costs a bounded buffer and one of
+//! thread carries out. Who may do so is judged in front of all routes (`access.rs`). Invariant: a
+//! client costs a bounded buffer and one of
 //! `limits::ADMIN_CONNECTIONS_MAX` places.
 
+mod access;
 mod answer;
+mod denied;
 mod drains;
 mod explain;
 mod guard;
 mod instances;
 mod query;
 mod rows;
+mod signature;
+mod used;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -20,13 +25,17 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Router, middleware};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use self::access::{Access, Peer};
 use self::answer::Trouble;
+use super::credentials::Credentials;
 use super::metrics::{self, About, Metrics};
 use super::setup::Order;
 use super::{Published, Wish};
@@ -47,6 +56,7 @@ pub(super) struct Admin {
     /// Whose load balancers are meant by a request that says nothing of it.
     region: String,
     seals: Seals,
+    access: Access,
     counts: Arc<ControlLine>,
     metrics: Metrics,
 }
@@ -57,6 +67,8 @@ pub(super) struct Doors {
     pub(super) orders: SyncSender<Order>,
     /// The region of this host.
     pub(super) region: String,
+    /// Who may ask.
+    pub(super) credentials: Credentials,
 }
 
 type Shared = extract::State<Arc<Admin>>;
@@ -92,6 +104,7 @@ impl Admin {
             orders: doors.orders,
             region: doors.region,
             seals,
+            access: Access::new(doors.credentials, Arc::clone(&counts)),
             counts,
             metrics,
         }
@@ -121,8 +134,8 @@ impl Admin {
         let routes = routes(Arc::clone(&admin));
         let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "admin: accept failed");
                     tokio::time::sleep(limits::ACCEPT_PAUSE).await;
@@ -135,7 +148,7 @@ impl Admin {
             };
             let routes = routes.clone();
             tokio::spawn(async move {
-                converse(stream, routes).await;
+                converse(stream, Peer(peer), routes).await;
                 drop(place);
             });
         }
@@ -143,12 +156,17 @@ impl Admin {
 }
 
 /// Serves one connection. Not by `axum::serve`, which sets none of these bounds.
-async fn converse(stream: TcpStream, routes: Router) {
+async fn converse(stream: TcpStream, peer: Peer, routes: Router) {
+    let routes = TowerToHyperService::new(routes);
+    let told = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        routes.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::ADMIN_HEAD_TIMEOUT)
         .max_buf_size(limits::ADMIN_HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .serve_connection(TokioIo::new(stream), told)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "admin: connection ended");
@@ -179,7 +197,10 @@ fn routes(admin: Arc<Admin>) -> Router {
         })
         .fallback(|| async { (StatusCode::NOT_FOUND, NOT_FOUND) })
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
-        .layer(middleware::from_fn(guard::guard))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&admin),
+            access::admit,
+        ))
         .with_state(admin)
 }
 
