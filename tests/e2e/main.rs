@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod admin_credentials;
 mod bodies;
 mod client_certificates;
 mod commands;
