@@ -1,7 +1,8 @@
 //! Asks the admin address of an elbow that runs on this host.
 //!
-//! Not here: what is asked (`explain.rs`, `drain.rs`), how it is signed (`sign.rs`). Invariant: whatever goes wrong comes back as
-//! one line for people; an answer is waited for no longer than [`PATIENCE`].
+//! Not here: what is asked (`explain.rs`, `drain.rs`), how it is signed (`sign.rs`). Invariant:
+//! whatever goes wrong comes back as one line for people; an answer is waited for no longer than
+//! [`PATIENCE`].
 
 use std::net::SocketAddr;
 use std::time::Duration;

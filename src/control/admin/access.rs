@@ -54,6 +54,7 @@ pub(super) struct Caller {
     pub(super) who: String,
     /// What the signature is for; `None`: it does not say.
     pub(super) region: Option<String>,
+    pub(super) peer: Option<Peer>,
     right: Right,
 }
 
@@ -113,7 +114,7 @@ impl Access {
         let (caller, body) = match () {
             () if held.is_open() || parts.uri.path() == HEALTH => (Caller::anybody(&parts), body),
             () if parts.uri.path() == METRICS && is_basic(&parts.headers) => {
-                (by_password(&held, &parts.headers)?, body)
+                (by_password(&held, &parts)?, body)
             }
             () => {
                 let (caller, body) = by_signature(&held, &parts, body).await?;
@@ -183,9 +184,14 @@ impl Caller {
         Self {
             who: "anonymous".to_owned(),
             region: signature::region(parts),
+            peer: peer(parts),
             right: Right::All,
         }
     }
+}
+
+fn peer(parts: &Parts) -> Option<Peer> {
+    parts.extensions.get().copied()
 }
 
 fn is_basic(fields: &HeaderMap) -> bool {
@@ -200,10 +206,10 @@ fn password(fields: &HeaderMap) -> Option<&str> {
 }
 
 /// Whose password it is. Only of those who may not change anything: it travels in clear.
-fn by_password(held: &Held, fields: &HeaderMap) -> Result<Caller, Denied> {
+fn by_password(held: &Held, parts: &Parts) -> Result<Caller, Denied> {
     let denied = |message| Denied::new(AdminRefusal::Credential, message);
     let wrong = || denied("The user must be an access key id, and the password its secret");
-    let bytes = BASE64_STANDARD.decode(password(fields).unwrap_or_default());
+    let bytes = BASE64_STANDARD.decode(password(&parts.headers).unwrap_or_default());
     let text = String::from_utf8(bytes.map_err(|_| wrong())?).map_err(|_| wrong())?;
     let (id, secret) = text.split_once(':').ok_or_else(wrong)?;
     let holder = held.holder(id).ok_or_else(wrong)?;
@@ -219,6 +225,7 @@ fn by_password(held: &Held, fields: &HeaderMap) -> Result<Caller, Denied> {
     Ok(Caller {
         who: id.to_owned(),
         region: None,
+        peer: peer(parts),
         right: Right::Read,
     })
 }
@@ -249,6 +256,7 @@ async fn by_signature(held: &Held, parts: &Parts, body: Body) -> Result<(Caller,
     let caller = Caller {
         who: id.clone(),
         region: Some(claim.scope.region.clone()),
+        peer: peer(parts),
         right: match holder.is_read_only {
             true => Right::Read,
             false => Right::Change(Arc::new(claim)),

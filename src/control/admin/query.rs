@@ -66,7 +66,7 @@ async fn serve(admin: &Admin, caller: &Caller, form: &[u8]) -> Response {
 async fn carry_out(admin: &Admin, caller: &Caller, action: Action) -> Result<Answer, Failure> {
     let is_change = !action.is_read_only();
     if is_change && let Err(denied) = admin.access.may_change(caller) {
-        admin.access.note(&denied, None);
+        admin.access.note(&denied, caller.peer);
         return Err(denied.failure());
     }
     let (answer, answered) = oneshot::channel();

@@ -421,4 +421,4 @@ fn seconds(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

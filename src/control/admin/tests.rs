@@ -1,3 +1,4 @@
+mod access;
 mod query;
 mod v1;
 

@@ -27,24 +27,39 @@ fn signed(
     secret: &str,
     mode: PercentEncodingMode,
 ) -> Parts {
+    let host = ("host", "localhost:9090");
+    let made = signature_fields((method, target, host.1), body, (&key(secret), NOW), mode);
+    let made = made
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let fields: Vec<_> = [host].into_iter().chain(made).collect();
+    head(method, target, &fields)
+}
+
+/// The fields that sign a request, of a method and a target at a host, by a key at a time.
+pub(in crate::control::admin) fn signature_fields(
+    (method, target, host): (&str, &str, &str),
+    body: &[u8],
+    (key, now): (&Key, u64),
+    mode: PercentEncodingMode,
+) -> Vec<(String, String)> {
     let mut settings = SigningSettings::default();
     settings.percent_encoding_mode = mode;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    let identity = key(secret).into();
+    let identity = key.clone().into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region("eu-west-1")
         .name(SERVICE)
-        .time(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
+        .time(SystemTime::UNIX_EPOCH + Duration::from_secs(now))
         .settings(settings)
         .build()
         .expect("all is said");
-    let fields = [("host", "localhost:9090")];
-    let body = SignableBody::Bytes(body);
-    let request = SignableRequest::new(method, target, fields.into_iter(), body).unwrap();
-    let (made, _) = sign(request, &params.into()).unwrap().into_parts();
-    let fields: Vec<_> = fields.into_iter().chain(made.headers()).collect();
-    head(method, target, &fields)
+    let fields = [("host", host)].into_iter();
+    let request = SignableRequest::new(method, target, fields, SignableBody::Bytes(body));
+    let (made, _) = sign(request.unwrap(), &params.into()).unwrap().into_parts();
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    made.headers().map(owned).collect()
 }
 
 fn is_genuine(parts: &Parts, body: &[u8], secret: &str) -> bool {
