@@ -9,6 +9,7 @@ mod ask;
 mod drain;
 mod explain;
 mod load;
+mod sign;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +52,11 @@ pub enum Command {
     Drain(Drain),
 }
 
+/// What `--help` of the commands that ask the admin address says at its end.
+const SIGNED: &str = "\
+Where elbow has an [[admin.credential]], the command signs what it asks (AWS SigV4) with
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment, for AWS_REGION or else us-east-1.";
+
 /// Where elbow has its admin address unless it is told otherwise.
 const ADMIN_DEFAULT: &str = "127.0.0.1:9090";
 
@@ -91,8 +97,8 @@ pub struct Run {
     #[arg(value_parser = Stickiness::by_application)]
     pub sticky_app: Option<Stickiness>,
 
-    /// Where metrics and health are served: a loopback address, or `off` [default: what the file
-    /// says, else 127.0.0.1:9090]
+    /// Where metrics, health and the ELB API are served, or `off`; a loopback address unless the
+    /// file has an [[admin.credential]] [default: what the file says, else 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", value_parser = Admin::parse)]
     pub admin: Option<Admin>,
 

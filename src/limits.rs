@@ -363,6 +363,39 @@ pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Longest request body on the admin address. Beyond it: 413.
 pub const ADMIN_BODY_BYTES_MAX: usize = 16 * 1024;
 
+/// Credentials of the admin address. Beyond it the configuration is refused.
+pub const CREDENTIALS_MAX: usize = 100;
+
+/// Longest access key id (AWS: 128). Beyond it the configuration is refused.
+pub const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
+
+/// Bytes of a file with a secret access key; AWS's own have 40 characters. Beyond it the file is
+/// refused.
+pub const SECRET_FILE_BYTES_MAX: u64 = 4096;
+
+/// Names of the admin address. Beyond it the configuration is refused.
+pub const ADMIN_NAMES_MAX: usize = 32;
+
+/// How far the clock of a client may be off: as at AWS, a signature is taken for so long before and
+/// after the time that it names.
+pub const SIGNATURE_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// How long a presigned URL may hold (SigV4: `X-Amz-Expires`). One that says more is refused.
+pub const PRESIGNED_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Signatures that are remembered as they have changed something and could be sent again. Beyond it
+/// changes are refused, which clients try again, until the first ones are out of date: one that was
+/// forgotten could be used twice. Who may change things can make 100 changes a second for ten
+/// minutes.
+pub const SIGNATURES_USED_MAX: usize = 65_536;
+
+/// How long the log says nothing more of requests that the admin address refuses for the same
+/// reason. How many there are is counted.
+pub const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
+
+/// Ids of subnets, security groups and zones that a configuration names. Beyond it it is refused.
+pub const KNOWN_IDS_MAX: usize = 10_000;
+
 /// Bytes of a Query API request's parameters: some 4,000 ids of instances. Beyond it the request
 /// is refused with `InvalidQueryParameter`, as it is at the two below.
 pub const QUERY_BYTES_MAX: usize = 256 * 1024;
@@ -461,6 +494,10 @@ const _: () = assert!(CHUNK_LINE_BYTES_MAX < RELAY_BLOCK_BYTES - RELAY_HEADROOM_
 const _: () = assert!(
     (TICKET_KEYS_AHEAD.as_secs() + TICKET_LIFETIME.as_secs()) / TICKET_KEY_SEALS.as_secs() + 2
         <= TICKET_KEYS_MAX as u64
+);
+const _: () = assert!(
+    3 * ADMIN_HEAD_BYTES_MAX < u16::MAX as usize,
+    "the query of a request, each byte of it encoded, is still one to the library that signs"
 );
 const _: () = assert!(CUTS_KEPT_MS as u128 >= 10 * SWEEP_INTERVAL.as_millis());
 const _: () = assert!(CHECK_BURST_SPACING.as_millis() <= CHECK_BURST_PAUSE.as_millis());

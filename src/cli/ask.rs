@@ -1,15 +1,18 @@
 //! Asks the admin address of an elbow that runs on this host.
 //!
-//! Not here: what is asked (`explain.rs`, `drain.rs`). Invariant: whatever goes wrong comes back as
-//! one line for people; an answer is waited for no longer than [`PATIENCE`].
+//! Not here: what is asked (`explain.rs`, `drain.rs`), how it is signed (`sign.rs`). Invariant:
+//! whatever goes wrong comes back as one line for people; an answer is waited for no longer than
+//! [`PATIENCE`].
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::Agent;
+use ureq::http::{Method, Request, StatusCode};
+
+use super::sign::Signer;
 
 /// How long an answer may take. It comes from the memory of a process on this host.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Client {
     agent: Agent,
     address: SocketAddr,
+    /// `None`: the environment has no credential.
+    signer: Option<Signer>,
 }
 
 /// What was asked for, or why it was not to be had, in a clause.
@@ -30,6 +35,7 @@ struct Refused {
 }
 
 impl Client {
+    /// Signs what it asks if the environment has a credential.
     pub(super) fn new(address: SocketAddr) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(PATIENCE))
@@ -40,20 +46,23 @@ impl Client {
         Self {
             agent: config.into(),
             address,
+            signer: Signer::of_environment(),
         }
     }
 
     /// The JSON text at `path`.
     pub(super) fn get(&self, path: &str, query: &[(&str, &str)]) -> Asked<String> {
-        let request = self.agent.get(self.url(path));
-        let request = query
-            .iter()
-            .fold(request, |r, (key, value)| r.query(key, value));
-        self.read(request.call())
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        let query = text.extend_pairs(query).finish();
+        let target = match query.is_empty() {
+            true => path.to_owned(),
+            false => format!("{path}?{query}"),
+        };
+        self.ask(Method::GET, &target, String::new())
     }
 
     pub(super) fn post(&self, path: &str, body: &serde_json::Value) -> Asked<String> {
-        self.read(self.agent.post(self.url(path)).send(body.to_string()))
+        self.ask(Method::POST, path, body.to_string())
     }
 
     /// `segments` follow `path`, whatever is in them.
@@ -62,25 +71,52 @@ impl Client {
             .iter()
             .map(|segment| format!("/{}", encoded(segment)));
         let path = path.to_owned() + &segments.collect::<String>();
-        self.read(self.agent.delete(self.url(&path)).call())
-            .map(drop)
+        self.ask(Method::DELETE, &path, String::new()).map(drop)
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Asked<String> {
+    fn ask(&self, method: Method, target: &str, body: String) -> Asked<String> {
         let failed = |error| format!("cannot ask {} (see --admin): {error}", self.address);
-        let mut answer = answer.map_err(failed)?;
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{target}", self.address))
+            .header("host", self.address.to_string());
+        let mut request = request.body(body).map_err(|error| error.to_string())?;
+        if let Some(signer) = &self.signer {
+            signer.sign(&mut request)?;
+        }
+        let mut answer = match request.body().is_empty() {
+            true => self.agent.run(request.map(|_| ())),
+            false => self.agent.run(request),
+        }
+        .map_err(failed)?;
         let text = answer.body_mut().read_to_string().map_err(failed)?;
         if answer.status().is_success() {
             return Ok(text);
         }
-        Err(match serde_json::from_str(&text) {
+        let error = match serde_json::from_str(&text) {
             Ok(Refused { error }) => error,
             Err(_) => format!("{} answers {}: is it elbow?", self.address, answer.status()),
+        };
+        Err(match answer.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                format!("{error} ({})", self.what_to_set())
+            }
+            _ => error,
         })
+    }
+
+    /// What somebody may do who was not let in.
+    fn what_to_set(&self) -> &'static str {
+        match self.signer {
+            None => {
+                "elbow wants to know who asks: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to \
+                 one of its [[admin.credential]]"
+            }
+            Some(_) => {
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be one of its \
+                 [[admin.credential]] that may do this"
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::ask::{Asked, Client, parse, worded};
 use super::load::Answer;
-use super::{ADMIN_DEFAULT, socket_address};
+use super::{ADMIN_DEFAULT, SIGNED, socket_address};
 use crate::config::DrainMode;
 use crate::control;
 
@@ -22,7 +22,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The flags of `elbow drain`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{SIGNED}"))]
 pub struct Drain {
     /// The load balancer
     #[arg(value_name = "LOAD_BALANCER")]

@@ -9,13 +9,13 @@ use clap::Args;
 
 use super::ask::{Asked, Client, parse, worded};
 use super::load::Answer;
-use super::{ADMIN_DEFAULT, socket_address};
+use super::{ADMIN_DEFAULT, SIGNED, socket_address};
 use crate::sticky::{Explanation, Lived, Ranked, Step};
 use crate::sys::unix_seconds;
 
 /// The flags of `elbow explain`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{SIGNED}"))]
 pub struct Explain {
     /// The admin address of the elbow that is asked
     #[arg(long, value_name = "ADDR", value_parser = socket_address, default_value = ADMIN_DEFAULT)]

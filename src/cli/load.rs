@@ -31,7 +31,8 @@ pub enum Failure {
     },
     /// The configuration file does not hold.
     Configuration(Problems),
-    /// The certificates and authorities that it names do not hold; a line for each, at least one.
+    /// The certificates, authorities and secrets that it names do not hold; a line for each, at
+    /// least one.
     Certificates(Vec<String>),
 }
 
@@ -61,7 +62,11 @@ impl fmt::Display for Failure {
             },
             Self::Certificates(problems) => match &problems[..] {
                 [only] => f.write_str(only),
-                _ => write!(f, "the certificates do not hold\n{}", problems.join("\n")),
+                _ => write!(
+                    f,
+                    "the files that it names do not hold\n{}",
+                    problems.join("\n")
+                ),
             },
         }
     }

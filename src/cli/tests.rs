@@ -75,7 +75,7 @@ fn flags_alone_make_a_configuration() {
         ..Host::default()
     };
     assert_eq!(config.host, host);
-    assert_eq!(config.admin, Admin { listen: None });
+    assert_eq!(config.admin, Admin::OFF);
     assert_eq!(config.load_balancers[0].backends.len(), 2);
     assert!(config.load_balancers[0].listeners[0].stickiness.is_some());
 }
@@ -161,7 +161,7 @@ fn a_bad_command_line_is_one_line() {
         format!("{flags} --cores 0 --shards 1"),
         format!("{flags} --sticky 2147483648"),
         format!("{flags} --driver kqueue"),
-        format!("{flags} --admin 0.0.0.0:9090"),
+        format!("{flags} --admin 0.0.0.0"),
         format!("{flags} --log-level loud"),
         format!("{flags} --stiky 60"),
     ] {

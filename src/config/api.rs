@@ -1,13 +1,14 @@
 //! `[api]`: what the ELB API needs to know of this host: the addresses that it may give to load
-//! balancers, and the words in their DNS names.
+//! balancers, the words in their DNS names, and which ids of AWS's there are.
 //!
 //! Not here: which addresses are taken; only whoever binds them knows.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::read::{Report, Section};
+use super::read::{Field, Report, Section};
 use super::{Api, Mistake, Network};
-use crate::limits::POOL_ADDRESSES_MAX;
+use crate::limits::{KNOWN_IDS_MAX, POOL_ADDRESSES_MAX};
 
 /// Longest suffix of DNS names: with the longest name, region and number the whole stays below the
 /// 253 characters that a DNS name may have.
@@ -19,6 +20,12 @@ const LABEL_BYTES_MAX: usize = 63;
 /// Longest region; AWS's own have up to 14 characters.
 const REGION_BYTES_MAX: usize = 32;
 
+/// Longest id of a subnet, a security group or a zone; AWS's own have up to 24 characters.
+const ID_BYTES_MAX: usize = 255;
+
+/// What the id of a VPC begins with.
+const VPC: &str = "vpc-";
+
 impl Default for Api {
     fn default() -> Self {
         Self {
@@ -28,6 +35,7 @@ impl Default for Api {
             },
             dns_suffix: None,
             region: "us-east-1".to_owned(),
+            known_ids: None,
         }
     }
 }
@@ -38,6 +46,17 @@ impl Api {
     pub fn address(&self, index: usize) -> Option<IpAddr> {
         let index = Some(index).filter(|index| *index < POOL_ADDRESSES_MAX)?;
         self.address_pool.usable(u32::try_from(index).ok()?)
+    }
+
+    /// Whether there is a security group, subnet or zone of this id.
+    pub fn knows(&self, id: &str) -> bool {
+        self.known_ids.as_ref().is_none_or(|ids| ids.contains(id))
+    }
+
+    /// The VPC that all subnets are in, if it was named.
+    pub fn vpc(&self) -> Option<&str> {
+        let mut ids = self.known_ids.iter().flatten();
+        ids.find(|id| id.starts_with(VPC)).map(String::as_str)
     }
 }
 
@@ -54,12 +73,46 @@ pub(super) fn api(document: &mut Section<'_>, report: &mut Report<'_>) -> Option
         field.parsed(dns_suffix, report).map(Some)
     });
     let region = section.read_or("region", default.region, |f| f.parsed(region, report));
+    let known_ids = section.read_or("known_ids", None, |field| {
+        known_ids(&field, report).map(Some)
+    });
     section.finish(report);
     Some(Api {
         address_pool: address_pool?,
         dns_suffix: dns_suffix?,
         region: region?,
+        known_ids: known_ids?,
     })
+}
+
+fn known_ids(field: &Field<'_>, report: &mut Report<'_>) -> Option<BTreeSet<String>> {
+    let items = field.items(report)?;
+    if items.len() > KNOWN_IDS_MAX {
+        report.refuse(field, format!("must be at most {KNOWN_IDS_MAX} ids"));
+        return None;
+    }
+    let read = items.iter().map(|item| item.parsed(known_id, report));
+    let all: Vec<Option<String>> = read.collect();
+    let ids: BTreeSet<String> = all.into_iter().collect::<Option<_>>()?;
+    if ids.iter().filter(|id| id.starts_with(VPC)).count() > 1 {
+        report.refuse(
+            field,
+            "names more than one VPC: the subnets of a host are in one",
+        );
+        return None;
+    }
+    Some(ids)
+}
+
+fn known_id(text: &str) -> Result<String, Mistake> {
+    if text.is_empty() || text.len() > ID_BYTES_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(format!(
+            "must be an id such as subnet-1a2b3c4d, sg-1a2b3c4d or us-east-1a, of at most \
+             {ID_BYTES_MAX} printable characters"
+        )
+        .into());
+    }
+    Ok(text.to_owned())
 }
 
 /// A network that listeners can have an address of; `0.0.0.0` or `::` alone is every address.
@@ -72,8 +125,12 @@ fn address_pool(text: &str) -> Result<Network, Mistake> {
     Ok(network)
 }
 
-/// Labels with dots between them. One is enough, such as `localhost`.
 fn dns_suffix(text: &str) -> Result<String, Mistake> {
+    domain(text, DNS_SUFFIX_BYTES_MAX)
+}
+
+/// Labels with dots between them. One is enough, such as `localhost`.
+pub(super) fn domain(text: &str, bytes_max: usize) -> Result<String, Mistake> {
     let is_label = |label: &str| {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let has_outer_dash = label.starts_with('-') || label.ends_with('-');
@@ -81,10 +138,10 @@ fn dns_suffix(text: &str) -> Result<String, Mistake> {
             && label.bytes().all(is_allowed)
             && !has_outer_dash
     };
-    if text.len() > DNS_SUFFIX_BYTES_MAX || !text.split('.').all(is_label) {
+    if text.len() > bytes_max || !text.split('.').all(is_label) {
         return Err(format!(
             "must be a domain such as elb.example.com, without a dot at either end, of at most \
-             {DNS_SUFFIX_BYTES_MAX} characters"
+             {bytes_max} characters"
         )
         .into());
     }

@@ -29,7 +29,7 @@ pub struct Overrides {
     pub driver: Option<Driver>,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
-    /// `--admin`.
+    /// `--admin`; of it only where it listens.
     pub admin: Option<Admin>,
 }
 
@@ -155,7 +155,8 @@ impl Config {
 
     /// Lets flags have the last word about the process.
     ///
-    /// Fails where the result would not hold: the admin address is a listener's too.
+    /// Fails where the result would not hold: the admin address is a listener's too, or open to
+    /// other hosts.
     pub fn override_host(mut self, overrides: Overrides) -> Result<Self, Mistake> {
         let Overrides {
             cores,
@@ -168,7 +169,12 @@ impl Config {
         self.host.pin &= !no_pin;
         self.host.driver = driver.unwrap_or(self.host.driver);
         self.host.state_dir = state_dir.or(self.host.state_dir);
-        self.admin = admin.unwrap_or(self.admin);
+        if let Some(Admin { listen, .. }) = admin {
+            self.admin.listen = listen;
+        }
+        self.admin
+            .check()
+            .map_err(|mistake| Mistake::from(format!("the admin address {mistake}")))?;
         let listeners = self
             .load_balancers
             .iter()
@@ -261,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_demo_checks_its_backends_several_times_a_second() {
-        let admin = Admin { listen: None };
+        let admin = Admin::OFF;
         let demo = Config::demo(address("127.0.0.1:8080"), admin.clone(), &two_backends());
         let demo = demo.expect("the demo holds");
         assert_eq!(demo.admin, admin);
@@ -280,14 +286,14 @@ mod tests {
             no_pin: true,
             driver: Some(Driver::Epoll),
             state_dir: Some(PathBuf::from("/state")),
-            admin: Some(Admin { listen: None }),
+            admin: Some(Admin::OFF),
         };
         let changed = config
             .clone()
             .override_host(overrides)
             .expect("the overrides hold");
         assert_eq!(changed.load_balancers, config.load_balancers);
-        assert_eq!(changed.admin, Admin { listen: None });
+        assert_eq!(changed.admin, Admin::OFF);
         let host = Host {
             cores: Cores::List(vec![1]),
             pin: false,
@@ -303,7 +309,7 @@ mod tests {
         let listen = "0.0.0.0:9090";
         assert!(from_flags(listen, &two_backends(), None).is_err());
         let off = Overrides {
-            admin: Some(Admin { listen: None }),
+            admin: Some(Admin::OFF),
             ..Overrides::default()
         };
         assert!(Config::from_flags(address(listen), &two_backends(), None, off).is_ok());

@@ -4,10 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::api::domain;
+use super::credential::credentials;
 use super::duration::Lengths;
-use super::read::{Report, Section};
+use super::read::{Field, Report, Section};
 use super::{Admin, Cores, Driver, Host, Mistake};
-use crate::limits::SHARDS_MAX;
+use crate::limits::{ADMIN_NAMES_MAX, SHARDS_MAX};
 
 /// Where listeners bind unless they or `[host]` say otherwise.
 pub(super) const ANY_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -17,6 +19,9 @@ const SHUTDOWN_TIMEOUT: Lengths = Lengths {
     seconds: 0..=3600,
     shortest: Duration::ZERO,
 };
+
+/// Longest DNS name (RFC 1035 §2.3.4).
+const DOMAIN_BYTES_MAX: usize = 253;
 
 /// Below it shards would count more than they serve.
 const SESSION_WINDOW: Lengths = Lengths {
@@ -38,10 +43,12 @@ impl Default for Host {
 }
 
 impl Default for Admin {
-    /// `127.0.0.1:9090`.
+    /// `127.0.0.1:9090`, and open.
     fn default() -> Self {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))),
+            names: Vec::new(),
+            credentials: Vec::new(),
         }
     }
 }
@@ -62,20 +69,46 @@ impl Driver {
 }
 
 impl Admin {
-    /// Reads a loopback address with its port, or `off` (an empty text means the same).
+    /// There is none.
+    pub const OFF: Self = Self {
+        listen: None,
+        names: Vec::new(),
+        credentials: Vec::new(),
+    };
+
+    /// Reads an address with its port, or `off` (an empty text means the same); the rest is as by
+    /// default.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
-        if matches!(text, "" | "off") {
-            return Ok(Self { listen: None });
-        }
-        let address: SocketAddr = text
-            .parse()
-            .map_err(|_| "must be an IP address and port, such as 127.0.0.1:9090, or off")?;
-        if !address.ip().to_canonical().is_loopback() {
-            return Err("must be a loopback address: this version has no credentials".into());
-        }
+        let listen =
+            match text {
+                "" | "off" => None,
+                _ => Some(text.parse().map_err(
+                    |_| "must be an IP address and port, such as 127.0.0.1:9090, or off",
+                )?),
+            };
         Ok(Self {
-            listen: Some(address),
+            listen,
+            ..Self::default()
         })
+    }
+
+    /// Whether it may be where it is: whoever reaches it may do all of it, unless there are
+    /// credentials.
+    pub(super) fn check(&self) -> Result<(), Mistake> {
+        if self.is_within_host() || !self.credentials.is_empty() {
+            return Ok(());
+        }
+        Err(
+            "must be a loopback address, or there must be an [[admin.credential]] with an \
+             access_key_id and a secret_access_key_file: whoever reaches it could change anything"
+                .into(),
+        )
+    }
+
+    /// Whether only processes of this host reach it.
+    pub fn is_within_host(&self) -> bool {
+        let is_loopback = |address: SocketAddr| address.ip().to_canonical().is_loopback();
+        self.listen.is_none_or(is_loopback)
     }
 
     /// Whether it needs the same address as a listener on `listener`.
@@ -156,33 +189,80 @@ pub(super) fn admin(document: &mut Section<'_>, report: &mut Report<'_>) -> Opti
     let Some(mut section) = document.section("admin", report) else {
         return Some(Admin::default());
     };
-    let admin = section.read_or("listen", Admin::default(), |field| {
-        field.parsed(Admin::parse, report)
-    });
-    section.refuse_not_yet(&["credential"], report);
+    let listen = section.field("listen");
+    let parsed = match &listen {
+        None => Some(Admin::default()),
+        Some(field) => field.parsed(Admin::parse, report),
+    };
+    let names = section.read_or("names", Vec::new(), |field| names(&field, report));
+    let credentials = credentials(&mut section, report);
     section.finish(report);
-    admin
+    let admin = Admin {
+        names: names?,
+        credentials: credentials?,
+        ..parsed?
+    };
+    match (admin.check(), listen) {
+        (Err(mistake), Some(listen)) => {
+            report.refuse(&listen, mistake);
+            None
+        }
+        // The default is a loopback address.
+        (Err(_), None) | (Ok(()), _) => Some(admin),
+    }
+}
+
+/// Reads what else the admin address is called.
+fn names(field: &Field<'_>, report: &mut Report<'_>) -> Option<Vec<String>> {
+    let items = field.items(report)?;
+    if items.len() > ADMIN_NAMES_MAX {
+        report.refuse(field, format!("must be at most {ADMIN_NAMES_MAX} names"));
+        return None;
+    }
+    let name = |text: &str| Ok(domain(text, DOMAIN_BYTES_MAX)?.to_ascii_lowercase());
+    let read = items.iter().map(|item| item.parsed(name, report));
+    let all: Vec<Option<String>> = read.collect();
+    all.into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Credential;
+
+    fn listening(text: &str) -> Admin {
+        Admin::parse(text).unwrap_or_else(|mistake| panic!("{text}: {mistake}"))
+    }
 
     #[test]
-    fn the_admin_address_is_loopback_or_off() {
-        let off = Admin { listen: None };
-        assert_eq!(Admin::parse("off"), Ok(off.clone()));
-        assert_eq!(Admin::parse(""), Ok(off));
-        assert_eq!(Admin::parse("127.0.0.1:9090"), Ok(Admin::default()));
-        assert!(Admin::parse("[::1]:0").is_ok());
-        for text in [
-            "0.0.0.0:9090",
-            "10.0.0.1:9090",
-            "[::]:9090",
-            "127.0.0.1",
-            "localhost:9090",
-        ] {
+    fn the_admin_address_is_an_address_or_off() {
+        assert_eq!(listening("off").listen, None);
+        assert_eq!(listening(""), listening("off"));
+        assert_eq!(listening("127.0.0.1:9090"), Admin::default());
+        for text in ["127.0.0.1", "localhost:9090", "9090"] {
             assert!(Admin::parse(text).is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_credentials() {
+        for text in ["off", "127.0.0.1:9090", "[::1]:0", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(listening(text).check(), Ok(()), "{text}");
+        }
+        let credential = Credential {
+            access_key_id: "A".to_owned(),
+            secret_access_key_file: "/secret".into(),
+            is_read_only: true,
+            line: 1,
+        };
+        for text in ["0.0.0.0:9090", "10.0.0.1:9090", "[::]:9090"] {
+            let open = listening(text);
+            assert!(open.check().is_err(), "{text}");
+            let closed = Admin {
+                credentials: vec![credential.clone()],
+                ..open
+            };
+            assert_eq!(closed.check(), Ok(()), "{text}");
         }
     }
 

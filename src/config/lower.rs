@@ -55,7 +55,7 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
     };
     let mut places = Places {
         default_address: host.as_ref().map_or(ANY_ADDRESS, |(_, address)| *address),
-        admin: admin.clone().unwrap_or(Admin { listen: None }),
+        admin: admin.clone().unwrap_or(Admin::OFF),
         names: HashSet::new(),
         taken: HashMap::new(),
     };

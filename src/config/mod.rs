@@ -1,7 +1,8 @@
 //! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
 //!
 //! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`), of TLS
-//! (`tls.rs`, `negotiation.rs`, `client_auth.rs`) and of affinity (`affinity.rs`). How a file
+//! (`tls.rs`, `negotiation.rs`, `client_auth.rs`), of affinity (`affinity.rs`) and of credentials
+//! (`credential.rs`). How a file
 //! becomes one is read from `lower.rs` downwards, how flags do in `flags.rs`. Not here: anything
 //! that changes while elbow runs (`state`). Invariant: no other module checks a range or a
 //! reference again.
@@ -14,6 +15,7 @@ mod certificate;
 mod client_auth;
 mod cookie;
 mod cores;
+mod credential;
 mod duration;
 mod flags;
 mod host;
@@ -35,7 +37,7 @@ mod tests;
 mod tls;
 mod upgrades;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -45,6 +47,7 @@ pub use affinity::{Affinity, Failover, Fallback, UnderscoreEncoding};
 pub use backend_policy::public_key;
 pub use client_auth::ClientAuth;
 pub use cookie::{CookieTemplate, SameSite};
+pub use credential::Credential;
 pub use flags::Overrides;
 pub use lower::parse;
 pub use negotiation::{CIPHERS, SslPolicy, Suite};
@@ -117,9 +120,15 @@ pub enum Driver {
 /// `[admin]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    /// Where the admin address listens; loopback only until credentials exist. Default
+    /// Where the admin address listens; a loopback address unless there are credentials. Default
     /// `127.0.0.1:9090`. `None`, written `off`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// What it is called beside its IP address and `localhost`: DNS names in lower case, at most
+    /// [`ADMIN_NAMES_MAX`](crate::limits::ADMIN_NAMES_MAX).
+    pub names: Vec<String>,
+    /// Who may ask it, in file order; ids are unique, and at most
+    /// [`CREDENTIALS_MAX`](crate::limits::CREDENTIALS_MAX). None, the default: everybody.
+    pub credentials: Vec<Credential>,
 }
 
 /// `[api]`.
@@ -135,6 +144,10 @@ pub struct Api {
     /// The region that this host is in, whose load balancers those of the file are: 1–32 of
     /// `[a-z0-9-]`, no leading or trailing dash. Default `us-east-1`.
     pub region: String,
+    /// The security groups, subnets and zones that there are, and the VPC of the subnets, by their
+    /// ids; at most [`KNOWN_IDS_MAX`](crate::limits::KNOWN_IDS_MAX). `None`, the default: whatever
+    /// a client names is there.
+    pub known_ids: Option<BTreeSet<String>>,
 }
 
 /// One `[[load_balancer]]`.

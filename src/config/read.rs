@@ -48,11 +48,15 @@ impl<'t> Report<'t> {
         self.problems
     }
 
-    fn note(&mut self, start: usize, key: String, value: Option<String>, mistake: Mistake) {
+    /// The line of byte `start`, from 1.
+    fn line(&self, start: usize) -> usize {
         let before = &self.text.as_bytes()[..start];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        1 + before.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    fn note(&mut self, start: usize, key: String, value: Option<String>, mistake: Mistake) {
         self.problems.push(Problem {
-            line,
+            line: self.line(start),
             key,
             value,
             mistake,
@@ -233,6 +237,11 @@ pub(super) struct Field<'t> {
 }
 
 impl<'t> Field<'t> {
+    /// The line that it is written in, from 1.
+    pub(super) fn line(&self, report: &Report<'_>) -> usize {
+        report.line(self.span.start)
+    }
+
     /// The value as text.
     pub(super) fn text(&self, report: &mut Report<'_>) -> Option<&'t str> {
         match self.value {

@@ -1,11 +1,14 @@
 //! What a configuration says, in a few lines for a person: the answer of `elbow check`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use super::Tls;
 use super::duration::written;
-use super::{Api, ApplicationPolicy, Attributes, Backend, BackendPolicy, Config, CookieTemplate};
+use super::{
+    Admin, Api, ApplicationPolicy, Attributes, Backend, BackendPolicy, Config, CookieTemplate,
+    Credential,
+};
 use super::{
     DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness,
     Trust,
@@ -22,10 +25,7 @@ impl fmt::Display for Config {
             "not pinned"
         };
         writeln!(f, "shards on {}, {pinned}", self.host.cores)?;
-        match self.admin.listen {
-            Some(address) => writeln!(f, "admin address {address}")?,
-            None => writeln!(f, "no admin address")?,
-        }
+        writeln!(f, "{}", self.admin)?;
         match &self.host.state_dir {
             Some(directory) => write!(f, "cookie keys in {}", directory.display())?,
             None => write!(f, "cookie keys last until restart (no state_dir)")?,
@@ -54,6 +54,24 @@ impl Config {
         let spare = self.instances.values();
         let mut spare = spare.filter(|instance| !used.contains(instance));
         spare.try_for_each(|instance| write!(f, "\ninstance {instance}, of no load balancer yet"))
+    }
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(address) = self.listen else {
+            return f.write_str("no admin address");
+        };
+        write!(f, "admin address {address}, ")?;
+        if self.credentials.is_empty() {
+            return f.write_str("open to everybody on this host");
+        }
+        let told = |credential: &Credential| match credential.is_read_only {
+            true => format!("{} (read-only)", credential.access_key_id),
+            false => credential.access_key_id.clone(),
+        };
+        let ids: Vec<String> = self.credentials.iter().map(told).collect();
+        write!(f, "for {}", ids.join(", "))
     }
 }
 
@@ -295,6 +313,8 @@ fn api_switches(api: &Api) -> Switches {
     switches.changed("address_pool", pool.to_string(), default_pool.to_string());
     switches.value("dns_suffix", api.dns_suffix.as_ref());
     switches.changed("region", &api.region, &default.region);
+    let count = api.known_ids.as_ref().map(BTreeSet::len);
+    switches.value("known_ids", count);
     switches
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod attributes;
+mod credentials;
 mod https;
 mod proxy_protocol;
 mod secure_backends;
@@ -31,12 +32,21 @@ shutdown_timeout = "500ms"
 session_window = "100ms"
 
 [admin]
-listen = "127.0.0.1:9999"
+listen = "10.0.0.1:9999"
+names = ["ELB.example.com"]
+[[admin.credential]]
+access_key_id = "AKIDEXAMPLE"
+secret_access_key_file = "/etc/elbow/secret"
+[[admin.credential]]
+access_key_id = "prometheus"
+secret_access_key_file = "/etc/elbow/prometheus"
+read_only = true
 
 [api]
 address_pool = "10.9.0.0/24"
 dns_suffix = "elb.example.com"
 region = "eu-west-1"
+known_ids = ["us-east-1a", "subnet-1", "sg-1", "vpc-1"]
 
 [[certificate]]
 arn = "arn:aws:iam::123456789012:server-certificate/site"
@@ -172,7 +182,7 @@ fn every_key_of_this_version_arrives() {
     assert_eq!(config.host, host);
     assert_eq!(
         config.admin.listen,
-        Some(SocketAddr::from(([127, 0, 0, 1], 9999)))
+        Some(SocketAddr::from(([10, 0, 0, 1], 9999)))
     );
     let [balancer] = &config.load_balancers[..] else {
         panic!("one load balancer")
@@ -344,7 +354,10 @@ fn unknown_keys_are_found_in_every_section() {
     ];
     assert_eq!(problems(&small("", rest)), expected);
     let unlike = only_mistake(&small("", "[admin]\nzzzzzzzz = 1"));
-    assert_eq!(unlike, "is not a key here; the keys are listen");
+    assert_eq!(
+        unlike,
+        "is not a key here; the keys are listen, names, credential"
+    );
 }
 
 #[test]
@@ -354,7 +367,6 @@ fn what_comes_later_is_told_from_what_is_unknown() {
         small("", "[load_balancer.attributes]\ncross_zone = true"),
         small("", "[load_balancer.attributes]\ndesync_mode = \"monitor\""),
         small("", "[cluster]\nlisten = \"10.0.0.5:7946\""),
-        small("", "[[admin.credential]]\naccess_key_id = \"A\""),
     ] {
         let mistake = only_mistake(&text);
         assert!(
@@ -637,9 +649,10 @@ fn a_summary_says_what_the_file_says() {
         .to_string();
     let expected = "\
 shards on 0-1,3, not pinned
-admin address 127.0.0.1:9999
+admin address 10.0.0.1:9999, for AKIDEXAMPLE, prometheus (read-only)
 cookie keys in /var/lib/elbow
-API: address_pool 10.9.0.0/24, dns_suffix elb.example.com, region eu-west-1
+API: address_pool 10.9.0.0/24, dns_suffix elb.example.com, region eu-west-1, \
+known_ids 4
 certificate arn:aws:iam::123456789012:server-certificate/site in /etc/elbow/site.pem, \
 its key in /etc/elbow/site.key
 instance i-spare=10.0.1.5, of no load balancer yet
@@ -669,7 +682,7 @@ fn a_summary_has_no_word_for_what_is_as_clb_has_it() {
         .to_string();
     let expected = "\
 shards on every allowed CPU, pinned
-admin address 127.0.0.1:9090
+admin address 127.0.0.1:9090, open to everybody on this host
 cookie keys last until restart (no state_dir)
 load balancer a
   HTTP 0.0.0.0:8080 to HTTP 80, not sticky

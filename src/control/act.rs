@@ -10,7 +10,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::setup::Setup;
-use crate::elb::{self, Action, Answer, Catalog, Code, Failure, Health, Limits, World};
+use crate::elb::{
+    self, Action, Answer, Catalog, Code, Failure, Health, Limits, SubnetFacts, World,
+};
 use crate::health::{Reason, Status};
 use crate::state::HealthRow;
 use crate::sys::unix_millis;
@@ -80,13 +82,22 @@ impl Setup {
                 is_instance: &|id| self.regions.has_instance(id),
                 is_certificate: &|arn| self.regions.has_certificate(arn),
                 is_public_key: &|text| crate::config::public_key(text).is_ok(),
-                is_zone: &|_| true,
-                is_security_group: &|_| true,
-                subnet: &|_| Some(elb::SubnetFacts::default()),
+                is_zone: &|id| self.regions.api.knows(id),
+                is_security_group: &|id| self.regions.api.knows(id),
+                subnet: &|id| self.subnet(id),
                 health: &health,
                 limits: Limits::default(),
             },
         )
+    }
+
+    /// What is known of a subnet, if there is one of this id.
+    fn subnet(&self, id: &str) -> Option<SubnetFacts> {
+        let api = &self.regions.api;
+        api.knows(id).then(|| SubnetFacts {
+            zone: None,
+            vpc: api.vpc().map(str::to_owned),
+        })
     }
 
     /// Puts in force what is otherwise in the new catalog of a region.

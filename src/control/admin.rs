@@ -1,10 +1,13 @@
 //! The admin address: the ELB API, `/metrics`, `/healthz` and `/v1`.
 //!
 //! It reads what the control thread has published, and changes things by commands that the control
-//! thread carries out. Invariant: a client costs a bounded buffer and one of
+//! thread carries out. Who may do so is judged in front of all routes (`access.rs`). Invariant: a
+//! client costs a bounded buffer and one of
 //! `limits::ADMIN_CONNECTIONS_MAX` places.
 
+mod access;
 mod answer;
+mod denied;
 mod drains;
 mod explain;
 mod guard;
@@ -12,6 +15,8 @@ mod instances;
 mod places;
 mod query;
 mod rows;
+mod signature;
+mod used;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -30,8 +35,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::access::{Access, Peer};
 use self::answer::Trouble;
 use self::places::{Place, Places, Room};
+use super::credentials::Credentials;
 use super::metrics::{self, About, Metrics};
 use super::setup::Order;
 use super::{Published, Wish};
@@ -52,6 +59,7 @@ pub(super) struct Admin {
     /// Whose load balancers are meant by a request that says nothing of it.
     region: String,
     seals: Seals,
+    access: Access,
     counts: Arc<ControlLine>,
     metrics: Metrics,
 }
@@ -62,6 +70,8 @@ pub(super) struct Doors {
     pub(super) orders: SyncSender<Order>,
     /// The region of this host.
     pub(super) region: String,
+    /// Who may ask.
+    pub(super) credentials: Credentials,
 }
 
 type Shared = extract::State<Arc<Admin>>;
@@ -97,6 +107,7 @@ impl Admin {
             orders: doors.orders,
             region: doors.region,
             seals,
+            access: Access::new(doors.credentials, Arc::clone(&counts)),
             counts,
             metrics,
         }
@@ -126,8 +137,8 @@ impl Admin {
         let routes = routes(Arc::clone(&admin));
         let mut places = Places::default();
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "admin: accept failed");
                     tokio::time::sleep(limits::ACCEPT_PAUSE).await;
@@ -144,7 +155,8 @@ impl Admin {
             }
             places.take(|place| {
                 let (routes, counts) = (routes.clone(), Arc::clone(&admin.counts));
-                tokio::spawn(converse(stream, routes, place, counts)).abort_handle()
+                let conversing = converse(stream, Peer(peer), routes, place, counts);
+                tokio::spawn(conversing).abort_handle()
             });
             // So that a request which is there already is read before others take its place.
             tokio::task::yield_now().await;
@@ -153,9 +165,16 @@ impl Admin {
 }
 
 /// Serves one connection. Not by `axum::serve`, which sets none of these bounds.
-async fn converse(stream: TcpStream, routes: Router, place: Place, counts: Arc<ControlLine>) {
+async fn converse(
+    stream: TcpStream,
+    peer: Peer,
+    routes: Router,
+    place: Place,
+    counts: Arc<ControlLine>,
+) {
     let routes = TowerToHyperService::new(routes);
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let answering = routes.call(request.map(|body| place.receive(body)));
         async {
             let answer = answering.await;
@@ -211,7 +230,10 @@ fn routes(admin: Arc<Admin>) -> Router {
         })
         .fallback(|| async { (StatusCode::NOT_FOUND, NOT_FOUND) })
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
-        .layer(middleware::from_fn(guard::guard))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&admin),
+            access::admit,
+        ))
         .with_state(admin)
 }
 

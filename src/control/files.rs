@@ -1,13 +1,15 @@
-//! The files that the configuration names, for certificates and authorities: read at the start, and
-//! again when one has changed and on SIGHUP.
+//! The files that the configuration names, for certificates, authorities and secrets of the admin
+//! address: read at the start, and again on SIGHUP; those of TLS also when one has changed.
 //!
-//! Not what is in them (`certificates.rs`, `trust.rs`), nor when to look (`reload.rs`). Invariant:
+//! Not what is in them (`certificates.rs`, `trust.rs`, `credentials.rs`), nor when to look
+//! (`setup.rs`). Invariant:
 //! what is made of a listener's files changes as a whole, or stays if what is there now does not
 //! hold.
 
 use std::slice;
 
 use super::certificates::{self, Certificates};
+use super::credentials::Credentials;
 use super::trust::{self, Trusts};
 use crate::config::{Config, LoadBalancer};
 use crate::state::ControlLine;
@@ -20,6 +22,8 @@ pub struct Files {
     pub certificates: Certificates,
     /// Whom they take for a backend.
     pub trusts: Trusts,
+    /// Who may ask the admin address.
+    pub credentials: Credentials,
 }
 
 impl Files {
@@ -28,7 +32,20 @@ impl Files {
     /// # Errors
     /// A line for each file that cannot be used: whose it is, and why.
     pub fn load(config: &Config, now: u64) -> Result<Self, Vec<String>> {
-        both(certificates::load(config, now), trust::load(config))
+        let (read, credentials) = (
+            both(certificates::load(config, now), trust::load(config)),
+            Credentials::load(&config.admin),
+        );
+        match (read, credentials) {
+            (Ok(files), Ok(credentials)) => Ok(Self {
+                credentials,
+                ..files
+            }),
+            (files, credentials) => {
+                let problems = [credentials.err(), files.err()];
+                Err(problems.into_iter().flatten().flatten().collect())
+            }
+        }
     }
 
     /// What the listeners of a load balancer name, to be held beside what there is.
@@ -80,6 +97,7 @@ fn both(
         (Ok(certificates), Ok(trusts)) => Ok(Files {
             certificates,
             trusts,
+            ..Files::default()
         }),
         (certificates, trusts) => {
             let problems = [certificates.err(), trusts.err()];

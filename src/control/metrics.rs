@@ -17,13 +17,15 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use self::table::{
-    BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS, CLASSES, DRAINING,
-    EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
+    ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
+    CLASSES, DRAINING, EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS,
+    RESPONSES, VERDICTS,
 };
 use super::Published;
 use super::certificates::{Ends, days_left};
 use crate::state::{
-    Backend, ControlLine, DrainRow, HandshakeFailure, LoadBalancerLine, Route, Snapshot, Stage,
+    AdminRefusal, Backend, ControlLine, DrainRow, HandshakeFailure, LoadBalancerLine, Route,
+    Snapshot, Stage,
 };
 use crate::sys::{Link, Phase, unix_seconds};
 
@@ -115,6 +117,11 @@ impl Counters {
         for &(name, help, kind, count) in BY_CONTROL {
             let value = count(&self.control).value();
             put(&mut page.family((name, help), kind)?, kind, value)?;
+        }
+        let mut family = page.family(ADMIN_REFUSED, Counter)?;
+        for (reason, count) in AdminRefusal::NAMES.iter().zip(&self.control.admin_refused) {
+            let labels = [("reason", *reason)];
+            put(&mut family.encode_family(&labels)?, Counter, count.value())?;
         }
         Ok(())
     }

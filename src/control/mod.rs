@@ -16,6 +16,7 @@ mod admin;
 pub mod certificates;
 mod check;
 mod checker;
+mod credentials;
 mod distrust;
 mod drain;
 mod durable;
@@ -62,6 +63,7 @@ use crate::sticky::Seals;
 use crate::sys::{Link, unix_millis};
 
 pub use self::admin::Drain;
+pub use self::credentials::Credentials;
 pub use self::drain::Ending;
 pub use self::files::Files;
 pub use self::inventory::Inventory;
@@ -145,6 +147,7 @@ async fn serve(
     tokio::spawn(keep_turning(ticket_keys, Arc::clone(&counts)));
     let region = regions.api.region.clone();
     let has_missed_hangup = Arc::default();
+    let credentials = inventory.files.credentials.clone();
     let setup = Setup {
         inventory,
         regions,
@@ -161,10 +164,14 @@ async fn serve(
     if let Some(listener) = admin {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        if credentials.now().is_open() {
+            credentials::log_open();
+        }
         let doors = Doors {
             wishes,
             orders,
             region,
+            credentials,
         };
         let counts = Arc::clone(&counts);
         let admin = Admin::new(Arc::clone(&link), view, doors, seals, counts, about);

@@ -141,11 +141,13 @@ impl Setup {
     }
 
     /// Puts and removes load balancers until they are as the file and what the API has changed
-    /// since have it: how many were put, and how many removed.
+    /// since have it: how many were put, and how many removed. The admin address lets in whom the
+    /// file names.
     ///
     /// # Errors
     /// What does not hold, a line each; nothing has changed.
     fn become_as(&mut self, config: &Config) -> Result<(usize, usize), Vec<String>> {
+        let held = self.inventory.files.credentials.read_again(&config.admin)?;
         let settled = self.regions.with(config)?;
         let (wanted, gone) = self.inventory.differences(&settled.wanted);
         let prepared = self.prepare(wanted, &gone)?;
@@ -153,6 +155,7 @@ impl Setup {
             self.counts.journal_write_errors.add(1);
             vec![format!("the change cannot be kept on disk: {error}")]
         })?;
+        self.inventory.files.credentials.replace(held);
         let counts = (prepared.len(), gone.len());
         self.bring_about(prepared, &gone);
         self.regions = settled.regions;

@@ -16,7 +16,7 @@ pub(crate) fn config(load_balancers: Vec<config::LoadBalancer>) -> config::Confi
             pin: false,
             ..config::Host::default()
         },
-        admin: config::Admin { listen: None },
+        admin: config::Admin::OFF,
         api: config::Api::default(),
         instances: BTreeMap::new(),
         certificates: BTreeMap::new(),

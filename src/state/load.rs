@@ -233,6 +233,9 @@ pub struct ControlLine {
     pub admin_connections_displaced: Count,
     /// Requests at the admin address that were no requests, or got a status from 400 up.
     pub admin_requests_refused: Count,
+    /// Requests that the admin address refused for who sent them; indexed by
+    /// `AdminRefusal as usize`.
+    pub admin_refused: [Count; AdminRefusal::NAMES.len()],
     /// Times that the view could not be written down.
     pub view_write_errors: Count,
     /// Changes by the API that could not be kept on disk, and were not made.
@@ -249,4 +252,54 @@ pub struct ControlLine {
     pub ticket_key_rotations: Count,
     /// Times that the keys of tickets could not be written down.
     pub ticket_key_write_errors: Count,
+}
+
+/// Why the admin address refuses a request before it looks at what is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum AdminRefusal {
+    /// It names another host, as by DNS rebinding.
+    Host,
+    /// A web page of another origin would change something.
+    Origin,
+    /// It has no signature.
+    Unsigned,
+    /// Its signature cannot be read.
+    Malformed,
+    /// Its signature is too old, too new, or for longer than one may be.
+    Expired,
+    /// Nobody has its access key id, or not for this.
+    Credential,
+    /// Its body is too long or does not come.
+    Body,
+    /// Its signature is another one than the secret would make.
+    Signature,
+    /// It would change something, and its credential may not.
+    ReadOnly,
+    /// It would change something, and its signature may have done so already.
+    Replay,
+    /// It would change something, and as many signatures are remembered as may be.
+    ReplayTableFull,
+}
+
+impl AdminRefusal {
+    /// The names for metrics, in the order of their index.
+    pub const NAMES: [&'static str; 11] = [
+        "host",
+        "origin",
+        "unsigned",
+        "malformed",
+        "expired",
+        "credential",
+        "body",
+        "signature",
+        "read_only",
+        "replay",
+        "replay_table_full",
+    ];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }

@@ -27,8 +27,8 @@ use crate::limits::CUTS_KEPT_MS;
 
 pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
 pub use load::{
-    BackendLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine, PerShard, ShardLine,
-    TlsLine,
+    AdminRefusal, BackendLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine, PerShard,
+    ShardLine, TlsLine,
 };
 pub use population::Population;
 pub use progress::{DrainEnd, Progress};

@@ -16,11 +16,12 @@ import traceback
 
 import acting
 import actions
+import credentials
 import examples
 import surviving
 import walk_throughs
 
-MODULES = [walk_throughs, actions, acting, surviving, examples]
+MODULES = [walk_throughs, actions, acting, surviving, credentials, examples]
 
 
 def main():

@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod admin_credentials;
 mod admin_hostile;
 mod bodies;
 mod client_certificates;

@@ -1,6 +1,7 @@
 //! What the ELB API may use: named instances, named certificates, `[api]`.
 
 use super::*;
+use crate::limits::KNOWN_IDS_MAX;
 
 const ARN: &str = "arn:aws:iam::123456789012:server-certificate/site";
 
@@ -38,8 +39,17 @@ fn what_the_file_names_is_there_for_whoever_asks() {
         address_pool: network("10.9.0.0/24"),
         dns_suffix: Some("elb.example.com".to_owned()),
         region: "eu-west-1".to_owned(),
+        known_ids: Some(
+            ["sg-1", "subnet-1", "us-east-1a", "vpc-1"]
+                .map(str::to_owned)
+                .into(),
+        ),
     };
     assert_eq!(config.api, api);
+    assert_eq!(config.api.vpc(), Some("vpc-1"));
+    assert!(config.api.knows("us-east-1a") && !config.api.knows("us-east-1b"));
+    assert!(Api::default().knows("us-east-1b"));
+    assert_eq!(Api::default().vpc(), None);
     let plain = read(&small("", ""));
     assert_eq!(plain.api, Api::default());
     assert!(plain.instances.is_empty() && plain.certificates.is_empty());
@@ -91,15 +101,26 @@ fn every_mistake_about_the_api_is_named_where_it_is() {
     let text = small(
         "",
         "[api]\naddress_pool = \"10.0.0.1/8\"\ndns_suffix = \".com\"\nregion = \"US\"\n\
-         regoin = \"eu\"\n[[certificate]]\ncertificate = \"\"\n",
+         regoin = \"eu\"\nknown_ids = [\"a b\", \"\"]\n[[certificate]]\ncertificate = \"\"\n",
     );
     let expected = [
         "9 api.address_pool = \"10.0.0.1/8\"",
         "10 api.dns_suffix = \".com\"",
         "11 api.region = \"US\"",
         "12 api.regoin",
-        "13 certificate[0].arn",
-        "14 certificate[0].certificate = \"\"",
+        "13 api.known_ids[0] = \"a b\"",
+        "13 api.known_ids[1] = \"\"",
+        "14 certificate[0].arn",
+        "15 certificate[0].certificate = \"\"",
     ];
     assert_eq!(problems(&text), expected);
+}
+
+#[test]
+fn the_subnets_of_a_host_are_in_one_vpc() {
+    let two = small("", "[api]\nknown_ids = [\"vpc-1\", \"vpc-2\"]\n");
+    assert!(only_mistake(&two).starts_with("names more than one VPC"));
+    let many: Vec<String> = (0..=KNOWN_IDS_MAX).map(|id| format!("sg-{id}")).collect();
+    let many = small("", &format!("[api]\nknown_ids = {many:?}\n"));
+    assert_eq!(only_mistake(&many), "must be at most 10000 ids");
 }

@@ -3,6 +3,8 @@
 //! Invariant: a body is read up to `limits::ADMIN_BODY_BYTES_MAX` and no longer than an admin
 //! connection may rest.
 
+use std::borrow::Cow;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, Request};
@@ -21,7 +23,7 @@ pub(super) type Answer = Result<Response, Trouble>;
 #[derive(Debug)]
 pub(super) struct Trouble {
     status: StatusCode,
-    clause: String,
+    clause: Cow<'static, str>,
 }
 
 /// A request's body.
@@ -35,7 +37,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 }
 
 impl Trouble {
-    pub(super) fn new(status: StatusCode, clause: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, clause: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
             clause: clause.into(),
@@ -43,11 +45,11 @@ impl Trouble {
     }
 
     /// The request says something that does not hold.
-    pub(super) fn malformed(clause: impl Into<String>) -> Self {
+    pub(super) fn malformed(clause: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, clause)
     }
 
-    pub(super) fn not_found(clause: impl Into<String>) -> Self {
+    pub(super) fn not_found(clause: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, clause)
     }
 

@@ -1,55 +1,54 @@
-//! Keeps web pages away from the admin address, which trusts whoever reaches it.
+//! Keeps web pages away from the admin address, whoever may use it otherwise.
 //!
 //! A browser on this host can be made to ask it: by a name that a page's owner lets point here (DNS
 //! rebinding), or by a request from another site. Both show in fields that a page cannot set.
-//! Invariant: what passes names this host by address or as `localhost`, and changes nothing for a
-//! page of another origin.
+//! Invariant: what passes names this host by address, as `localhost` or as it is called in the
+//! configuration, and changes nothing for a page of another origin.
 
 use std::net::IpAddr;
 
-use axum::extract::Request;
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, Method, header};
 
-use super::answer::Trouble;
-use super::query;
-use crate::elb::{Code, Failure};
+use super::denied::Denied;
+use crate::state::AdminRefusal;
 
-pub(super) async fn guard(request: Request, next: Next) -> Response {
-    match check(request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        // Clients of AWS read nothing else.
-        Err(clause) if request.uri().path() == "/" => {
-            query::refuse(&Failure::new(Code::AccessDenied, clause))
-        }
-        Err(clause) => Trouble::new(StatusCode::FORBIDDEN, clause).into_response(),
-    }
-}
-
-fn check(method: &Method, fields: &HeaderMap) -> Result<(), &'static str> {
+/// Judges a request by its fields; `names` are those of the admin address, in lower case.
+///
+/// # Errors
+/// [`AdminRefusal::Host`], [`AdminRefusal::Origin`].
+pub(super) fn check(method: &Method, fields: &HeaderMap, names: &[String]) -> Result<(), Denied> {
     let hosts = || fields.get_all(header::HOST).iter();
-    if !hosts().all(|host| host.to_str().is_ok_and(is_this_host)) {
-        return Err("the Host field must be an IP address or localhost");
+    let is_ours = |host: &str| is_this_host(host, names);
+    if !hosts().all(|host| host.to_str().is_ok_and(is_ours)) {
+        return Err(Denied::new(
+            AdminRefusal::Host,
+            "the Host field must be an IP address, localhost or one of [admin] names",
+        ));
     }
     let is_ours = |origin: &[u8]| {
         hosts().any(|host| origin.strip_prefix(b"http://") == Some(host.as_bytes()))
     };
     let mut origins = fields.get_all(header::ORIGIN).iter();
     if !method.is_safe() && !origins.all(|origin| is_ours(origin.as_bytes())) {
-        return Err("pages of other origins may change nothing here");
+        return Err(Denied::new(
+            AdminRefusal::Origin,
+            "pages of other origins may change nothing here",
+        ));
     }
     Ok(())
 }
 
-fn is_this_host(field: &str) -> bool {
+fn is_this_host(field: &str, names: &[String]) -> bool {
     let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let name = match field.rsplit_once(':') {
         Some((name, port)) if is_port(port) => name,
         Some(_) | None => field,
     };
     let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
-    name.eq_ignore_ascii_case("localhost") || bare.unwrap_or(name).parse::<IpAddr>().is_ok()
+    let is_named = |known: &str| name.eq_ignore_ascii_case(known);
+    is_named("localhost")
+        || names.iter().any(|known| is_named(known))
+        || bare.unwrap_or(name).parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
@@ -62,17 +61,18 @@ mod tests {
         if let Some(origin) = origin {
             fields.insert(header::ORIGIN, origin.parse().expect("it is printable"));
         }
-        check(&method, &fields).is_ok()
+        check(&method, &fields, &["elb.example.com".to_owned()]).is_ok()
     }
 
     #[test]
-    fn only_addresses_and_localhost_name_this_host() {
+    fn only_addresses_and_known_names_name_this_host() {
         for host in [
             "127.0.0.1",
             "127.0.0.1:9090",
             "[::1]",
             "[::1]:80",
             "LOCALHOST:9090",
+            "ELB.example.com:9090",
         ] {
             assert!(passes(Method::GET, host, None), "{host}");
         }
@@ -80,11 +80,16 @@ mod tests {
             "",
             "evil.example",
             "localhost.evil.example:80",
+            "elb.example.com.evil.example",
+            "evil.elb.example.com",
             "127.0.0.1.evil.example",
         ] {
             assert!(!passes(Method::GET, host, None), "{host}");
         }
-        assert!(check(&Method::GET, &HeaderMap::new()).is_ok(), "HTTP/1.0");
+        assert!(
+            check(&Method::GET, &HeaderMap::new(), &[]).is_ok(),
+            "HTTP/1.0"
+        );
     }
 
     #[test]

@@ -3,28 +3,30 @@
 //! Not what an action means (`elb`) or does (`act.rs`). Invariant: whatever comes in, the answer
 //! has the shape that AWS's clients read, with a request id.
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, RawQuery, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
+use super::access::Caller;
 use super::{Admin, NOT_FOUND, Shared};
 use crate::control::act::Act;
 use crate::control::setup::Order;
 use crate::elb::{Action, Answer, Code, Failure, Parameters};
 use crate::limits;
 
-/// The service in the scope of a signature (SigV4).
-const SERVICE: &str = "elasticloadbalancing";
-
 /// By POST: the parameters are the body, a form.
-pub(super) async fn post(admin: Shared, request: Request) -> Response {
-    let fields = request.headers().clone();
+pub(super) async fn post(
+    admin: Shared,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     // `DefaultBodyLimit` of the route bounds it.
     let reading = Bytes::from_request(request, &());
     let problem = match tokio::time::timeout(limits::ADMIN_HEAD_TIMEOUT, reading).await {
-        Ok(Ok(form)) => return serve(&admin, &fields, &form).await,
+        Ok(Ok(form)) => return serve(&admin, &caller, &form).await,
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Failure::too_long()
         }
@@ -35,20 +37,24 @@ pub(super) async fn post(admin: Shared, request: Request) -> Response {
 }
 
 /// By GET: the parameters are in the target. Without them there is nothing to see here.
-pub(super) async fn get(admin: Shared, query: RawQuery, fields: HeaderMap) -> Response {
+pub(super) async fn get(
+    admin: Shared,
+    Extension(caller): Extension<Caller>,
+    query: RawQuery,
+) -> Response {
     match query.0 {
-        Some(form) => serve(&admin, &fields, form.as_bytes()).await,
+        Some(form) => serve(&admin, &caller, form.as_bytes()).await,
         None => (StatusCode::NOT_FOUND, NOT_FOUND).into_response(),
     }
 }
 
-async fn serve(admin: &Admin, fields: &HeaderMap, form: &[u8]) -> Response {
+async fn serve(admin: &Admin, caller: &Caller, form: &[u8]) -> Response {
     let parsed = Parameters::parse(form).and_then(|parameters| Action::parse(&parameters));
     let action = match parsed {
         Ok(action) => action,
         Err(failure) => return refuse(&failure),
     };
-    match carry_out(admin, fields, action.clone()).await {
+    match carry_out(admin, caller, action.clone()).await {
         Ok(answer) => {
             let id = request_id();
             answered(StatusCode::OK, answer.to_xml(&action, &id), &id)
@@ -57,33 +63,28 @@ async fn serve(admin: &Admin, fields: &HeaderMap, form: &[u8]) -> Response {
     }
 }
 
-async fn carry_out(admin: &Admin, fields: &HeaderMap, action: Action) -> Result<Answer, Failure> {
+async fn carry_out(admin: &Admin, caller: &Caller, action: Action) -> Result<Answer, Failure> {
+    let is_change = !action.is_read_only();
+    if is_change && let Err(denied) = admin.access.may_change(caller) {
+        admin.access.note(&denied, caller.peer);
+        return Err(denied.failure());
+    }
     let (answer, answered) = oneshot::channel();
-    let region = region(fields);
     let act = Act {
-        region: region.unwrap_or(&admin.region).to_owned(),
+        region: caller.region.as_ref().unwrap_or(&admin.region).clone(),
         action,
-        who: "anonymous".to_owned(),
+        who: caller.who.clone(),
         answer,
     };
-    let busy = |_| Failure::new(Code::Throttling, "Rate exceeded");
-    admin.orders.try_send(Order::Act(act)).map_err(busy)?;
+    if admin.orders.try_send(Order::Act(act)).is_err() {
+        admin.access.give_back(caller);
+        return Err(Failure::new(Code::Throttling, "Rate exceeded"));
+    }
     let ending = |_| Failure::new(Code::ServiceUnavailable, "elbow is ending");
     answered.await.map_err(ending)?
 }
 
-/// The region in the scope of the signature, if there is one.
-fn region(fields: &HeaderMap) -> Option<&str> {
-    let signature = fields.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (_, credential) = signature.split_once("Credential=")?;
-    let scope = credential.split(',').next()?;
-    let mut parts = scope.trim().rsplit('/');
-    let [_request, service, region] = [parts.next()?, parts.next()?, parts.next()?];
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let holds = service == SERVICE && !region.is_empty() && region.len() <= 32;
-    (holds && region.chars().all(is_name)).then_some(region)
-}
-
+/// The answer to a request that is not carried out.
 pub(super) fn refuse(failure: &Failure) -> Response {
     let status = StatusCode::from_u16(failure.code.status());
     let id = request_id();
@@ -122,27 +123,6 @@ fn request_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_region_is_that_of_the_signature() {
-        let of = |text: &'static str| {
-            let mut fields = HeaderMap::new();
-            fields.insert(header::AUTHORIZATION, text.parse().unwrap());
-            region(&fields).map(str::to_owned)
-        };
-        let signed = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261128/eu-west-1/\
-                      elasticloadbalancing/aws4_request, SignedHeaders=host, Signature=00";
-        assert_eq!(of(signed).as_deref(), Some("eu-west-1"));
-        for other in [
-            "Basic dTpw",
-            "AWS4-HMAC-SHA256 Credential=A/20261128/eu-west-1/s3/aws4_request, Signature=00",
-            "AWS4-HMAC-SHA256 Credential=A/b/../elasticloadbalancing/aws4_request",
-            "AWS4-HMAC-SHA256 Credential=",
-        ] {
-            assert_eq!(of(other), None, "{other}");
-        }
-        assert_eq!(region(&HeaderMap::new()), None);
-    }
 
     #[test]
     fn request_ids_are_uuids_and_differ() {

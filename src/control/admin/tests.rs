@@ -1,3 +1,4 @@
+mod access;
 mod query;
 mod v1;
 
@@ -43,6 +44,11 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::guarded_by(Credentials::default()).await
+    }
+
+    /// With these credentials.
+    async fn guarded_by(credentials: Credentials) -> Self {
         let web = load_balancer(
             "web",
             vec![listener(8080, Some(sticky(60))), listener(9090, None)],
@@ -84,6 +90,7 @@ impl Bench {
             wishes,
             orders,
             region: "us-east-1".to_owned(),
+            credentials,
         };
         let admin = Admin::new(
             Arc::clone(&link),

@@ -395,6 +395,12 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
     ),
 ];
 
+/// With label `reason`; a counter.
+pub(super) const ADMIN_REFUSED: Name = (
+    "elbow_admin_refused",
+    "Requests that the admin address refused for who sent them",
+);
+
 /// With labels `load_balancer` and `verdict`; counters, as the next two.
 pub(super) const VERDICTS: Name = (
     "elbow_sticky_verdicts",

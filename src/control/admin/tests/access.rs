@@ -1,0 +1,102 @@
+//! What becomes of a signature that changed nothing after all, and what is counted.
+
+use aws_credential_types::Credentials as Key;
+use aws_sigv4::http_request::PercentEncodingMode;
+
+use super::*;
+use crate::config;
+use crate::control::admin::signature::tests::signature_fields;
+use crate::control::setup::Order;
+use crate::state::AdminRefusal;
+use crate::sys::unix_seconds;
+
+/// Credentials of one key, whose secret stays in no file.
+fn one_key(name: &str) -> Credentials {
+    let file = std::env::temp_dir().join(format!("elbow-access-{}-{name}", std::process::id()));
+    std::fs::write(&file, "secret").unwrap();
+    let credential = config::Credential {
+        access_key_id: "A".to_owned(),
+        secret_access_key_file: file.clone(),
+        is_read_only: false,
+        line: 1,
+    };
+    let credentials = Credentials::load(&config::Admin {
+        credentials: vec![credential],
+        ..config::Admin::default()
+    });
+    std::fs::remove_file(&file).unwrap();
+    credentials.unwrap()
+}
+
+/// A change by the ELB API, signed now.
+fn signed(form: &str) -> String {
+    let key = Key::new("A", "secret", None, None, "test");
+    let made = signature_fields(
+        ("POST", "/", "localhost"),
+        form.as_bytes(),
+        (&key, unix_seconds()),
+        PercentEncodingMode::Double,
+    );
+    let fields: String = made
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\
+         Content-Length: {}\r\n\r\n{form}",
+        form.len()
+    )
+}
+
+#[tokio::test]
+async fn a_change_that_was_not_begun_may_be_sent_again() {
+    let bench = Bench::guarded_by(one_key("again")).await;
+    let delete = |name: &str| {
+        signed(&format!(
+            "Action=DeleteLoadBalancer&Version=2012-06-01&LoadBalancerName={name}"
+        ))
+    };
+    let changes = [delete("one"), delete("two")];
+    let mut one = bench.connect().await;
+    let mut two = bench.connect().await;
+    for (stream, change) in [(&mut one, &changes[0]), (&mut two, &changes[1])] {
+        stream
+            .write_all(change.as_bytes())
+            .await
+            .expect("admin reads");
+    }
+    // Whoever of both comes first has the one place that there is.
+    let (mut of_one, mut of_two) = (String::new(), String::new());
+    let is_one = tokio::select! {
+        _ = one.read_to_string(&mut of_one) => true,
+        _ = two.read_to_string(&mut of_two) => false,
+    };
+    let (answer, refused) = match is_one {
+        true => (of_one, &changes[0]),
+        false => (of_two, &changes[1]),
+    };
+    assert!(
+        answer.contains("<Message>Rate exceeded</Message>"),
+        "{answer}"
+    );
+    assert!(matches!(bench.orders.try_recv(), Ok(Order::Act(_))));
+    let mut again = bench.connect().await;
+    again
+        .write_all(refused.as_bytes())
+        .await
+        .expect("admin reads");
+    let mut order = bench.orders.try_recv();
+    while order.is_err() {
+        tokio::task::yield_now().await;
+        order = bench.orders.try_recv();
+    }
+    let Ok(Order::Act(act)) = order else {
+        panic!("an action was to come");
+    };
+    assert_eq!((act.who.as_str(), act.region.as_str()), ("A", "eu-west-1"));
+    // And now it was begun.
+    let answer = bench.send(refused.as_bytes()).await;
+    assert!(answer.contains("was taken already"), "{answer}");
+    let replays = &bench.counts.admin_refused[AdminRefusal::Replay as usize];
+    assert_eq!(replays.value(), 1);
+}
