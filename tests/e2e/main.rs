@@ -8,6 +8,8 @@
     reason = "tests read the clock to have deadlines, and share records between ordinary threads"
 )]
 
+#[path = "../cases/mod.rs"]
+mod cases;
 mod harness;
 
 mod bodies;
