@@ -17,11 +17,13 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use self::table::{
-    BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS, CLASSES, DRAINING,
-    EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
+    BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS, CLASSES, DESYNC,
+    DRAINING, EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES,
+    VERDICTS,
 };
 use super::Published;
 use super::certificates::{Ends, days_left};
+use crate::http::Classification;
 use crate::state::{
     Backend, ControlLine, DrainRow, HandshakeFailure, LoadBalancerLine, Route, Snapshot, Stage,
 };
@@ -176,6 +178,19 @@ fn load_balancers(page: &mut Page<'_>, snapshot: &Snapshot, about: &About) -> fm
                 ("verdict", *verdict),
             ];
             let value = route.counts.sum(|line| &line.verdicts[index]);
+            put(&mut family.encode_family(&labels)?, Counter, value)?;
+        }
+    }
+    let mut family = page.family(DESYNC, Counter)?;
+    for route in one_route_each(snapshot) {
+        for classification in Classification::NON_COMPLIANT {
+            let labels = [
+                ("load_balancer", &*route.load_balancer),
+                ("classification", classification.name()),
+            ];
+            let value = route
+                .counts
+                .sum(|line| &line.non_compliant[classification as usize]);
             put(&mut family.encode_family(&labels)?, Counter, value)?;
         }
     }

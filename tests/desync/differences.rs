@@ -65,13 +65,9 @@ pub(crate) const DIFFERENCES: [Difference; 11] = [
         name: "codings that do not end in chunked",
         why: "their end cannot be known, and a server must refuse it (RFC 9112 §6.3)",
         is: |pair| {
-            let codings = pair
-                .fields
-                .iter()
-                .filter(|field| field.0.eq_ignore_ascii_case(TE));
-            let last = codings
-                .last()
-                .and_then(|field| field.1.rsplit(|&b| b == b',').next());
+            let mut fields = pair.fields.iter().rev();
+            let codings = fields.find(|field| field.0.eq_ignore_ascii_case(TE));
+            let last = codings.and_then(|field| field.1.rsplit(|&b| b == b',').next());
             pair.ours == "Severe BadTransferEncoding"
                 && last.is_some_and(|last| !trim(last).eq_ignore_ascii_case(b"chunked"))
         },

@@ -16,6 +16,7 @@ mod bodies;
 mod client_certificates;
 mod commands;
 mod cookies;
+mod desync;
 mod drain;
 mod explain;
 mod failover;

@@ -63,10 +63,10 @@ impl<'b> RequestLine<'b> {
     /// the end of the line: the target may have some.
     fn read(line: &'b [u8], reading: &mut Verdict) -> Self {
         let line = without_end(line, reading);
-        let space = line.iter().position(|&byte| byte == b' ');
-        let (method, rest) = space.map_or((line, &line[line.len()..]), |at| {
-            (&line[..at], &line[at + 1..])
-        });
+        let (method, rest) = match line.iter().position(|&byte| byte == b' ') {
+            Some(at) => (&line[..at], &line[at + 1..]),
+            None => (line, &line[..0]),
+        };
         let last = rest.iter().rposition(|&byte| is_token(byte));
         let spoken = &rest[..last.unwrap_or(0).saturating_add(1).min(rest.len())];
         let (target, version) = match spoken.iter().rposition(|&byte| byte == b' ') {
