@@ -12,22 +12,40 @@
 //! | severe | forward | 400 | 400 |
 //!
 //! A mode decides only about heads that have one reading, those that [`Request::parse`] takes. What
-//! it refuses is answered with 400 in every mode, where CLB would forward some of it:
+//! that refuses is answered with 400 in every mode, also where CLB forwards it. So the modes differ
+//! about these alone, and where they forward them, they do it so:
 //!
-//! | reason | where the mode forwards |
+//! | reason | |
 //! |---|---|
-//! | [`GetHeadZeroContentLength`], [`UndefinedContentLengthSemantics`] | as it came: the length of GET and HEAD is one number too |
-//! | [`UndefinedTransferEncodingSemantics`] of GET and HEAD | as it came: in chunks |
-//! | [`SuspiciousHeader`]; what is wrong only if a look-alike counts as framing, such as [`BadContentLength`] | without the look-alikes, and both connections are closed, also by `monitor`: who took them for framing sees another end |
-//! | [`BothTeClPresent`], [`DuplicateContentLength`], [`MultipleContentLength`], [`MultipleTransferEncodingChunked`], [`BadContentLength`], [`BadTransferEncoding`], a transfer coding in HTTP/1.0 | never: two lengths, or none (RFC 9112 §6.1, §6.3); to prefer one is a guess |
-//! | [`EmptyHeader`], [`MissingHeaderColon`], [`MultilineHeader`], [`NonCompliantHeader`], [`BadHeader`] | never: readers skip such lines, join them, or end there (§5) |
-//! | [`MissingUri`], [`SpaceInUri`], [`AmbiguousUri`], [`BadUri`], [`BadMethod`] | never: readers end the target elsewhere (§3) |
-//! | [`NonCompliantVersion`], [`BadVersion`] | never: elbow speaks 1.0 and 1.1, and HTTP/0.9 has no fields |
-//! | [`NonCrLfLineTermination`] | never: refused at the first of them, the rest is not waited for (§2.2) |
+//! | [`GetHeadZeroContentLength`] | as it came |
+//! | [`UndefinedContentLengthSemantics`] of GET and HEAD | as it came: it is one length |
+//! | [`UndefinedTransferEncodingSemantics`] of GET and HEAD | as it came: it is in chunks |
+//! | [`SuspiciousHeader`] | without the look-alike |
+//! | any other, if only a look-alike makes it so | without the look-alike |
+//!
+//! Without a look-alike the backend has one reading. Who sent it here may have had the other, so
+//! both connections are closed behind such a request, in `monitor` too.
+//!
+//! These never pass:
+//!
+//! | reason | since |
+//! |---|---|
+//! | [`BothTeClPresent`] | there are two ends; to prefer one is a guess (RFC 9112 §6.3) |
+//! | [`DuplicateContentLength`], [`MultipleContentLength`] | so with several lengths |
+//! | [`BadContentLength`], [`BadTransferEncoding`] | not all readers find the same end (§6.3) |
+//! | [`MultipleTransferEncodingChunked`] | the same |
+//! | [`UndefinedTransferEncodingSemantics`] of HTTP/1.0 | the sender's framing is faulty (§6.1) |
+//! | [`EmptyHeader`], [`MissingHeaderColon`] | readers skip the line, or end the head there (§5) |
+//! | [`MultilineHeader`] | readers join the line to the last, or do not (§5.2) |
+//! | [`NonCompliantHeader`], [`BadHeader`] | readers differ about the name or the line (§5) |
+//! | [`MissingUri`], [`SpaceInUri`], [`BadMethod`] | readers cut the line elsewhere (§3) |
+//! | [`AmbiguousUri`], [`BadUri`] | the same |
+//! | [`NonCompliantVersion`], [`BadVersion`] | elbow knows 1.0 and 1.1; 0.9 has no fields |
+//! | [`NonCrLfLineTermination`] | readers end the line elsewhere (§2.2); no more of it is read |
 //!
 //! CLB's `PartialHeaderLine` and `MissingLastEmptyLine` do not arise: elbow waits for a whole head,
-//! and answers 408 in the end. What may be wrong for other reasons, such as a missing Host, is not
-//! of interest here.
+//! and answers 408 in the end. Faults of another kind, such as a missing Host, are no matter of
+//! desync.
 //!
 //! Not here: what a request is (`request.rs`). Invariant: a head that [`Request::parse`] takes
 //! without asking here has no verdict but compliant; so the path of a compliant request costs a

@@ -8,8 +8,8 @@
 //! | \r\n
 //! ```
 //!
-//! Which notes there are, each file says at its top. The lines behind bars are joined; `\r` `\n` `\t`
-//! `\0` `\\` and `\xHH` stand for single bytes. Not here: what a test does with them.
+//! Which notes there are, each file says at its top. The lines behind bars are joined; `\r` `\n`
+//! `\t` `\0` `\\` and `\xHH` stand for single bytes. Not here: what a test does with them.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Where elbow and the guardian differ, and why elbow is right to.
 //!
-//! Each entry says of which heads it speaks, as narrowly as that can be said. Not here: the verdicts;
-//! `tests/cases/verdicts.http` has them, with a case for each entry at least.
+//! Each entry says of which heads it speaks, as narrowly as that can be said. Not here: the
+//! verdicts; `tests/cases/verdicts.http` has them, with a case for each entry at least.
 
 use http_desync_guardian::http_token_utils::{
     CL, TE, TokenSimilarity, determine_similarity, is_rfc_tchar,

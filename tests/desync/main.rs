@@ -1,5 +1,5 @@
-//! elbow's verdicts on request heads beside those of `http_desync_guardian`, the classifier that AWS
-//! published (Apache-2.0): for cases that a reader can check, and for heads out of a grammar.
+//! elbow's verdicts on request heads beside those of `http_desync_guardian`, the classifier that
+//! AWS published: for cases that a reader can check, and for heads out of a grammar.
 //!
 //! Where the two differ, `differences.rs` says why; a difference that it does not know fails.
 
