@@ -16,7 +16,7 @@ use elbow::balance::{Moment, least_outstanding};
 use elbow::config::{ApplicationPolicy, Attributes, CorsCookieName, DurationPolicy, Stickiness};
 use elbow::health::{Stamp, View, id_hash};
 use elbow::http::{
-    Body, Downstream, Forwarding, Framing, Request, Response, field_slots, find_end,
+    Body, Downstream, Forwarding, Framing, Request, Response, classify, field_slots, find_end,
 };
 use elbow::limits::SESSIONS_PER_SHARD;
 use elbow::state::{Admits, Backend, BackendLine, Count, PerShard, Route};
@@ -116,6 +116,10 @@ fn heads(criterion: &mut Criterion) {
             request.write(&forwarding, &mut out);
             black_box(&out).len()
         });
+    });
+    // Asked only about heads that may not be compliant; the others pay for a look at names.
+    group.bench_function("classify", |bencher| {
+        bencher.iter(|| classify(black_box(REQUEST)));
     });
     group.bench_function("response", |bencher| {
         bencher.iter(|| {

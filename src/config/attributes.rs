@@ -9,6 +9,7 @@ use super::affinity::affinity;
 use super::duration::{Lengths, SHORTEST};
 use super::read::{Field, Report, Section};
 use super::{Affinity, Attributes, CorsCookieName, DrainMode, Mistake, Upgrades};
+use crate::http::DesyncMode;
 
 /// CLB.md §4.3, and below as text.
 const IDLE_TIMEOUT: Lengths = Lengths {
@@ -44,6 +45,7 @@ impl Default for Attributes {
             connection_draining: None,
             drain_mode: DrainMode::Connections { timeout: None },
             upgrades: Upgrades::default(),
+            desync_mode: DesyncMode::Defensive,
             affinity: Affinity::default(),
         }
     }
@@ -136,8 +138,11 @@ pub(super) fn attributes(
     let upgrades = section.read_or("upgrades", default.upgrades, |field| {
         Upgrades::read(&field, report)
     });
+    let desync_mode = section.read_or("desync_mode", default.desync_mode, |field| {
+        field.parsed(desync_mode, report)
+    });
     let affinity = affinity(&mut section, default.affinity, reads_heads, report);
-    section.refuse_not_yet(&["access_log", "cross_zone", "desync_mode"], report);
+    section.refuse_not_yet(&["access_log", "cross_zone"], report);
     section.finish(report);
     Some(Attributes {
         idle_timeout: idle_timeout?,
@@ -145,6 +150,7 @@ pub(super) fn attributes(
         connection_draining: connection_draining?,
         drain_mode: drain_mode?,
         upgrades: upgrades?,
+        desync_mode: desync_mode?,
         affinity: affinity?,
     })
 }
@@ -157,6 +163,11 @@ fn connection_draining(field: &Field<'_>, report: &mut Report<'_>) -> Option<Opt
             .duration_or("true or false", &CONNECTION_DRAINING, report)
             .map(Some),
     }
+}
+
+fn desync_mode(text: &str) -> Result<DesyncMode, Mistake> {
+    DesyncMode::parse(text)
+        .ok_or_else(|| "must be \"monitor\", \"defensive\" or \"strictest\"".into())
 }
 
 /// Reads `drain_mode` with its `drain_deadline`.

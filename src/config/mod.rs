@@ -56,6 +56,7 @@ pub use problem::{Mistake, Problem, Problems};
 pub use tls::{CertificateFiles, Tls};
 pub use upgrades::Upgrades;
 
+use crate::http::DesyncMode;
 use crate::proxy_protocol::Version;
 
 /// Everything in one configuration file, or made from the flags of `elbow run`.
@@ -312,6 +313,9 @@ pub struct Attributes {
     pub drain_mode: DrainMode,
     /// What clients of HTTP listeners may change to. Default: `websocket`.
     pub upgrades: Upgrades,
+    /// What is done about requests that are not as RFC 9112 has them. Default: defensive
+    /// (CLB.md §4.10).
+    pub desync_mode: DesyncMode,
     /// How sessions are kept together and new ones spread.
     pub affinity: Affinity,
 }

@@ -334,6 +334,8 @@ fn attribute_switches(attributes: &Attributes) -> Switches {
     let upgrades =
         |attributes: &Attributes| format!("[{}]", attributes.upgrades.names().join(", "));
     switches.changed("upgrades", upgrades(attributes), upgrades(&clb));
+    let (desync, clb_desync) = (attributes.desync_mode, clb.desync_mode);
+    switches.changed("desync_mode", desync.name(), clb_desync.name());
     let (affinity, clb) = (&attributes.affinity, clb.affinity);
     let (encoding, clb_encoding) = (affinity.underscore_encoding, clb.underscore_encoding);
     switches.changed("underscore_encoding", encoding.name(), clb_encoding.name());

@@ -18,11 +18,12 @@ use tokio::sync::watch;
 
 use self::table::{
     ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
-    CLASSES, DRAINING, EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS,
-    RESPONSES, VERDICTS,
+    CLASSES, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH,
+    OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
 use super::certificates::{Ends, days_left};
+use crate::http::Classification;
 use crate::state::{
     AdminRefusal, Backend, ControlLine, DrainRow, HandshakeFailure, LoadBalancerLine, Route,
     Snapshot, Stage,
@@ -183,6 +184,19 @@ fn load_balancers(page: &mut Page<'_>, snapshot: &Snapshot, about: &About) -> fm
                 ("verdict", *verdict),
             ];
             let value = route.counts.sum(|line| &line.verdicts[index]);
+            put(&mut family.encode_family(&labels)?, Counter, value)?;
+        }
+    }
+    let mut family = page.family(DESYNC, Counter)?;
+    for route in one_route_each(snapshot) {
+        for classification in Classification::NON_COMPLIANT {
+            let labels = [
+                ("load_balancer", &*route.load_balancer),
+                ("classification", classification.name()),
+            ];
+            let value = route
+                .counts
+                .sum(|line| &line.non_compliant[classification as usize]);
             put(&mut family.encode_family(&labels)?, Counter, value)?;
         }
     }

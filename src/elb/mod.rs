@@ -26,9 +26,8 @@ mod xml;
 pub use action::{AccessLogChanges, Action, AttributeChanges, NewLoadBalancer, Page};
 pub use answer::{Answer, AttributesShown, Health, InstanceState, PolicyShown};
 pub use catalog::{
-    AccessLog, Attributes, BackendServer, Catalog, DesyncMode, Draining, HealthCheck, Limits,
-    Listener, LoadBalancer, Policy, PolicyKind, PolicyType, Scheme, Subnet, SubnetFacts, Tag,
-    World,
+    AccessLog, Attributes, BackendServer, Catalog, Draining, HealthCheck, Limits, Listener,
+    LoadBalancer, Policy, PolicyKind, PolicyType, Scheme, Subnet, SubnetFacts, Tag, World,
 };
 pub use failure::{Code, Failure};
 pub use query::Parameters;

@@ -7,6 +7,8 @@ pub(super) enum Name {
     ContentLength,
     Cookie,
     Expect,
+    /// A name that is not that of a length or a coding, but that a backend may take for one.
+    FramingLookalike,
     Host,
     KeepAlive,
     ProxyConnection,
@@ -43,9 +45,44 @@ impl Name {
             16 if is(b"x-forwarded-port") => Self::XForwardedPort,
             17 if is(b"transfer-encoding") => Self::TransferEncoding,
             17 if is(b"x-forwarded-proto") => Self::XForwardedProto,
+            14.. if framing_lookalike(name).is_some() => Self::FramingLookalike,
             _ => Self::Other,
         }
     }
+}
+
+/// The name of a field that says where a body ends, if readers may take this one for it: its
+/// letters are the same, and what stands between them is not.
+///
+/// Gateways make variables of names, with `_` for all that is no letter; others skip blanks.
+pub(super) fn framing_lookalike(name: &[u8]) -> Option<Name> {
+    let is = |known: &[u8]| name.len() >= known.len() && letters(name).eq(letters(known));
+    if is(b"transfer-encoding") {
+        Some(Name::TransferEncoding)
+    } else if is(b"content-length") {
+        Some(Name::ContentLength)
+    } else {
+        None
+    }
+}
+
+/// The letters and digits of a name in lower case, also those beyond ASCII that have an ASCII
+/// letter as their capital: `ſ` and `ı`.
+fn letters(mut name: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        loop {
+            let (byte, rest) = match name {
+                [0xc5, 0xbf, rest @ ..] => (b's', rest),
+                [0xc4, 0xb1, rest @ ..] => (b'i', rest),
+                [byte, rest @ ..] => (*byte, rest),
+                [] => return None,
+            };
+            name = rest;
+            if byte.is_ascii_alphanumeric() {
+                return Some(byte.to_ascii_lowercase());
+            }
+        }
+    })
 }
 
 /// Whether a field of that name, in any case, is one that elbow treats apart, or could be taken for

@@ -4,6 +4,7 @@
 //! and never repaired, so what elbow forwards has the one reading by which it was judged.
 
 mod body;
+mod desync;
 mod field;
 mod head;
 mod reply;
@@ -11,6 +12,7 @@ mod request;
 mod response;
 
 pub use body::{Body, BrokenBody, Framing};
+pub use desync::{Classification, DesyncMode, Reason, Treatment, Verdict, classify};
 pub use field::is_known_field;
 pub use head::{FieldSlots, HeadEnd, Rewrite, Version, field_slots, find_end, leading_blank};
 pub use reply::{CONTINUE, Reply};

@@ -6,6 +6,7 @@
 use httparse::Header;
 
 use super::body::Framing;
+use super::desync::{Verdict, classify};
 use super::field::{ConnectionOptions, FieldSet, Name, is_alike};
 use super::head::{FieldSlots, Rewrite, Version, line_of, list, write_rewritten};
 use super::reply::Reply;
@@ -35,6 +36,9 @@ pub enum Refusal {
     Expectation,
     /// The chunked body is malformed.
     Body,
+    /// It has one reading, but the load balancer's [`DesyncMode`](super::DesyncMode) takes it for
+    /// an attack.
+    Desync,
 }
 
 impl Refusal {
@@ -50,7 +54,8 @@ impl Refusal {
             | Self::Target
             | Self::Host
             | Self::Framing
-            | Self::Body => Reply::BadRequest,
+            | Self::Body
+            | Self::Desync => Reply::BadRequest,
         }
     }
 }
@@ -75,6 +80,8 @@ pub struct Request<'b, 'h> {
     pub framing: Framing,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
+    /// How far it is from what RFC 9112 has.
+    pub verdict: Verdict,
 }
 
 /// What the `Upgrade` fields ask for.
@@ -137,6 +144,7 @@ impl<'b, 'h> Request<'b, 'h> {
             version: Version::from_minor(parsed.version),
             framing: Framing::None,
             expects_continue: false,
+            verdict: Verdict::COMPLIANT,
         };
         request.judge_line()?;
         request.judge_fields()?;
@@ -166,6 +174,7 @@ impl<'b, 'h> Request<'b, 'h> {
     fn judge_fields(&mut self) -> Result<(), Refusal> {
         let mut content_length = None;
         let mut transfer_encoding = None;
+        let mut has_lookalike = false;
         for (index, field) in self.fields.iter().enumerate() {
             match Name::of(field.name.as_bytes()) {
                 Name::ContentLength => {
@@ -208,6 +217,10 @@ impl<'b, 'h> Request<'b, 'h> {
                     };
                     self.cuts.insert(index);
                 }
+                Name::FramingLookalike => {
+                    has_lookalike = true;
+                    self.cuts.insert(index);
+                }
                 Name::KeepAlive
                 | Name::ProxyConnection
                 | Name::Te
@@ -225,6 +238,11 @@ impl<'b, 'h> Request<'b, 'h> {
         }
         self.framing = self.judge_framing(content_length, transfer_encoding)?;
         self.expects_continue &= self.framing != Framing::None;
+        // All else that could be wrong has been refused.
+        let is_get_or_head = matches!(self.method, "GET" | "HEAD");
+        if has_lookalike || is_get_or_head && self.framing != Framing::None {
+            self.verdict = classify(self.head);
+        }
         Ok(())
     }
 

@@ -111,6 +111,7 @@ impl<'b, 'h> Response<'b, 'h> {
                 Name::SetCookie => self.set_cookies.insert(index),
                 Name::Cookie
                 | Name::Expect
+                | Name::FramingLookalike
                 | Name::Host
                 | Name::Te
                 | Name::XElbowStandby

@@ -3,8 +3,11 @@
 use super::serve::Client;
 use super::stick::{CookieRewrite, look_up, write_standby};
 use super::{Shard, World};
-use crate::http::{Body, Forwarding, Refusal, Request, Rewrite, Version, field_slots};
-use crate::state::Route;
+use crate::http::{
+    Body, FieldSlots, Forwarding, Refusal, Request, Rewrite, Treatment, Verdict, Version, classify,
+    field_slots,
+};
+use crate::state::{LoadBalancerLine, Route};
 use crate::sticky::Stick;
 use crate::sys::Block;
 
@@ -12,7 +15,7 @@ use crate::sys::Block;
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four facts that do not exclude each other"
+    reason = "five facts that do not exclude each other"
 )]
 pub(super) struct Inbound {
     /// The body as far as it has been taken; none so far.
@@ -21,6 +24,9 @@ pub(super) struct Inbound {
     pub(super) version: Version,
     /// The client can send another request on this connection.
     pub(super) keep_alive: bool,
+    /// Readers may disagree about where the request ends, so neither of its connections carries
+    /// another exchange.
+    pub(super) is_isolated: bool,
     /// The client waits for `100 Continue`.
     pub(super) expects_continue: bool,
     /// The answer has no body, as this is HEAD.
@@ -32,6 +38,13 @@ pub(super) struct Inbound {
     pub(super) upgrade: Option<u8>,
     /// Where its cookies say it belongs.
     pub(super) stick: Stick,
+}
+
+impl Inbound {
+    /// Whether another exchange may follow on the client's connection.
+    pub(super) fn may_keep_alive(&self) -> bool {
+        self.keep_alive && !self.is_isolated
+    }
 }
 
 /// Judges a head, looks its session up, and writes the head for the backend into `wire`.
@@ -47,23 +60,56 @@ pub(super) fn admit(
     wire: &mut Block,
 ) -> Result<Inbound, Refusal> {
     let mut slots = field_slots();
-    let request = Request::parse(head, &mut slots)?;
+    let (request, is_isolated) = judge(shard, route, client, head, &mut slots)?;
     let stick = look_up(shard, client, route, world.snapshot.epoch, &request);
-    let upgrade = request
-        .upgrade()
-        .and_then(|protocol| route.attributes.upgrades.place_of(protocol));
+    // Where readers may disagree about the request's end, they do about the protocol's beginning.
+    let upgrade = request.upgrade().filter(|_| !is_isolated);
+    let upgrade = upgrade.and_then(|protocol| route.attributes.upgrades.place_of(protocol));
     let forwarded = (&request, &stick, upgrade.is_some());
     write(shard, world, route, client, forwarded, wire)?;
     Ok(Inbound {
         body: Body::new(request.framing),
         version: request.version,
         keep_alive: request.wants_keep_alive(),
+        is_isolated,
         expects_continue: request.expects_continue,
         is_head: request.is_head(),
         is_idempotent: request.is_idempotent(),
         upgrade,
         stick,
     })
+}
+
+/// Parses a head and has desync mitigation look at it; also says whether its connections carry
+/// nothing else from now on.
+fn judge<'b, 'h>(
+    shard: &Shard,
+    route: &Route,
+    client: &Client<'_>,
+    head: &'b [u8],
+    slots: &'h mut FieldSlots<'b>,
+) -> Result<(Request<'b, 'h>, bool), Refusal> {
+    let parsed = Request::parse(head, slots);
+    let verdict = match &parsed {
+        Ok(request) => request.verdict,
+        Err(_) => classify(head),
+    };
+    count(client, route.counts.line(shard.index), verdict);
+    let request = parsed?;
+    match verdict.treatment(route.attributes.desync_mode) {
+        Treatment::Forward => Ok((request, false)),
+        Treatment::Isolate => Ok((request, true)),
+        Treatment::Refuse => Err(Refusal::Desync),
+    }
+}
+
+/// Counts a head, and how far it is from what it should be.
+pub(super) fn count(client: &Client<'_>, counts: &LoadBalancerLine, verdict: Verdict) {
+    counts.requests.add(1);
+    if let Some(reason) = verdict.reason() {
+        tracing::debug!(client = client.address, ?reason, "request is not compliant");
+        counts.non_compliant[reason.classification() as usize].add(1);
+    }
 }
 
 fn write(

@@ -174,7 +174,7 @@ async fn forward_whole(this: &Exchange<'_>, wire: Block) -> Served {
             switch(this, held, lease, wire, head_bytes).await
         }
         (Ok((held, lease, head_bytes)), wire) => {
-            let may_keep_alive = this.inbound.keep_alive;
+            let may_keep_alive = this.inbound.may_keep_alive();
             let (after, keep_upstream) =
                 respond(this, &held, &lease, wire, head_bytes, may_keep_alive).await;
             if keep_upstream {
@@ -184,7 +184,7 @@ async fn forward_whole(this: &Exchange<'_>, wire: Block) -> Served {
         }
         (Err(own), wire) => {
             this.shard.blocks.put(wire);
-            let keep_alive = this.inbound.keep_alive && !this.shard.is_draining();
+            let keep_alive = this.inbound.may_keep_alive() && !this.shard.is_draining();
             Served::Done(reply(this.shard, this.client, this.route, own, keep_alive).await)
         }
     }

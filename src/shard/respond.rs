@@ -175,7 +175,8 @@ fn settle(
         (taken, taken)
     };
     // Bytes behind the end of the answer belong to nothing that was asked for.
-    let keep_upstream = response_keeps_alive && taken == behind.len();
+    let is_clean = taken == behind.len();
+    let keep_upstream = response_keeps_alive && is_clean && !this.inbound.is_isolated;
     let length = head.len() + kept;
     wire.truncate(length);
     held.counts.responses[usize::from(status / 100).clamp(1, 5) - 1].add(1);

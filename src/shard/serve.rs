@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::accept::Listener;
-use super::admit::admit;
+use super::admit::{admit, count};
 use super::channel::Channel;
 use super::exchange::{After, Exchange, Served, exchange};
 use super::handshake::shake_hands;
@@ -14,7 +14,7 @@ use super::respond::{linger, reply};
 use super::tls::Tls;
 use super::watch::{Waiting, Watched};
 use super::{Shard, host_text};
-use crate::http::{HeadEnd, Refusal, Reply, find_end, leading_blank};
+use crate::http::{HeadEnd, Reason, Refusal, Reply, Verdict, find_end, leading_blank};
 use crate::limits::{IDLE_BLOCK_BYTES, LINGER_TIME, REQUEST_HEAD_BYTES_MAX};
 use crate::proxy_protocol::Endpoints;
 use crate::state::Route;
@@ -141,15 +141,14 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
                 reply(shard, client, route, Reply::RequestTimeout, false).await;
                 break Served::Done(After::Close);
             }
-            Arrival::Refused(refusal) => {
-                counts.requests.add(1);
+            Arrival::Refused(refusal, verdict) => {
+                count(client, counts, verdict);
                 reply(shard, client, route, refusal.reply(), false).await;
                 break Served::Done(After::Linger);
             }
         };
         // A deadline that passed while the last of the head came in has lost.
         client.watch.renew();
-        counts.requests.add(1);
 
         let mut wire = shard.blocks.relay();
         let head = &inbox.bytes()[..head_bytes];
@@ -210,8 +209,8 @@ enum Arrival {
     Gone,
     /// The head was begun and not finished in time.
     Late,
-    /// What came cannot be the beginning of a request.
-    Refused(Refusal),
+    /// What came cannot be the beginning of a request; how far it is from one.
+    Refused(Refusal, Verdict),
 }
 
 /// Receives until there is a whole head. The deadline of a head runs from its first byte and does
@@ -227,9 +226,15 @@ async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arr
             HeadEnd::At(bytes) if bytes <= REQUEST_HEAD_BYTES_MAX => {
                 return (Arrival::Head(bytes), inbox);
             }
-            HeadEnd::BareLineEnd => return (Arrival::Refused(Refusal::Malformed), inbox),
+            HeadEnd::BareLineEnd => {
+                let verdict = Reason::NonCrLfLineTermination.into();
+                return (Arrival::Refused(Refusal::Malformed, verdict), inbox);
+            }
             HeadEnd::Open if inbox.len() < REQUEST_HEAD_BYTES_MAX => {}
-            HeadEnd::At(_) | HeadEnd::Open => return (Arrival::Refused(Refusal::TooLong), inbox),
+            HeadEnd::At(_) | HeadEnd::Open => {
+                let refused = Arrival::Refused(Refusal::TooLong, Verdict::COMPLIANT);
+                return (refused, inbox);
+            }
         }
         searched = inbox.len();
         if inbox.is_empty() {

@@ -177,7 +177,7 @@ async fn download(
     let (download, keep_upstream) = match answer {
         Ok(head_bytes) => {
             // A client that is still sending cannot be told where its next request would begin.
-            let may_keep_alive = this.inbound.keep_alive && progress.is_upload_whole.get();
+            let may_keep_alive = this.inbound.may_keep_alive() && progress.is_upload_whole.get();
             let (after, keep_upstream) =
                 respond(this, held, lease, wire, head_bytes, may_keep_alive).await;
             (Download::Passed(after), keep_upstream)
@@ -246,7 +246,7 @@ async fn conclude(this: &Exchange<'_>, upload: Upload, download: Download) -> Af
             After::Linger
         }
         (Download::Missing(no_answer), Upload::Whole) => {
-            let keep_alive = this.inbound.keep_alive && !this.shard.is_draining();
+            let keep_alive = this.inbound.may_keep_alive() && !this.shard.is_draining();
             reply(
                 this.shard,
                 this.client,

@@ -94,6 +94,9 @@ pub struct LoadBalancerLine {
     pub own_answers: [Count; 16],
     /// Stickiness verdicts; indexed by `sticky::Verdict as usize`.
     pub verdicts: [Count; 12],
+    /// Heads that are not as RFC 9112 has them; indexed by `http::Classification as usize`, and
+    /// nothing is counted of compliant ones.
+    pub non_compliant: [Count; 4],
     /// Stickiness cookies sent.
     pub cookies_set: Count,
     /// The application's cookies that bound nobody, as their line ends in a semicolon.

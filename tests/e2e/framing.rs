@@ -3,9 +3,9 @@
 //! Each is sent in one piece and byte by byte, and the backend behind must not have got a whole
 //! request out of one that was refused.
 
-use std::path::Path;
-use std::{fs, io};
+use std::io;
 
+use crate::cases;
 use crate::harness::{Backend, Elbow, Setup, Wire, get, post, reply};
 
 struct Case {
@@ -140,77 +140,23 @@ fn check(elbow: &Elbow, case: &Case, send: &mut dyn FnMut(&mut Wire) -> io::Resu
     }
 }
 
-/// The cases of one file. The format is told at the top of `length.http`.
+/// The cases of one file.
 fn read(file: &str) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/cases")
-        .join(file);
-    let text = fs::read_to_string(path).expect("the cases are in the repository");
-    let mut cases: Vec<Case> = Vec::new();
-    for line in text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
-        if let Some(name) = line.strip_prefix("case: ") {
-            let name = format!("{file}: {name}");
-            cases.push(Case {
-                name,
-                status: 0,
-                closes: false,
-                bytes: Vec::new(),
-            });
-            continue;
-        }
-        let case = cases.last_mut().expect("a file begins with a case");
-        if let Some(expected) = line.strip_prefix("expect: ") {
-            let (status, end) = expected.split_once(' ').expect("a status and an end");
-            case.status = status.parse().expect("a status is a number");
-            case.closes = end == "close";
-        } else {
-            let bytes = line.strip_prefix("| ").expect("bytes stand behind a bar");
-            case.bytes.extend(unescape(bytes));
-        }
-    }
-    assert!(
-        cases
-            .iter()
-            .all(|case| case.status > 0 && !case.bytes.is_empty())
-    );
-    cases
-}
-
-fn unescape(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        rest = &rest[c.len_utf8()..];
-        if c != '\\' {
-            bytes.extend(c.to_string().bytes());
-            continue;
-        }
-        let (escape, after) = rest.split_at(1);
-        rest = after;
-        bytes.push(match escape {
-            "r" => b'\r',
-            "n" => b'\n',
-            "t" => b'\t',
-            "0" => 0,
-            "\\" => b'\\',
-            "x" => {
-                let (digits, after) = rest.split_at(2);
-                rest = after;
-                u8::from_str_radix(digits, 16).expect("two hexadecimal digits")
+    cases::read(file)
+        .into_iter()
+        .map(|case| {
+            let (status, end) = case
+                .note("expect")
+                .split_once(' ')
+                .expect("a status and an end");
+            Case {
+                status: status.parse().expect("a status is a number"),
+                closes: end == "close",
+                name: case.name,
+                bytes: case.bytes,
             }
-            other => panic!("\\{other} stands for nothing in {text}"),
-        });
-    }
-    bytes
-}
-
-#[test]
-fn cases_hold_the_bytes_they_show() {
-    assert_eq!(unescape(r"a\r\n\t\0\\\x0b\xfF |"), b"a\r\n\t\0\\\x0b\xff |");
-    assert_eq!(read("heads.http")[0].bytes, b"GET / HTTP/1.1\r\n\r\n");
+        })
+        .collect()
 }
 
 #[test]

@@ -8,6 +8,8 @@
     reason = "tests read the clock to have deadlines, and share records between ordinary threads"
 )]
 
+#[path = "../cases/mod.rs"]
+mod cases;
 mod harness;
 
 mod admin_credentials;
@@ -16,6 +18,7 @@ mod bodies;
 mod client_certificates;
 mod commands;
 mod cookies;
+mod desync;
 mod drain;
 mod explain;
 mod failover;

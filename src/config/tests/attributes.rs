@@ -1,6 +1,7 @@
 //! Draining, affinity switches, weights and windows, and which of their defaults a profile changes.
 
 use super::*;
+use crate::http::DesyncMode;
 
 fn with(keys: &str) -> String {
     small("", &format!("[load_balancer.attributes]\n{keys}"))
@@ -41,6 +42,19 @@ fn sessions_stay_on_a_draining_backend_until_a_deadline() {
     assert_eq!(mode("drain_mode = \"session\""), until(3600));
     let week = "drain_deadline = \"168h\"\ndrain_mode = \"session\"";
     assert_eq!(mode(week), until(7 * 24 * 3600));
+}
+
+#[test]
+fn every_desync_mode_is_known() {
+    assert_eq!(attributes("").desync_mode, DesyncMode::Defensive);
+    for (word, expected) in [
+        ("monitor", DesyncMode::Monitor),
+        ("defensive", DesyncMode::Defensive),
+        ("strictest", DesyncMode::Strictest),
+    ] {
+        let keys = format!("desync_mode = \"{word}\"");
+        assert_eq!(attributes(&keys).desync_mode, expected);
+    }
 }
 
 #[test]
@@ -127,6 +141,10 @@ fn what_an_attribute_may_not_say_is_refused_with_what_it_may() {
         (
             "drain_mode = \"connections\"\ndrain_deadline = 60",
             "needs drain_mode = \"session\"",
+        ),
+        (
+            "desync_mode = \"strict\"",
+            "must be \"monitor\", \"defensive\" or \"strictest\"",
         ),
         (
             "underscore_encoding = \"on\"",

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::super::certificates::Ends;
 use super::*;
 use crate::health::Outcome;
+use crate::http::Classification;
 use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
 use crate::state::{Bound, Command, Remembered, State};
 use crate::sticky::Verdict;
@@ -192,6 +193,7 @@ async fn metrics_sum_shards_and_count_each_load_balancer_once() {
         line.requests.add(10);
         line.verdicts[Verdict::Strict as usize].add(3);
         line.own_answers[1].add(1);
+        line.non_compliant[Classification::Ambiguous as usize].add(2);
         snapshot.routes[0].backends[0].counts.line(shard).responses[1].add(7);
     }
     bench.counts.checks_failed.add(4);
@@ -209,6 +211,8 @@ async fn metrics_sum_shards_and_count_each_load_balancer_once() {
         r#"elbow_connections_accepted_total{shard="1"} 6"#,
         r#"elbow_requests_total{load_balancer="web"} 20"#,
         r#"elbow_sticky_verdicts_total{load_balancer="web",verdict="strict"} 6"#,
+        r#"elbow_desync_requests_total{load_balancer="web",classification="acceptable"} 0"#,
+        r#"elbow_desync_requests_total{load_balancer="web",classification="ambiguous"} 4"#,
         r#"elbow_own_answers_total{load_balancer="web",reason="no_backend"} 2"#,
         r#"elbow_backend_responses_total{load_balancer="web",backend="i-1",class="2xx"} 14"#,
         r#"elbow_backend_in_service{load_balancer="web",backend="i-1"} 1"#,

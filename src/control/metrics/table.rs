@@ -406,6 +406,12 @@ pub(super) const VERDICTS: Name = (
     "elbow_sticky_verdicts",
     "Requests by what their cookie said",
 );
+/// With labels `load_balancer` and `classification`.
+pub(super) const DESYNC: Name = (
+    "elbow_desync_requests",
+    "Request heads that are not as RFC 9112 has them; the sum over all classifications is CLB's \
+     DesyncMitigationMode_NonCompliant_Request_Count",
+);
 /// With labels `load_balancer` and `reason`.
 pub(super) const OWN_ANSWERS: Name = ("elbow_own_answers", "Answers that elbow made itself");
 /// With labels `load_balancer`, `backend` and `class`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::LoadBalancer;
 use crate::elb::answer::{Answer, AttributesShown};
 use crate::elb::{AttributeChanges, Code, Failure};
+use crate::http::DesyncMode;
 
 /// The one additional attribute that there is.
 const DESYNC_KEY: &str = "elb.http.desyncmitigationmode";
@@ -77,34 +78,6 @@ impl Default for Draining {
             is_enabled: false,
             timeout_seconds: 300,
         }
-    }
-}
-
-/// What is done about requests that are not as RFC 9112 has them (CLB.md §4.10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DesyncMode {
-    /// All pass.
-    Monitor,
-    /// Dangerous ones do not.
-    Defensive,
-    /// Only those pass that are as they should be.
-    Strictest,
-}
-
-impl DesyncMode {
-    /// Its name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Monitor => "monitor",
-            Self::Defensive => "defensive",
-            Self::Strictest => "strictest",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        let all = [Self::Monitor, Self::Defensive, Self::Strictest];
-        all.into_iter().find(|mode| mode.name() == name)
     }
 }
 

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Answer, Code, Failure};
-pub use attributes::{AccessLog, Attributes, DesyncMode, Draining};
+pub use attributes::{AccessLog, Attributes, Draining};
 pub use load_balancer::{BackendServer, HealthCheck, Listener, LoadBalancer, Scheme, Subnet, Tag};
 pub(super) use policy::{
     APP_COOKIE, BACKEND_SERVER_AUTHENTICATION, COOKIE_NAME, COOKIE_PERIOD, KEY, KEY_POLICY,

@@ -13,8 +13,8 @@ use super::Facts;
 use crate::config::{self, SslPolicy, Stickiness, Trust};
 use crate::elb::catalog::SSL_POLICIES;
 use crate::elb::{
-    AccessLog, Attributes, BackendServer, DesyncMode, Draining, HealthCheck, Listener,
-    LoadBalancer, Policy, PolicyKind, Scheme,
+    AccessLog, Attributes, BackendServer, Draining, HealthCheck, Listener, LoadBalancer, Policy,
+    PolicyKind, Scheme,
 };
 
 /// Shows a load balancer. Of listeners at the same port the first is shown, and none at port 0.
@@ -59,7 +59,7 @@ pub fn lift(balancer: &config::LoadBalancer, facts: &Facts<'_>) -> LoadBalancer 
             access_log: AccessLog::default(),
             draining: draining(balancer.attributes.connection_draining),
             idle_timeout_seconds: whole_seconds(balancer.attributes.idle_timeout),
-            desync_mode: DesyncMode::Defensive,
+            desync_mode: balancer.attributes.desync_mode,
         },
         tags: Vec::new(),
     }

@@ -326,6 +326,7 @@ fn attributes(said: &Attributes, base: Option<&config::LoadBalancer>) -> config:
         let length = seconds(draining.timeout_seconds);
         attributes.connection_draining = draining.is_enabled.then_some(length);
     }
+    attributes.desync_mode = said.desync_mode;
     attributes
 }
 

@@ -15,6 +15,7 @@ use crate::elb::tests::world;
 use crate::elb::{
     Action, Catalog, HealthCheck, Limits, Listener, LoadBalancer, Parameters, Policy, World,
 };
+use crate::http::DesyncMode;
 
 /// What every file begins with; `@` stands for a list of instances.
 const HEAD: &str = r#"
@@ -163,13 +164,14 @@ fn files() -> impl Strategy<Value = String> {
         "drain_mode = \"session\"",
         "strict = true",
         "slow_start = \"30s\"",
+        "desync_mode = \"monitor\"",
     ];
     (
         instances,
         proptest::collection::vec(shape(), 1..5),
         [words(), words(), words()],
         subsequence(check, 0..=4),
-        subsequence(attributes, 0..=6),
+        subsequence(attributes, 0..=7),
     )
         .prop_map(|(instances, shapes, words, check, attributes)| {
             let mut text = HEAD.replace('@', &format!("{instances:?}"));
@@ -226,7 +228,7 @@ fn shown(balancer: &config::LoadBalancer) -> LoadBalancer {
 }
 
 /// Requests about the load balancer `web`, of which many only hold one after the other.
-const REQUESTS: [&str; 38] = [
+const REQUESTS: [&str; 39] = [
     "CreateLoadBalancerListeners: HTTP 8080 8080",
     "CreateLoadBalancerListeners: HTTP 80 8080",
     "CreateLoadBalancerListeners: HTTPS 443 8443 HTTPS arn:a",
@@ -268,6 +270,9 @@ const REQUESTS: [&str; 38] = [
     "ConfigureHealthCheck&HealthCheck.Target=TCP:80&HealthCheck.Interval=6&HealthCheck.Timeout=2\
         &HealthCheck.UnhealthyThreshold=2&HealthCheck.HealthyThreshold=3",
     "ModifyLoadBalancerAttributes&LoadBalancerAttributes.ConnectionSettings.IdleTimeout=30",
+    "ModifyLoadBalancerAttributes&LoadBalancerAttributes.AdditionalAttributes.member.1.Key=\
+     elb.http.desyncmitigationmode&LoadBalancerAttributes.AdditionalAttributes.member.1.Value=\
+     strictest",
     "ModifyLoadBalancerAttributes&LoadBalancerAttributes.ConnectionDraining.Enabled=true\
         &LoadBalancerAttributes.ConnectionDraining.Timeout=120",
     "ModifyLoadBalancerAttributes&LoadBalancerAttributes.ConnectionDraining.Enabled=false",
@@ -329,6 +334,7 @@ struct InForce<'a> {
     instances: &'a [String],
     health_check: &'a HealthCheck,
     idle_timeout_seconds: u16,
+    desync_mode: DesyncMode,
     draining_seconds: Option<u16>,
 }
 
@@ -361,6 +367,7 @@ fn in_force<'a>(one: &'a LoadBalancer, lowered: &config::LoadBalancer) -> InForc
         instances: &one.instances,
         health_check: &one.health_check,
         idle_timeout_seconds: one.attributes.idle_timeout_seconds,
+        desync_mode: one.attributes.desync_mode,
         draining_seconds: draining.is_enabled.then_some(draining.timeout_seconds),
     }
 }
