@@ -2,7 +2,8 @@
 //!
 //! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`), of TLS
 //! (`tls.rs`, `negotiation.rs`, `client_auth.rs`) and of affinity (`affinity.rs`). How a file
-//! becomes one is read from `lower.rs` downwards, how flags do in `flags.rs`. Not here: anything
+//! becomes one is read from `lower.rs` downwards, how flags do in `flags.rs`, and how one becomes a
+//! file again in `write.rs`. Not here: anything
 //! that changes while elbow runs (`state`). Invariant: no other module checks a range or a
 //! reference again.
 
@@ -27,6 +28,7 @@ mod policy;
 mod problem;
 mod profile;
 mod read;
+mod sources;
 mod ssl_policy;
 mod summary;
 mod target;
@@ -34,6 +36,7 @@ mod target;
 mod tests;
 mod tls;
 mod upgrades;
+mod write;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -46,10 +49,12 @@ pub use backend_policy::public_key;
 pub use client_auth::ClientAuth;
 pub use cookie::{CookieTemplate, SameSite};
 pub use flags::Overrides;
-pub use lower::parse;
+pub use lower::{parse, parse_with_sources};
 pub use negotiation::{CIPHERS, SslPolicy, Suite};
 pub use policy::{ApplicationPolicy, DurationPolicy, Refresh, Stickiness};
+pub(crate) use problem::nearest;
 pub use problem::{Mistake, Problem, Problems};
+pub use sources::Sources;
 pub use tls::{CertificateFiles, Tls};
 pub use upgrades::Upgrades;
 
