@@ -1,7 +1,8 @@
 //! Asks the admin address of an elbow that runs on this host.
 //!
-//! Not here: what is asked (`explain.rs`, `drain.rs`). Invariant: whatever goes wrong comes back as
-//! one line for people; an answer is waited for no longer than [`PATIENCE`].
+//! Not here: what is asked (`explain.rs`, `drain.rs` and others). Invariant: whatever goes wrong
+//! comes back as text for people; an answer is waited for no longer than [`PATIENCE`], or as whoever
+//! asks says.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub(super) type Asked<T> = Result<T, String>;
 #[derive(Deserialize)]
 struct Refused {
     error: String,
+    /// A line each.
+    #[serde(default)]
+    problems: Vec<String>,
 }
 
 impl Client {
@@ -56,6 +60,13 @@ impl Client {
         self.read(self.agent.post(self.url(path)).send(body.to_string()))
     }
 
+    /// Has something done at `path`, which takes no longer than `patience`.
+    pub(super) fn order(&self, path: &str, patience: Duration) -> Asked<String> {
+        let request = self.agent.post(self.url(path)).config();
+        let request = request.timeout_global(Some(patience)).build();
+        self.read(request.send_empty())
+    }
+
     /// `segments` follow `path`, whatever is in them.
     pub(super) fn delete(&self, path: &str, segments: &[&str]) -> Asked<()> {
         let segments = segments
@@ -78,7 +89,7 @@ impl Client {
             return Ok(text);
         }
         Err(match serde_json::from_str(&text) {
-            Ok(Refused { error }) => error,
+            Ok(Refused { error, problems }) => [vec![error], problems].concat().join("\n"),
             Err(_) => format!("{} answers {}: is it elbow?", self.address, answer.status()),
         })
     }

@@ -203,10 +203,10 @@ impl SslPolicy {
         let mut attributes = self.attributes();
         let lost = |what: &&str| self.missing.contains(what);
         let protocols = PROTOCOLS.into_iter();
-        let protocols = protocols.filter(|(_, missing)| missing.as_ref().is_some_and(|m| lost(&m)));
+        let protocols = protocols.filter(|(_, missing)| missing.as_ref().is_some_and(lost));
         attributes.extend(protocols.map(|(name, _)| name));
         // Ciphers that elbow does not have, as many as it takes to name each kind that is missed.
-        let mut kinds: Vec<&str> = KINDS.into_iter().filter(|kind| lost(&kind)).collect();
+        let mut kinds: Vec<&str> = KINDS.into_iter().filter(lost).collect();
         for cipher in CIPHERS {
             let missed = kinds_missing(cipher);
             let mut missed_kinds = missed.iter().flatten();

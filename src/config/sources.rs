@@ -89,7 +89,7 @@ impl Sources {
 pub(super) struct Place {
     /// From 1.
     pub(super) line: usize,
-    below: BTreeMap<String, Place>,
+    below: BTreeMap<String, Self>,
 }
 
 impl Place {

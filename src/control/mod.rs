@@ -26,6 +26,8 @@ pub mod journal;
 pub mod keys;
 pub mod memory;
 mod metrics;
+mod origin;
+mod outcome;
 mod ports;
 pub mod regions;
 mod setup;
@@ -44,7 +46,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{self, MissedTickBehavior};
 
-use self::admin::{Admin, Doors};
+use self::admin::{Admin, Doors, Standing};
 use self::checker::Checker;
 use self::distrust::Distrust;
 use self::journal::Journal;
@@ -56,16 +58,19 @@ use self::tickets::{Keeper, keep_turning};
 use crate::health::{Reason, Status};
 use crate::limits;
 use crate::state::{
-    Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, Refusal, Report, State,
+    BalancerRow, Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, Refusal,
+    Report, State,
 };
 use crate::sticky::Seals;
 use crate::sys::{Link, unix_millis};
 
-pub use self::admin::Drain;
+pub use self::admin::{BackendRow, Drain, ListenerStatus, LoadBalancerStatus, ProcessStatus};
 pub use self::drain::Ending;
 pub use self::files::Files;
 pub use self::inventory::Inventory;
 pub use self::metrics::About;
+pub use self::origin::Origin;
+pub use self::outcome::Reloaded;
 pub use self::setup::ReadAgain;
 
 /// What the control thread is given.
@@ -85,6 +90,8 @@ pub struct Control {
     pub state_dir: Option<PathBuf>,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
+    /// What it was started with, and whence.
+    pub origin: Origin,
     /// What is set up.
     pub inventory: Inventory,
     /// What the API knows.
@@ -132,6 +139,7 @@ async fn serve(
         seals,
         state_dir,
         shutdown_timeout,
+        origin,
         inventory,
         regions,
         journal,
@@ -143,9 +151,10 @@ async fn serve(
     let (wishes, wished) = mpsc::channel(limits::COMMANDS_WAITING);
     let (published, view) = watch::channel(Published::of(&state));
     tokio::spawn(keep_turning(ticket_keys, Arc::clone(&counts)));
-    let region = regions.api.region.clone();
+    let standing = Standing::new(&about, &origin, &regions.api.region);
     let setup = Setup {
         inventory,
+        origin,
         regions,
         journal,
         read_again,
@@ -162,7 +171,7 @@ async fn serve(
         let doors = Doors {
             wishes,
             orders,
-            region,
+            standing,
         };
         let counts = Arc::clone(&counts);
         let admin = Admin::new(Arc::clone(&link), view, doors, seals, counts, about);
@@ -245,6 +254,7 @@ struct Wish {
 /// What the admin address tells of the state.
 #[derive(Debug, Clone)]
 struct Published {
+    balancers: Arc<[BalancerRow]>,
     health: Arc<[HealthRow]>,
     drains: Arc<[DrainRow]>,
 }
@@ -252,6 +262,7 @@ struct Published {
 impl Published {
     fn of(state: &State) -> Self {
         Self {
+            balancers: Arc::from(state.balancers()),
             health: Arc::from(state.health()),
             drains: Arc::from(state.drains(unix_millis())),
         }

@@ -61,7 +61,7 @@ async fn carry_out(admin: &Admin, fields: &HeaderMap, action: Action) -> Result<
     let (answer, answered) = oneshot::channel();
     let region = region(fields);
     let act = Act {
-        region: region.unwrap_or(&admin.region).to_owned(),
+        region: region.unwrap_or(&admin.standing.region).to_owned(),
         action,
         who: "anonymous".to_owned(),
         answer,
