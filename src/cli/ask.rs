@@ -1,8 +1,8 @@
 //! Asks the admin address of an elbow that runs on this host.
 //!
 //! Not here: what is asked (`explain.rs`, `drain.rs` and others). Invariant: whatever goes wrong
-//! comes back as text for people; an answer is waited for no longer than [`PATIENCE`], or as whoever
-//! asks says.
+//! comes back as text for people; an answer is waited for no longer than [`PATIENCE`], or than
+//! whoever asks says.
 
 use std::net::SocketAddr;
 use std::time::Duration;

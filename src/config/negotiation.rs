@@ -190,7 +190,7 @@ impl SslPolicy {
         switches.map(|(name, _)| name).chain(suites).collect()
     }
 
-    /// How a file says it: [`Self::from_attributes`], or a reference, makes of that the same policy,
+    /// How a file says it: what [`Self::from_attributes`] or a reference makes the same policy of,
     /// with all that it asks for and does not get.
     pub(super) fn origin(&self) -> Origin {
         if Self::predefined(&self.name).as_ref() == Some(self) {

@@ -29,6 +29,7 @@ mod restart;
 mod secure_backends;
 mod ssl;
 mod stalls;
+mod steering;
 mod sticky;
 mod tcp;
 mod tcp_bulk;

@@ -94,6 +94,84 @@ idle_timeout = \"1m\" # default
 }
 
 #[test]
+fn whatever_a_file_says_is_written_as_it_was_meant() {
+    let text = written(
+        r#"
+host = { shards = 3, pin = false, driver = "epoll", state_dir = 'C:\state "x"',
+  shutdown_timeout = 0, session_window = "250ms" }
+admin = { listen = "off" }
+api = { address_pool = "2001:db8::/64", dns_suffix = "elb.example.com", region = "eu-1" }
+certificate = [{ arn = "arn:a", certificate = "/a.pem", certificate_key = "/a.key" }]
+[[instance]]
+id = "i-1"
+address = "::1"
+port = 9001
+weight = 0
+[[load_balancer]]
+name = "web"
+instances = ["i-1"]
+health_check = { target = "SSL:8443", interval = "1s", timeout = "50ms",
+  unhealthy_threshold = 10, healthy_threshold = 9 }
+lb_cookie_policy = [{ name = "l", expiration_seconds = 60, cookie_name = "c", cookie_path = "/p",
+  cookie_domain = "example.com", secure = true, http_only = true, same_site = "None",
+  partitioned = true, refresh = "always", idle_limit = "90s", absolute_limit = 86400 }]
+app_cookie_policy = [{ name = "a", cookie_name = "s", copy_unknown_attributes = true,
+  absolute_limit = "8h" }]
+ssl_negotiation_policy = [
+  { name = "old", attributes = ["Protocol-SSLv2", "Protocol-TLSv1.1", "Protocol-TLSv1.3",
+    "EXP-ADH-RC4-MD5", "PSK-RC4-SHA", "ADH-AES128-GCM-SHA256"] },
+  { name = "like", reference_security_policy = "ELBSample-ELBDefaultNegotiationPolicy" }]
+listener = [
+  { protocol = "HTTP", port = 80, instance_port = 80, policies = ["a"], behind_tls = true,
+    accept_proxy_protocol = ["10.0.0.0/8", "::1"], address = "::" },
+  { protocol = "HTTPS", port = 443, instance_port = 8443, instance_protocol = "HTTPS",
+    policies = ["l"], certificate = "/b.pem", certificate_key = "/b.key",
+    certificates = ["/c.pem", "arn:a"], ssl_policy = "old", client_ca = "/ca.pem",
+    client_auth = "optional", client_subject_header = "X-Subject" },
+  { protocol = "SSL", port = 995, instance_port = 110, certificate = "arn:a",
+    ssl_policy = "like", client_ca = "/ca.pem" },
+]
+backend_policy = [
+  { instance_port = 8443, ca = "/backends.pem", server_name = "a.internal" },
+  { instance_port = 110, proxy_protocol = "v2" },
+]
+[load_balancer.attributes]
+idle_timeout = "1500ms"
+cors_cookie_name = "both"
+connection_draining = true
+drain_mode = "session"
+drain_deadline = "168h"
+upgrades = []
+strict = true
+failover = "least-outstanding"
+fallback_affinity = "header:X-Device"
+load_bound = 10
+slow_start = "15m"
+strip_cookie = true
+standby_header = true
+reason_header = true
+underscore_encoding = "off"
+"#,
+    );
+    let keys = text
+        .lines()
+        .filter_map(|line| line.strip_suffix(" # default"));
+    let keys: Vec<&str> = keys.filter_map(|line| line.split(" = ").next()).collect();
+    let first = ["instance_protocol"];
+    let second = ["address", "accept_proxy_protocol"];
+    let third = [
+        "address",
+        "instance_protocol",
+        "policies",
+        "certificates",
+        "client_auth",
+        "accept_proxy_protocol",
+    ];
+    let of_listeners = [&first[..], &second, &third].concat();
+    assert_eq!(keys, of_listeners, "{text}");
+}
+
+#[test]
 fn policies_are_found_by_name_and_profiles_are_named() {
     let text = written(
         r#"profile = "modern"

@@ -19,7 +19,7 @@ pub(super) async fn reload(admin: Shared) -> Answer {
     match answered.await.map_err(|_| Trouble::ending())? {
         Ok(reloaded) => Ok(json(StatusCode::OK, &reloaded)),
         Err(Unchanged::NoFile) => {
-            let clause = "elbow runs without a configuration file: there is nothing to read again";
+            let clause = "there is no configuration file to read again: it was started by flags";
             Err(Trouble::new(StatusCode::CONFLICT, clause))
         }
         Err(Unchanged::Problems(problems)) => {

@@ -1,4 +1,5 @@
 mod query;
+mod steering;
 mod v1;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -163,13 +163,16 @@ fn files() -> impl Strategy<Value = String> {
         "drain_mode = \"session\"",
         "strict = true",
         "slow_start = \"30s\"",
+        "load_bound = 0.29",
+        "upgrades = [\"a/1\", \"websocket\"]",
+        "fallback_affinity = \"client-address\"",
     ];
     (
         instances,
         proptest::collection::vec(shape(), 1..5),
         [words(), words(), words()],
         subsequence(check, 0..=4),
-        subsequence(attributes, 0..=6),
+        subsequence(attributes, 0..=9),
     )
         .prop_map(|(instances, shapes, words, check, attributes)| {
             let mut text = HEAD.replace('@', &format!("{instances:?}"));
