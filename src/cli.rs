@@ -8,8 +8,13 @@
 mod ask;
 mod drain;
 mod explain;
+mod instances;
 mod load;
+mod print;
+mod reload;
 mod sign;
+mod status;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +28,11 @@ use tracing::level_filters::LevelFilter;
 
 pub use drain::{Drain, drain};
 pub use explain::{Explain, explain};
+pub use instances::{Instances, instances};
 pub use load::{Answer, Failure, check, load, load_demo};
+pub use print::print_config;
+pub use reload::{Reload, reload};
+pub use status::{Status, status};
 
 use crate::config::{Admin, Cores, Driver, Mistake, Overrides, Stickiness};
 
@@ -41,11 +50,17 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Balance: from a configuration file, or from flags alone
-    Run(Run),
+    Run(Box<Run>),
     /// Try it: three small backends and a sticky load balancer, all in this process
     Demo(Demo),
     /// Check a configuration file and name every problem in it
     Check(Check),
+    /// Say what runs: the process, its load balancers, what they have done so far
+    Status(Status),
+    /// Say how the instances are, and what they have to do
+    Instances(Instances),
+    /// Have the configuration file read again, and say what came of it
+    Reload(Reload),
     /// Say where a client's session goes, and why
     Explain(Explain),
     /// Let an instance leave once its sessions have ended
@@ -96,6 +111,11 @@ pub struct Run {
     )]
     #[arg(value_parser = Stickiness::by_application)]
     pub sticky_app: Option<Stickiness>,
+
+    /// Start nothing: print what would be in force, and what is if elbow runs already, with all
+    /// defaults and what the API has changed, and where each part comes from
+    #[arg(long)]
+    pub print_config: bool,
 
     /// Where metrics, health and the ELB API are served, or `off`; a loopback address unless the
     /// file has an [[admin.credential]] [default: what the file says, else 127.0.0.1:9090]
@@ -251,6 +271,10 @@ Examples:
       One load balancer, no file.
   elbow check --config elbow.toml && elbow run --config elbow.toml
       The usual way.
+  elbow status && elbow instances web
+      What runs, and how the instances of a load balancer are.
+  elbow reload
+      The file was edited: make it so.
   elbow explain --load-balancer web --port 80 --cookie \"$COOKIE\"
       Where that session goes, and why.
   elbow drain web i-0a1b2c3d --watch
@@ -271,6 +295,8 @@ Examples:
       Whoever got a JSESSIONID from a backend comes back to it as long as the browser keeps that.
   elbow run --config elbow.toml --cores 2-5 --state-dir /var/lib/elbow
       On four CPUs, and with cookies that survive a restart. Flags go before the file.
+  elbow run --config elbow.toml --print-config
+      What that comes to, every default included, as a file that says the same.
 
 Without a file, backends are checked by a TCP connection every 5 seconds.
 SIGTERM and SIGINT let running exchanges finish. Exit codes: 0 after a signal, 1 if something

@@ -7,12 +7,12 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use elbow::cli::{self, Answer, Command, Failure};
-use elbow::config::{Config, Cores, Host};
+use elbow::config::{Config, Cores, Host, Sources};
 use elbow::control::certificates;
 use elbow::control::journal::Journal;
 use elbow::control::regions::Regions;
 use elbow::control::tickets::{self, Keeper, Keyring};
-use elbow::control::{self, About, Control, Ending, Files, Inventory, ReadAgain};
+use elbow::control::{self, About, Control, Ending, Files, Inventory, Origin, ReadAgain};
 use elbow::demo;
 use elbow::http::Reply;
 use elbow::limits::{ADDRESSES_PATIENCE, LISTENERS_LOOK_INTERVAL, SHARDS_MAX};
@@ -30,20 +30,34 @@ const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     match cli::arguments() {
+        Ok(Command::Run(run)) if run.print_config => tell(&cli::print_config(&run)),
         Ok(Command::Run(run)) => {
             log_to_stderr(run.host.log_level.into());
-            let config = cli::load(&run);
-            let again = move || cli::load(&run).map_err(|failure| failure.to_string());
-            start(config, Some(ReadAgain::new(again)), |_| String::new())
+            let loaded = cli::load(&run);
+            let has_file = run.config.is_some();
+            let again = move || cli::load(&run).map_err(|failure| failure.lines());
+            start(loaded, has_file.then(|| ReadAgain::new(again)), |_| {
+                String::new()
+            })
         }
         Ok(Command::Demo(demo)) => {
             log_to_stderr(demo.host.log_level.into());
             match demo::start_backends(3) {
-                Ok(backends) => start(cli::load_demo(&demo, &backends), None, what_to_try),
+                Ok(backends) => {
+                    let config = cli::load_demo(&demo, &backends);
+                    start(
+                        config.map(|config| (config, Sources::default())),
+                        None,
+                        what_to_try,
+                    )
+                }
                 Err(error) => fail(&format!("cannot start the backends of the demo: {error}")),
             }
         }
         Ok(Command::Check(check)) => tell(&cli::check(&check)),
+        Ok(Command::Status(status)) => tell(&cli::status(&status)),
+        Ok(Command::Instances(instances)) => tell(&cli::instances(&instances)),
+        Ok(Command::Reload(reload)) => tell(&cli::reload(&reload)),
         Ok(Command::Explain(explain)) => tell(&cli::explain(&explain)),
         Ok(Command::Drain(drain)) => tell(&cli::drain(&drain, &mut io::stdout())),
         Err(failure) => refuse(&failure),
@@ -63,15 +77,15 @@ fn tell(answer: &Answer) -> ExitCode {
 /// Runs until a signal. Shards still run when this returns, and the end of `main` ends them: their
 /// runtimes must not be dropped with operations in flight.
 fn start(
-    config: Result<Config, Failure>,
+    loaded: Result<(Config, Sources), Failure>,
     read_again: Option<ReadAgain>,
     greeting: fn(&Opened) -> String,
 ) -> ExitCode {
-    let config = match config {
-        Ok(config) => config,
+    let (config, sources) = match loaded {
+        Ok(loaded) => loaded,
         Err(failure) => return refuse(&failure),
     };
-    let kept = match Kept::take_up(config) {
+    let kept = match Kept::take_up(config, sources) {
         Ok(kept) => kept,
         Err(failure) => return failure,
     };
@@ -90,13 +104,14 @@ fn start(
 /// What is to run: what the file says and what the API has changed since.
 struct Kept {
     config: Config,
+    origin: Origin,
     regions: Regions,
     journal: Journal,
     files: Files,
 }
 
 impl Kept {
-    fn take_up(config: Config) -> Result<Self, ExitCode> {
+    fn take_up(config: Config, sources: Sources) -> Result<Self, ExitCode> {
         let (mut journal, records) = Journal::open(config.host.state_dir.as_deref())
             .map_err(|error| fail(&format!("cannot take up what the API has changed: {error}")))?;
         let settled = Regions::settle(&config, records, unix_millis()).map_err(|problems| {
@@ -114,8 +129,14 @@ impl Kept {
         };
         let files = Files::load(&config, unix_seconds())
             .map_err(|problems| refuse(&Failure::Certificates(problems)))?;
+        let origin = Origin {
+            host: config.host.clone(),
+            admin: config.admin.clone(),
+            sources,
+        };
         Ok(Self {
             config,
+            origin,
             regions: settled.regions,
             journal,
             files,
@@ -138,6 +159,7 @@ fn run(
 ) -> Result<Ending, String> {
     let Kept {
         config,
+        origin,
         regions,
         journal,
         files,
@@ -177,10 +199,13 @@ fn run(
         shutdown_timeout: config.host.shutdown_timeout,
         about: About {
             version: env!("CARGO_PKG_VERSION"),
+            driver: least(&levels),
+            cores: cores.clone(),
             own_answers: &Reply::NAMES,
             verdicts: &Verdict::NAMES,
             certificate_ends,
         },
+        origin,
         inventory,
         regions,
         journal,
@@ -321,12 +346,17 @@ fn announce(config: &Config, opened: &Opened, cores: &[Option<usize>], levels: &
     } else {
         pinned.join(",")
     };
-    let level = levels.iter().min().map_or("none", |level| level.name());
+    let level = least(levels);
     lines += &format!(
         "ready shards={} cores={pinned} driver={level}\n",
         cores.len()
     );
     say(lines.trim_end());
+}
+
+/// What all shards can do at least.
+fn least(levels: &[Level]) -> &'static str {
+    levels.iter().min().map_or("none", |level| level.name())
 }
 
 fn what_to_try(opened: &Opened) -> String {
@@ -357,10 +387,10 @@ fn fail(problem: &str) -> ExitCode {
     ExitCode::from(EXIT_FAILURE)
 }
 
-/// To stdout. A reader that is gone is no reason to end.
+/// To stdout, in colours only where they are seen. A reader that is gone is no reason to end.
 fn say(text: &str) {
     if !text.is_empty() {
-        drop(writeln!(io::stdout(), "{text}"));
+        drop(writeln!(anstream::stdout(), "{text}"));
     }
 }
 

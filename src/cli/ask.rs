@@ -1,16 +1,16 @@
 //! Asks the admin address of an elbow that runs on this host.
 //!
-//! Not here: what is asked (`explain.rs`, `drain.rs`), how it is signed (`sign.rs`). Invariant:
-//! whatever goes wrong comes back as one line for people; an answer is waited for no longer than
-//! [`PATIENCE`].
+//! Not here: what is asked (`explain.rs`, `drain.rs` and others), how it is signed (`sign.rs`).
+//! Invariant: whatever goes wrong comes back as text for people; an answer is waited for no longer
+//! than [`PATIENCE`], or than whoever asks says.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use ureq::Agent;
-use ureq::http::{Method, Request, StatusCode};
+use ureq::http::{Method, Request, Response, StatusCode};
+use ureq::{Agent, AsSendBody, Body};
 
 use super::sign::Signer;
 
@@ -32,6 +32,9 @@ pub(super) type Asked<T> = Result<T, String>;
 #[derive(Deserialize)]
 struct Refused {
     error: String,
+    /// A line each.
+    #[serde(default)]
+    problems: Vec<String>,
 }
 
 impl Client {
@@ -65,6 +68,11 @@ impl Client {
         self.ask(Method::POST, path, body.to_string())
     }
 
+    /// Has something done at `path`, which takes no longer than `patience`.
+    pub(super) fn order(&self, path: &str, patience: Duration) -> Asked<String> {
+        self.ask_patiently(Method::POST, path, String::new(), patience)
+    }
+
     /// `segments` follow `path`, whatever is in them.
     pub(super) fn delete(&self, path: &str, segments: &[&str]) -> Asked<()> {
         let segments = segments
@@ -75,6 +83,16 @@ impl Client {
     }
 
     fn ask(&self, method: Method, target: &str, body: String) -> Asked<String> {
+        self.ask_patiently(method, target, body, PATIENCE)
+    }
+
+    fn ask_patiently(
+        &self,
+        method: Method,
+        target: &str,
+        body: String,
+        patience: Duration,
+    ) -> Asked<String> {
         let failed = |error| format!("cannot ask {} (see --admin): {error}", self.address);
         let request = Request::builder()
             .method(method)
@@ -85,8 +103,8 @@ impl Client {
             signer.sign(&mut request)?;
         }
         let mut answer = match request.body().is_empty() {
-            true => self.agent.run(request.map(|_| ())),
-            false => self.agent.run(request),
+            true => self.run(request.map(|_| ()), patience),
+            false => self.run(request, patience),
         }
         .map_err(failed)?;
         let text = answer.body_mut().read_to_string().map_err(failed)?;
@@ -94,7 +112,7 @@ impl Client {
             return Ok(text);
         }
         let error = match serde_json::from_str(&text) {
-            Ok(Refused { error }) => error,
+            Ok(Refused { error, problems }) => [vec![error], problems].concat().join("\n"),
             Err(_) => format!("{} answers {}: is it elbow?", self.address, answer.status()),
         };
         Err(match answer.status() {
@@ -103,6 +121,16 @@ impl Client {
             }
             _ => error,
         })
+    }
+
+    fn run(
+        &self,
+        request: Request<impl AsSendBody>,
+        patience: Duration,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let request = self.agent.configure_request(request);
+        let request = request.timeout_global(Some(patience)).build();
+        self.agent.run(request)
     }
 
     /// What somebody may do who was not let in.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Check, Demo, Run};
-use crate::config::{self, Config, Mistake, Problems, Stickiness};
+use crate::config::{self, Config, Mistake, Problems, Sources, Stickiness};
 use crate::control::Files;
 use crate::sys::unix_seconds;
 
@@ -40,6 +40,21 @@ impl Failure {
     /// The exit code of all of them: bad usage or configuration, as opposed to 1 for a failure of
     /// the running process.
     pub const EXIT_CODE: u8 = 2;
+
+    /// What is wrong, a line for each problem; at least one.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Configuration(problems) => {
+                let file = problems.file_name();
+                let problems = problems.list().iter();
+                problems
+                    .map(|problem| format!("{file}:{problem}"))
+                    .collect()
+            }
+            Self::Certificates(problems) => problems.clone(),
+            Self::Usage(_) | Self::Unreadable { .. } => vec![self.to_string()],
+        }
+    }
 }
 
 impl From<Mistake> for Failure {
@@ -74,18 +89,28 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The configuration that `elbow run` was asked for, from its file or its flags.
+/// The configuration that `elbow run` was asked for, from its file or its flags, and where each
+/// part of it comes from.
 ///
 /// Called again on a reload, it reads the file again and keeps the flags.
-pub fn load(run: &Run) -> Result<Config, Failure> {
+pub fn load(run: &Run) -> Result<(Config, Sources), Failure> {
     let overrides = run.host.overrides(run.admin.clone());
     match (&run.config, run.listen) {
-        (Some(file), _) => Ok(read(file)?.override_host(overrides)?),
+        (Some(file), _) => {
+            let (config, sources) = read(file)?;
+            let config = config.override_host(overrides.clone())?;
+            Ok((config, sources.with_overrides(overrides)))
+        }
         (None, Some(listen)) => {
             let stickiness = run.sticky.map(Stickiness::for_seconds).transpose()?;
             let stickiness = stickiness.or_else(|| run.sticky_app.clone());
+            let mut sources = Sources::default().with_overrides(overrides.clone());
             let config = Config::from_flags(listen, &run.backend, stickiness, overrides)?;
-            Ok(config)
+            for balancer in &config.load_balancers {
+                let flags = "flags --listen, --backend and --sticky or --sticky-app";
+                sources.change(&balancer.name, flags.to_owned());
+            }
+            Ok((config, sources))
         }
         (None, None) => Err(Failure::Usage(
             "either --config or --listen is needed".to_owned(),
@@ -132,7 +157,8 @@ pub fn check(check: &Check) -> Answer {
             .map(|_| config)
             .map_err(Failure::Certificates)
     };
-    match read(&check.config).and_then(with_certificates) {
+    let read = read(&check.config).map(|(config, _)| config);
+    match read.and_then(with_certificates) {
         Ok(config) => {
             let text = format!("{}: no problems\n{config}", check.config.display());
             Answer { text, exit_code: 0 }
@@ -144,12 +170,13 @@ pub fn check(check: &Check) -> Answer {
     }
 }
 
-fn read(file: &Path) -> Result<Config, Failure> {
+fn read(file: &Path) -> Result<(Config, Sources), Failure> {
     let text = read_text(file).map_err(|error| Failure::Unreadable {
         file: file.to_owned(),
         error,
     })?;
-    config::parse(&text, &file.display().to_string()).map_err(Failure::Configuration)
+    let name = file.display().to_string();
+    config::parse_with_sources(&text, &name).map_err(Failure::Configuration)
 }
 
 fn read_text(file: &Path) -> io::Result<String> {

@@ -52,7 +52,7 @@ fn command(line: &str) -> Result<Command, String> {
 
 fn run(line: &str) -> Run {
     match command(line) {
-        Ok(Command::Run(run)) => run,
+        Ok(Command::Run(run)) => *run,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -66,7 +66,7 @@ fn the_definitions_hold_together() {
 fn flags_alone_make_a_configuration() {
     let line = "elbow run --listen 0.0.0.0:8080 --backend 10.0.0.1:9001 --backend 10.0.0.2:9001 \
                 --sticky 60 --shards 2 --no-pin --driver epoll --admin off --state-dir /state";
-    let config = load(&run(line)).expect("the flags hold");
+    let (config, _) = load(&run(line)).expect("the flags hold");
     let host = Host {
         cores: Cores::parse_count("2").expect("a count"),
         pin: false,
@@ -84,7 +84,7 @@ fn flags_alone_make_a_configuration() {
 fn stickiness_comes_from_one_flag_or_the_other() {
     let flags = "elbow run --listen 0.0.0.0:8080 --backend 10.0.0.1:9001";
     let stickiness = |more: &str| {
-        let config = load(&run(&format!("{flags} {more}"))).expect("the flags hold");
+        let (config, _) = load(&run(&format!("{flags} {more}"))).expect("the flags hold");
         config.load_balancers[0].listeners[0].stickiness.clone()
     };
     assert_eq!(stickiness(""), None);
@@ -98,10 +98,10 @@ fn stickiness_comes_from_one_flag_or_the_other() {
 #[test]
 fn flags_go_before_the_file() {
     let file = ConfigFile::new("flags-first", ONE_BALANCER.as_bytes());
-    let plain = load(&run(&format!("elbow run --config {}", file.name()))).expect("it holds");
+    let (plain, _) = load(&run(&format!("elbow run --config {}", file.name()))).expect("it holds");
     assert_eq!(plain.host.cores, Cores::List(vec![0]));
     let line = format!("elbow run --config {} --cores 1-2", file.name());
-    let config = load(&run(&line)).expect("it holds");
+    let (config, _) = load(&run(&line)).expect("it holds");
     assert_eq!(config.host.cores, Cores::List(vec![1, 2]));
     assert_eq!(config.load_balancers, plain.load_balancers);
 }

@@ -12,7 +12,7 @@ use super::listener::Places;
 use super::load_balancer::{Names, load_balancer};
 use super::profile::Profile;
 use super::read::{Report, Section};
-use super::{Admin, Config, LoadBalancer, Problem, Problems};
+use super::{Admin, Config, LoadBalancer, Problem, Problems, Sources};
 use crate::limits::LOAD_BALANCERS_MAX;
 
 /// Reads a configuration.
@@ -20,9 +20,17 @@ use crate::limits::LOAD_BALANCERS_MAX;
 /// `file_name` is only what problems are reported under. Either the whole text holds, or every
 /// problem of it comes back; if it is not TOML, that is the one problem.
 pub fn parse(text: &str, file_name: &str) -> Result<Config, Problems> {
+    parse_with_sources(text, file_name).map(|(config, _)| config)
+}
+
+/// As [`parse`], and says on which line each key is.
+pub fn parse_with_sources(text: &str, file_name: &str) -> Result<(Config, Sources), Problems> {
     let mut report = Report::new(text);
     let config = match DeTable::parse(text) {
-        Ok(document) => config(Section::document(&document), &mut report),
+        Ok(document) => {
+            let sources = Sources::of_file(file_name, text, document.get_ref());
+            config(Section::document(&document), &mut report).map(|config| (config, sources))
+        }
         Err(error) => {
             let start = error.span().map_or(0, |span| span.start);
             report.refuse_key(

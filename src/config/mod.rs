@@ -2,8 +2,8 @@
 //!
 //! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`), of TLS
 //! (`tls.rs`, `negotiation.rs`, `client_auth.rs`), of affinity (`affinity.rs`) and of credentials
-//! (`credential.rs`). How a file
-//! becomes one is read from `lower.rs` downwards, how flags do in `flags.rs`. Not here: anything
+//! (`credential.rs`). How a file becomes one is read from `lower.rs` downwards, how flags do in
+//! `flags.rs`, and how one becomes a file again in `write.rs`. Not here: anything
 //! that changes while elbow runs (`state`). Invariant: no other module checks a range or a
 //! reference again.
 
@@ -29,6 +29,7 @@ mod policy;
 mod problem;
 mod profile;
 mod read;
+mod sources;
 mod ssl_policy;
 mod summary;
 mod target;
@@ -36,6 +37,7 @@ mod target;
 mod tests;
 mod tls;
 mod upgrades;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -49,10 +51,12 @@ pub use client_auth::ClientAuth;
 pub use cookie::{CookieTemplate, SameSite};
 pub use credential::Credential;
 pub use flags::Overrides;
-pub use lower::parse;
+pub use lower::{parse, parse_with_sources};
 pub use negotiation::{CIPHERS, SslPolicy, Suite};
 pub use policy::{ApplicationPolicy, DurationPolicy, Refresh, Stickiness};
+pub(crate) use problem::nearest;
 pub use problem::{Mistake, Problem, Problems};
+pub use sources::Sources;
 pub use tls::{CertificateFiles, Tls};
 pub use upgrades::Upgrades;
 

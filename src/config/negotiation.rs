@@ -72,6 +72,17 @@ pub struct SslPolicy {
     added: Option<&'static str>,
 }
 
+/// How a file says which policy it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// By the name alone: it is CLB's.
+    Clb,
+    /// By the name of a policy of CLB that it refers to.
+    Reference(&'static str),
+    /// By its attributes.
+    Attributes(Vec<&'static str>),
+}
+
 impl Default for SslPolicy {
     /// The policy that CLB's API gives a listener (CLB.md §4.11).
     fn default() -> Self {
@@ -177,6 +188,38 @@ impl SslPolicy {
         let switches = switches.into_iter().filter(|(_, is_on)| *is_on);
         let suites = self.suites.iter().map(|suite| suite.name());
         switches.map(|(name, _)| name).chain(suites).collect()
+    }
+
+    /// How a file says it: what [`Self::from_attributes`] or a reference makes the same policy of,
+    /// with all that it asks for and does not get.
+    pub(super) fn origin(&self) -> Origin {
+        if Self::predefined(&self.name).as_ref() == Some(self) {
+            return Origin::Clb;
+        }
+        let is_this = |policy: &&Predefined| Self::of_clb(policy).named(&self.name) == *self;
+        if let Some(reference) = PREDEFINED.iter().find(is_this) {
+            return Origin::Reference(reference.name);
+        }
+        let mut attributes = self.attributes();
+        let lost = |what: &&str| self.missing.contains(what);
+        let protocols = PROTOCOLS.into_iter();
+        let protocols = protocols.filter(|(_, missing)| missing.as_ref().is_some_and(lost));
+        attributes.extend(protocols.map(|(name, _)| name));
+        // Ciphers that elbow does not have, as many as it takes to name each kind that is missed.
+        let mut kinds: Vec<&str> = KINDS.into_iter().filter(lost).collect();
+        for cipher in CIPHERS {
+            let missed = kinds_missing(cipher);
+            let mut missed_kinds = missed.iter().flatten();
+            if missed_kinds.clone().all(lost) && missed_kinds.any(|kind| kinds.contains(kind)) {
+                attributes.push(cipher);
+                kinds.retain(|kind| !missed.contains(&Some(*kind)));
+            }
+        }
+        // Versions that are not offered need a cipher too, which is not offered either.
+        if self.suites.is_empty() {
+            attributes.push(Suite::ALL[0].name());
+        }
+        Origin::Attributes(attributes)
     }
 
     /// The ciphers that are offered by TLS 1.2, in order; none: that version is not offered.

@@ -43,6 +43,16 @@ pub enum Stickiness {
     Application(ApplicationPolicy),
 }
 
+impl Stickiness {
+    /// The policy's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Duration(policy) => &policy.name,
+            Self::Application(policy) => &policy.name,
+        }
+    }
+}
+
 /// A duration-based policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DurationPolicy {

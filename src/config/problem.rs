@@ -103,7 +103,7 @@ impl Error for Mistake {}
 
 /// The one of `known` that was most likely meant by `written`, if any is near; of two as near, the
 /// first by name.
-pub(super) fn nearest<'k>(
+pub(crate) fn nearest<'k>(
     written: &str,
     known: impl IntoIterator<Item = &'k str>,
 ) -> Option<&'k str> {

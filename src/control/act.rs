@@ -103,6 +103,7 @@ impl Setup {
     /// Puts in force what is otherwise in the new catalog of a region.
     fn follow(&mut self, region: &str, new: Catalog) -> Result<(), Failure> {
         let old = self.regions.catalog(region);
+        let now_ms = unix_millis();
         let is_otherwise =
             |one: &&Arc<elb::LoadBalancer>| old.load_balancer(&one.name) != Some(one);
         let before = old.load_balancers().map(|one| one.name.as_str());
@@ -114,9 +115,10 @@ impl Setup {
         for one in new.load_balancers().filter(is_otherwise) {
             let address = self.regions.address_of(region, &one.name);
             wanted.push(self.regions.lowered(region, one, address)?);
-            records.push(self.regions.record(region, one, address));
+            records.push(self.regions.record(region, one, address, now_ms));
         }
-        records.extend(gone.iter().map(|name| self.regions.deleted(region, name)));
+        let deleted = |name: &&str| self.regions.deleted(region, name, now_ms);
+        records.extend(gone.iter().map(deleted));
         let full_name = |name: &&str| Arc::from(self.regions.full_name(region, name));
         let gone: Vec<Arc<str>> = gone.iter().map(full_name).collect();
         let prepared = self.prepare(wanted, &gone);

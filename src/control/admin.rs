@@ -7,6 +7,7 @@
 
 mod access;
 mod answer;
+mod config;
 mod denied;
 mod drains;
 mod explain;
@@ -14,17 +15,19 @@ mod guard;
 mod instances;
 mod places;
 mod query;
+mod reload;
 mod rows;
 mod signature;
+mod status;
 mod used;
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use axum::extract::{self, DefaultBodyLimit};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -49,6 +52,9 @@ use crate::sticky::Seals;
 use crate::sys::{Link, Phase};
 
 pub use self::drains::Drain;
+pub use self::rows::BackendRow;
+pub(super) use self::status::Standing;
+pub use self::status::{ListenerStatus, LoadBalancerStatus, ProcessStatus};
 
 /// What the handlers work with.
 pub(super) struct Admin {
@@ -56,8 +62,7 @@ pub(super) struct Admin {
     published: watch::Receiver<Published>,
     wishes: mpsc::Sender<Wish>,
     orders: SyncSender<Order>,
-    /// Whose load balancers are meant by a request that says nothing of it.
-    region: String,
+    standing: Standing,
     seals: Seals,
     access: Access,
     counts: Arc<ControlLine>,
@@ -68,8 +73,7 @@ pub(super) struct Admin {
 pub(super) struct Doors {
     pub(super) wishes: mpsc::Sender<Wish>,
     pub(super) orders: SyncSender<Order>,
-    /// The region of this host.
-    pub(super) region: String,
+    pub(super) standing: Standing,
     /// Who may ask.
     pub(super) credentials: Credentials,
 }
@@ -80,9 +84,12 @@ const NOT_FOUND: &str = "404: not here. What is:\n\
     \x20 POST /              the ELB API, version 2012-06-01: `aws elb --endpoint-url`\n\
     \x20 /metrics            counters, for Prometheus\n\
     \x20 /healthz            200 ok, or 503 draining\n\
-    \x20 /v1/backends        the health of all backends, JSON\n\
+    \x20 /v1/status          the process and its load balancers at a glance, JSON\n\
+    \x20 /v1/backends        the health of all backends, JSON; of ?load_balancer=NAME\n\
     \x20 /v1/load-balancers  listeners and instances; PUT and DELETE of NAME/instances/ID\n\
     \x20 /v1/drains          instances that leave; POST begins, DELETE of NAME/ID cancels\n\
+    \x20 /v1/config          what is in force, as a configuration file\n\
+    \x20 /v1/reload          POST reads the configuration file again\n\
     \x20 /v1/explain         ?load_balancer=NAME&port=P&cookie=VALUE: where that session goes\n";
 
 impl Admin {
@@ -105,7 +112,7 @@ impl Admin {
             published,
             wishes: doors.wishes,
             orders: doors.orders,
-            region: doors.region,
+            standing: doors.standing,
             seals,
             access: Access::new(doors.credentials, Arc::clone(&counts)),
             counts,
@@ -120,6 +127,16 @@ impl Admin {
         sent.map_err(|_| Trouble::ending())?;
         let done = answered.await.map_err(|_| Trouble::ending())?;
         done.map_err(Trouble::from)
+    }
+
+    /// Has the thread that changes what is set up do something; how that went comes on the channel
+    /// that the order has.
+    fn order(&self, order: Order) -> Result<(), Trouble> {
+        let full = |error| match error {
+            TrySendError::Full(_) => Trouble::busy(),
+            TrySendError::Disconnected(_) => Trouble::ending(),
+        };
+        self.orders.try_send(order).map_err(full)
     }
 
     /// The switches of that load balancer.
@@ -215,6 +232,9 @@ fn routes(admin: Arc<Admin>) -> Router {
         .route("/", query)
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
+        .route("/v1/status", get(status::status))
+        .route("/v1/config", get(config::config))
+        .route("/v1/reload", post(reload::reload))
         .route("/v1/backends", get(rows::backends))
         .route("/v1/load-balancers", get(instances::load_balancers))
         .route(instance, put(instances::put).delete(instances::delete))

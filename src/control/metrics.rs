@@ -38,6 +38,10 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 pub struct About {
     /// The version of elbow.
     pub version: &'static str,
+    /// What the shards run on; the least of them.
+    pub driver: &'static str,
+    /// The CPU of each shard; `None`: it is not pinned.
+    pub cores: Vec<Option<usize>>,
     /// Labels of [`LoadBalancerLine::own_answers`], by index; at most as many.
     pub own_answers: &'static [&'static str],
     /// Labels of [`LoadBalancerLine::verdicts`], by index; at most as many.

@@ -27,6 +27,8 @@ pub mod journal;
 pub mod keys;
 pub mod memory;
 mod metrics;
+mod origin;
+mod outcome;
 mod ports;
 pub mod regions;
 mod setup;
@@ -45,7 +47,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{self, MissedTickBehavior};
 
-use self::admin::{Admin, Doors};
+use self::admin::{Admin, Doors, Standing};
 use self::checker::Checker;
 use self::distrust::Distrust;
 use self::journal::Journal;
@@ -57,17 +59,20 @@ use self::tickets::{Keeper, keep_turning};
 use crate::health::{Reason, Status};
 use crate::limits;
 use crate::state::{
-    Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, Refusal, Report, State,
+    BalancerRow, Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, Refusal,
+    Report, State,
 };
 use crate::sticky::Seals;
 use crate::sys::{Link, unix_millis};
 
-pub use self::admin::Drain;
+pub use self::admin::{BackendRow, Drain, ListenerStatus, LoadBalancerStatus, ProcessStatus};
 pub use self::credentials::Credentials;
 pub use self::drain::Ending;
 pub use self::files::Files;
 pub use self::inventory::Inventory;
 pub use self::metrics::About;
+pub use self::origin::Origin;
+pub use self::outcome::Reloaded;
 pub use self::setup::ReadAgain;
 
 /// What the control thread is given.
@@ -87,6 +92,8 @@ pub struct Control {
     pub state_dir: Option<PathBuf>,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
+    /// What it was started with, and whence.
+    pub origin: Origin,
     /// What is set up.
     pub inventory: Inventory,
     /// What the API knows.
@@ -134,6 +141,7 @@ async fn serve(
         seals,
         state_dir,
         shutdown_timeout,
+        origin,
         inventory,
         regions,
         journal,
@@ -145,11 +153,12 @@ async fn serve(
     let (wishes, wished) = mpsc::channel(limits::COMMANDS_WAITING);
     let (published, view) = watch::channel(Published::of(&state));
     tokio::spawn(keep_turning(ticket_keys, Arc::clone(&counts)));
-    let region = regions.api.region.clone();
+    let standing = Standing::new(&about, &origin, &regions.api.region);
     let has_missed_hangup = Arc::default();
     let credentials = inventory.files.credentials.clone();
     let setup = Setup {
         inventory,
+        origin,
         regions,
         journal,
         read_again,
@@ -162,20 +171,18 @@ async fn serve(
     let orders = setup.start()?;
     tokio::spawn(pass_on(hangups, orders.clone(), has_missed_hangup));
     if let Some(listener) = admin {
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
         if credentials.now().is_open() {
             credentials::log_open();
         }
         let doors = Doors {
             wishes,
             orders,
-            region,
+            standing,
             credentials,
         };
         let counts = Arc::clone(&counts);
         let admin = Admin::new(Arc::clone(&link), view, doors, seals, counts, about);
-        tokio::spawn(admin.serve(listener));
+        tokio::spawn(admin.serve(listening(listener)?));
     }
     let (results, commands) = mpsc::channel(limits::COMMANDS_WAITING);
     let mut checker = Checker::new(results, &counts);
@@ -194,6 +201,12 @@ async fn serve(
     };
     let stopped = drain::until_stopped(&link, stops, shutdown_timeout);
     Ok(conduct(publisher, checker, inbox, stopped).await)
+}
+
+/// A socket that listens, on this runtime.
+fn listening(socket: std::net::TcpListener) -> io::Result<tokio::net::TcpListener> {
+    socket.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(socket)
 }
 
 /// What comes in for the owner of the state.
@@ -254,6 +267,7 @@ struct Wish {
 /// What the admin address tells of the state.
 #[derive(Debug, Clone)]
 struct Published {
+    balancers: Arc<[BalancerRow]>,
     health: Arc<[HealthRow]>,
     drains: Arc<[DrainRow]>,
 }
@@ -261,6 +275,7 @@ struct Published {
 impl Published {
     fn of(state: &State) -> Self {
         Self {
+            balancers: Arc::from(state.balancers()),
             health: Arc::from(state.health()),
             drains: Arc::from(state.drains(unix_millis())),
         }

@@ -24,8 +24,8 @@ pub struct Regions {
     pub(super) api: Api,
     /// Milliseconds since 1970: when the load balancers of the file are said to have been made.
     began_ms: u64,
-    instances: BTreeMap<String, Backend>,
-    certificates: BTreeMap<String, CertificateFiles>,
+    pub(super) instances: BTreeMap<String, Backend>,
+    pub(super) certificates: BTreeMap<String, CertificateFiles>,
     /// The load balancers of the file.
     file: Vec<LoadBalancer>,
     /// What the API has changed.
@@ -138,6 +138,29 @@ impl Regions {
         }
     }
 
+    /// The load balancers that are to run: those that are as the file has them, then those that are
+    /// as the API has them.
+    pub(super) fn all(&self) -> Vec<LoadBalancer> {
+        let key = |balancer: &LoadBalancer| (self.api.region.clone(), balancer.name.clone());
+        let of_file = self.file.iter();
+        let of_file = of_file.filter(|balancer| !self.records.contains_key(&key(balancer)));
+        let of_api = self.records.values().filter_map(|record| match record {
+            Record::LoadBalancer {
+                region,
+                load_balancer,
+                address,
+                ..
+            } => self.lowered(region, load_balancer, *address).ok(),
+            Record::Deleted { .. } => None,
+        });
+        of_file.cloned().chain(of_api).collect()
+    }
+
+    /// What the API has changed of the file, and what it has made.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.values()
+    }
+
     /// What is known of a region.
     pub(super) fn catalog(&self, region: &str) -> Catalog {
         self.catalogs.get(region).cloned().unwrap_or_default()
@@ -238,21 +261,24 @@ impl Regions {
         region: &str,
         load_balancer: &Arc<elb::LoadBalancer>,
         address: IpAddr,
+        now_ms: u64,
     ) -> Record {
         Record::LoadBalancer {
             region: region.to_owned(),
             load_balancer: Arc::clone(load_balancer),
             address,
             stanza: self.stanza(region, &load_balancer.name),
+            since_ms: Some(now_ms),
         }
     }
 
     /// What is to be kept of one that is gone.
-    pub(super) fn deleted(&self, region: &str, name: &str) -> Record {
+    pub(super) fn deleted(&self, region: &str, name: &str, now_ms: u64) -> Record {
         Record::Deleted {
             region: region.to_owned(),
             name: name.to_owned(),
             stanza: self.stanza(region, name),
+            since_ms: Some(now_ms),
         }
     }
 
@@ -302,6 +328,7 @@ fn forget((region, name): Key) -> Record {
         region,
         name,
         stanza: None,
+        since_ms: None,
     }
 }
 

@@ -21,9 +21,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::act::Act;
 use super::inventory::{Inventory, Prepared};
 use super::journal::Journal;
+use super::origin::Origin;
+use super::outcome::{Outcome, Reloaded, Unchanged};
 use super::regions::Regions;
 use super::{Published, Wish};
-use crate::config::{Config, LoadBalancer};
+use crate::config::{Config, LoadBalancer, Sources};
 use crate::limits::{
     BACKENDS_MAX, CERTIFICATE_LOOK_INTERVAL, LISTENERS_LOOK_INTERVAL, LISTENERS_PATIENCE,
     ORDERS_WAITING,
@@ -32,11 +34,14 @@ use crate::state::{Command, ControlLine};
 use crate::sys::{Instant, Link};
 
 /// Reads the configuration again, from where it was read at the start.
-pub struct ReadAgain(Box<dyn Fn() -> Result<Config, String> + Send>);
+pub struct ReadAgain(Box<dyn Fn() -> Read + Send>);
+
+/// A configuration and where it comes from, or a line for each problem of it.
+type Read = Result<(Config, Sources), Vec<String>>;
 
 impl ReadAgain {
-    /// `read` gives the configuration, or says why it does not hold.
-    pub fn new(read: impl Fn() -> Result<Config, String> + Send + 'static) -> Self {
+    /// `read` gives the configuration, or says why it does not hold: a line for each problem.
+    pub fn new(read: impl Fn() -> Result<(Config, Sources), Vec<String>> + Send + 'static) -> Self {
         Self(Box::new(read))
     }
 }
@@ -50,8 +55,10 @@ impl fmt::Debug for ReadAgain {
 /// What is asked of the thread.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Read everything again.
-    Reload,
+    /// Read everything again, and say what came of it.
+    Reload(Option<oneshot::Sender<Outcome>>),
+    /// Say what is in force, as a configuration file.
+    Describe(oneshot::Sender<String>),
     /// An action of the API.
     Act(Act),
 }
@@ -59,6 +66,7 @@ pub(super) enum Order {
 /// What is set up, and all that a change of it touches.
 pub(super) struct Setup {
     pub(super) inventory: Inventory,
+    pub(super) origin: Origin,
     pub(super) regions: Regions,
     pub(super) journal: Journal,
     /// `None`: there is no file.
@@ -79,7 +87,7 @@ pub(super) async fn pass_on(
     missed: Arc<AtomicBool>,
 ) {
     while hangups.recv().await.is_some() {
-        if orders.try_send(Order::Reload).is_err() {
+        if orders.try_send(Order::Reload(None)).is_err() {
             missed.store(true, Ordering::Relaxed);
         }
     }
@@ -102,13 +110,21 @@ impl Setup {
         let mut next_look = Instant::now().after(CERTIFICATE_LOOK_INTERVAL);
         loop {
             match orders.recv_timeout(next_look.since(Instant::now())) {
-                Ok(Order::Reload) => self.reload(),
+                Ok(Order::Reload(answer)) => {
+                    let outcome = self.reload();
+                    if let Some(answer) = answer {
+                        // Refused: whoever asked has gone; what was done is done.
+                        drop(answer.send(outcome));
+                    }
+                }
+                Ok(Order::Describe(answer)) => drop(answer.send(self.description())),
                 Ok(Order::Act(act)) => self.act(act),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if self.has_missed_hangup.swap(false, Ordering::Relaxed) {
-                self.reload();
+                // The log has told the outcome.
+                drop(self.reload());
             }
             // However many orders there are.
             if next_look <= Instant::now() {
@@ -118,48 +134,63 @@ impl Setup {
         }
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Outcome {
         self.inventory.files.look(true, &self.counts);
-        let read = self.read_again.as_ref().map(|read_again| (read_again.0)());
-        let done = match read {
-            None => return tracing::info!("no configuration file to read again"),
-            Some(Ok(config)) => self.become_as(&config),
-            Some(Err(problem)) => Err(vec![problem]),
+        let Some(read_again) = &self.read_again else {
+            tracing::info!("no configuration file to read again");
+            return Err(Unchanged::NoFile);
         };
+        let done = (read_again.0)().and_then(|(config, sources)| self.become_as(&config, sources));
         match done {
-            Ok((changed, removed)) => {
+            Ok(reloaded) => {
                 self.counts.reloads.add(1);
+                let changed = reloaded.added.len() + reloaded.changed.len();
+                let removed = reloaded.removed.len();
                 tracing::info!(changed, removed, "the configuration was read again");
+                for part in &reloaded.needs_restart {
+                    tracing::warn!(part, "is read at the start alone: what is new there waits");
+                }
+                Ok(reloaded)
             }
             Err(problems) => {
                 self.counts.reload_errors.add(1);
-                for problem in problems {
+                for problem in &problems {
                     tracing::error!("the configuration stays as it was: {problem}");
                 }
+                Err(Unchanged::Problems(problems))
             }
         }
     }
 
     /// Puts and removes load balancers until they are as the file and what the API has changed
-    /// since have it: how many were put, and how many removed. The admin address lets in whom the
-    /// file names.
+    /// since have it, and says which. The admin address lets in whom the file names.
     ///
     /// # Errors
     /// What does not hold, a line each; nothing has changed.
-    fn become_as(&mut self, config: &Config) -> Result<(usize, usize), Vec<String>> {
+    fn become_as(&mut self, config: &Config, sources: Sources) -> Result<Reloaded, Vec<String>> {
         let held = self.inventory.files.credentials.read_again(&config.admin)?;
         let settled = self.regions.with(config)?;
         let (wanted, gone) = self.inventory.differences(&settled.wanted);
+        let unchanged = settled.wanted.len() - wanted.len();
+        let names = wanted.iter().map(|balancer| balancer.name.clone());
+        let (changed, added) = names.partition(|name| self.inventory.written(name).is_some());
+        let needs_restart = self.origin.differences(config);
         let prepared = self.prepare(wanted, &gone)?;
         self.journal.append(&settled.outdated).map_err(|error| {
             self.counts.journal_write_errors.add(1);
             vec![format!("the change cannot be kept on disk: {error}")]
         })?;
         self.inventory.files.credentials.replace(held);
-        let counts = (prepared.len(), gone.len());
         self.bring_about(prepared, &gone);
         self.regions = settled.regions;
-        Ok(counts)
+        self.origin.follow(config, sources);
+        Ok(Reloaded {
+            added,
+            changed,
+            removed: gone.iter().map(ToString::to_string).collect(),
+            unchanged,
+            needs_restart,
+        })
     }
 
     /// Makes ready what load balancers need to be as they are wanted, and others gone.

@@ -32,7 +32,7 @@ pub use load::{
 };
 pub use population::Population;
 pub use progress::{DrainEnd, Progress};
-pub use rows::{CheckPlan, DrainRow, HealthRow, Stage};
+pub use rows::{BalancerRow, CheckPlan, DrainRow, HealthRow, ListenerRow, Stage};
 pub use snapshot::{Admits, Backend, Cut, Report, Route, Snapshot};
 
 use pool::{LoadBalancer, Scene};
@@ -205,6 +205,13 @@ impl State {
                 .collect(),
             cuts: self.cuts.iter().map(|(_, cut)| *cut).collect(),
         }
+    }
+
+    /// All load balancers that stay, in configuration order.
+    pub fn balancers(&self) -> Vec<BalancerRow> {
+        let stays = |lb: &&LoadBalancer| !lb.is_leaving;
+        let load_balancers = self.load_balancers.iter().filter(stays);
+        load_balancers.map(LoadBalancer::row).collect()
     }
 
     /// All backends' health, in configuration order.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::departure::Departure;
 use super::pool::{LoadBalancer, Member};
 use super::population::Population;
-use super::rows::{CheckPlan, DrainRow, HealthRow};
+use super::rows::{BalancerRow, CheckPlan, DrainRow, HealthRow, ListenerRow};
 use super::snapshot::{Admits, Backend, Route};
 use crate::health::{self, Status, View};
 
@@ -69,6 +69,21 @@ impl LoadBalancer {
         }
     }
 
+    pub(super) fn row(&self) -> BalancerRow {
+        let listeners = self.listeners.iter().map(|listener| ListenerRow {
+            address: listener.address,
+            protocol: listener.protocol,
+            instance_protocol: listener.instance_protocol,
+            instance_port: listener.instance_port,
+            stickiness: listener.stickiness.clone(),
+        });
+        BalancerRow {
+            name: Arc::clone(&self.name),
+            listeners: listeners.collect(),
+            counts: Arc::clone(&self.counts),
+        }
+    }
+
     pub(super) fn life_of(&self, member: &Member) -> u32 {
         let chronicle = self.view.chronicle(member.id_hash);
         chronicle.map_or(0, health::Chronicle::last_number)
@@ -96,6 +111,8 @@ impl LoadBalancer {
             HealthRow {
                 load_balancer: Arc::clone(&self.name),
                 backend: Arc::clone(&member.id),
+                address: member.address,
+                port: member.port,
                 status: member.health.status(),
                 draining: departure.map(Departure::stage),
                 life: self.life_of(member),

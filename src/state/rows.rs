@@ -2,14 +2,40 @@
 //!
 //! Values only; `pool.rs` makes them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::DrainEnd;
-use super::load::{BackendLine, PerShard};
-use crate::config;
+use super::load::{BackendLine, LoadBalancerLine, PerShard};
+use crate::config::{self, Protocol, Stickiness};
 use crate::health::Status;
+
+/// One load balancer: what it is set up to do, and its counters.
+#[derive(Debug, Clone)]
+pub struct BalancerRow {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its listeners, in order.
+    pub listeners: Vec<ListenerRow>,
+    /// Its counters.
+    pub counts: Arc<PerShard<LoadBalancerLine>>,
+}
+
+/// One listener of a load balancer.
+#[derive(Debug, Clone)]
+pub struct ListenerRow {
+    /// Where it accepts; the port is the real one, also where 0 was asked for.
+    pub address: SocketAddr,
+    /// What clients speak.
+    pub protocol: Protocol,
+    /// What backends speak.
+    pub instance_protocol: Protocol,
+    /// The port of backends that have none of their own.
+    pub instance_port: u16,
+    /// The stickiness policy in force.
+    pub stickiness: Option<Arc<Stickiness>>,
+}
 
 /// One backend's health as CLB's `DescribeInstanceHealth` tells it, and a little more.
 #[derive(Debug, Clone)]
@@ -18,6 +44,10 @@ pub struct HealthRow {
     pub load_balancer: Arc<str>,
     /// Its id.
     pub backend: Arc<str>,
+    /// Where it is.
+    pub address: IpAddr,
+    /// Its own port, which replaces the instance port of listeners.
+    pub port: Option<u16>,
     /// What its checks say.
     pub status: Status,
     /// How far its drain is, if it leaves.

@@ -53,6 +53,12 @@ impl Trouble {
         Self::new(StatusCode::NOT_FOUND, clause)
     }
 
+    /// More is asked for than can wait.
+    pub(super) fn busy() -> Self {
+        let clause = "too many changes are waiting; try again in a moment";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, clause)
+    }
+
     /// The control thread takes no commands any more.
     pub(super) fn ending() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "elbow is ending")

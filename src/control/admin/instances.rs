@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::Shared;
 use super::answer::{Answer, Sent, Trouble, json};
 use super::drains::row_of;
-use super::rows::BackendRow;
 use crate::config::{Backend, DrainMode, Protocol};
 use crate::state::{Command, Route};
 
@@ -90,9 +89,8 @@ pub(super) async fn put(admin: Shared, place: Place, Sent(wanted): Sent<Wanted>)
     let address = wanted.address.as_deref();
     let backend = Backend::from_parts(&id, address, wanted.port, wanted.weight)
         .map_err(|(key, mistake)| Trouble::malformed(format!("{key} {mistake}")))?;
-    let is_this = |row: &BackendRow<'_>| (row.load_balancer, row.backend) == (&load_balancer, &id);
-    let published = || admin.published.borrow().clone();
-    let was_there = published().rows().any(|row| is_this(&row));
+    let row = || admin.published.borrow().row(&load_balancer, &id);
+    let was_there = row().is_some();
     admin
         .wish(Command::Register {
             load_balancer: load_balancer.as_str().into(),
@@ -103,9 +101,7 @@ pub(super) async fn put(admin: Shared, place: Place, Sent(wanted): Sent<Wanted>)
         true => StatusCode::OK,
         false => StatusCode::CREATED,
     };
-    let published = published();
-    let row = published.rows().find(is_this);
-    Ok(json(status, &row))
+    Ok(json(status, &row()))
 }
 
 /// Lets the instance leave as the load balancer's attributes say.

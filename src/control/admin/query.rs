@@ -71,7 +71,11 @@ async fn carry_out(admin: &Admin, caller: &Caller, action: Action) -> Result<Ans
     }
     let (answer, answered) = oneshot::channel();
     let act = Act {
-        region: caller.region.as_ref().unwrap_or(&admin.region).clone(),
+        region: caller
+            .region
+            .as_ref()
+            .unwrap_or(&admin.standing.region)
+            .clone(),
         action,
         who: caller.who.clone(),
         answer,

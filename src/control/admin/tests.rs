@@ -1,5 +1,6 @@
 mod access;
 mod query;
+mod steering;
 mod v1;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::certificates::Ends;
 use super::*;
+use crate::config::parse_with_sources;
+use crate::control::Origin;
 use crate::health::Outcome;
 use crate::http::Classification;
 use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
@@ -20,9 +23,21 @@ use crate::sys::Listeners;
 fn about() -> About {
     About {
         version: "9.8.7",
+        driver: "epoll",
+        cores: vec![Some(3), None],
         own_answers: &["bad_request", "no_backend"],
         verdicts: &Verdict::NAMES,
         certificate_ends: Ends::default(),
+    }
+}
+
+fn origin() -> Origin {
+    let text = "[admin]\nlisten = \"127.0.0.1:9090\"";
+    let (config, sources) = parse_with_sources(text, "elbow.toml").expect("it holds");
+    Origin {
+        host: config.host,
+        admin: config.admin,
+        sources,
     }
 }
 
@@ -90,7 +105,7 @@ impl Bench {
         let doors = Doors {
             wishes,
             orders,
-            region: "us-east-1".to_owned(),
+            standing: Standing::new(&about(), &origin(), "us-east-1"),
             credentials,
         };
         let admin = Admin::new(
@@ -169,14 +184,16 @@ async fn backends_are_json_rows_with_live_counts() {
     let rows: serde_json::Value = serde_json::from_str(body).expect("it is JSON");
     let expected = serde_json::json!([
         {
-            "load_balancer": "web", "backend": "i-1", "state": "InService", "reason_code": "N/A",
-            "description": "N/A", "life": 1, "weight": 1, "sessions": 0, "over_bound": false,
+            "load_balancer": "web", "backend": "i-1", "address": "127.0.0.1", "port": null,
+            "state": "InService", "reason_code": "N/A",
+            "description": "N/A", "health": "in-service", "life": 1, "weight": 1, "sessions": 0, "over_bound": false,
             "draining": null, "outstanding": 4
         },
         {
-            "load_balancer": "web", "backend": "i-2", "state": "OutOfService",
+            "load_balancer": "web", "backend": "i-2", "address": "127.0.0.1", "port": null,
+            "state": "OutOfService",
             "reason_code": "ELB", "description": "Instance registration is still in progress.",
-            "life": 0, "weight": 1, "sessions": 0, "over_bound": false, "draining": null,
+            "health": "registering", "life": 0, "weight": 1, "sessions": 0, "over_bound": false, "draining": null,
             "outstanding": 0
         },
     ]);

@@ -74,6 +74,27 @@ impl Journal {
         Ok((Self { kept: Some(kept) }, records))
     }
 
+    /// The records that are alive in `state_dir` at this moment, whether a process has the journal
+    /// or not. Nothing is locked and nothing changes: the end of a write that goes on, or was
+    /// interrupted, is left out and left alone.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), but for the other process.
+    pub fn peek(state_dir: Option<&Path>) -> io::Result<Vec<Record>> {
+        let Some(directory) = state_dir else {
+            return Ok(Vec::new());
+        };
+        let path = directory.join(FILE);
+        let told =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let text = match read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text.map_err(told)?,
+        };
+        let contents = text::read(&text).map_err(|flaw| refusal(&path, flaw))?;
+        Ok(contents.alive.records().cloned().collect())
+    }
+
     /// Returns once all of these are on the disk. Later ones take the place of earlier ones about
     /// the same thing.
     ///

@@ -28,6 +28,8 @@ pub enum Record {
         /// A hash of the file's stanza of this name as it was then, so that one that was edited
         /// since is known; `None`: the file had none.
         stanza: Option<u64>,
+        /// When it became so, in milliseconds since 1970; `None`: that was not noted.
+        since_ms: Option<u64>,
     },
     /// The API deleted a load balancer.
     Deleted {
@@ -39,6 +41,8 @@ pub enum Record {
         /// `None`: there is nothing to know of this name any more, and this record is not kept
         /// itself.
         stanza: Option<u64>,
+        /// When that was, as above.
+        since_ms: Option<u64>,
     },
 }
 

@@ -64,6 +64,7 @@ fn made(name: &str, tag: &str) -> Record {
         load_balancer: Arc::new(load_balancer),
         address: "127.1.0.7".parse().unwrap(),
         stanza: None,
+        since_ms: Some(7),
     }
 }
 
@@ -72,6 +73,7 @@ fn deleted(region: &str, name: &str, stanza: Option<u64>) -> Record {
         region: region.to_owned(),
         name: name.to_owned(),
         stanza,
+        since_ms: Some(7),
     }
 }
 
@@ -149,14 +151,53 @@ fn a_line_is_what_it_always_was() {
     let line = text::line(1, &[deleted("us-east-1", "web", Some(5))]).unwrap();
     assert_eq!(
         String::from_utf8(line).unwrap(),
-        "50163b705a03f7abf511eeccbd0f31f0 00000001 00000041 \
-         [{\"kind\":\"deleted\",\"region\":\"us-east-1\",\"name\":\"web\",\"stanza\":5}]\n"
+        "7300632c28052892d363f206d0faad36 00000001 0000004e \
+         [{\"kind\":\"deleted\",\"region\":\"us-east-1\",\"name\":\"web\",\"stanza\":5,\
+         \"since_ms\":7}]\n"
     );
     let json = serde_json::to_string(&made("web", "")).unwrap();
     assert!(json.starts_with(
         "{\"kind\":\"load_balancer\",\"region\":\"us-east-1\",\"load_balancer\":{\"name\":\"web\","
     ));
-    assert!(json.ends_with(",\"address\":\"127.1.0.7\",\"stanza\":null}"));
+    let end = ",\"address\":\"127.1.0.7\",\"stanza\":null,\"since_ms\":7}";
+    assert!(json.ends_with(end), "{json}");
+}
+
+#[test]
+fn what_was_written_before_there_was_a_time_is_read() {
+    let json = r#"[{"kind":"deleted","region":"us-east-1","name":"web","stanza":5}]"#;
+    let journal = [text::HEAD, &text::framed(1, json.as_bytes())].concat();
+    let contents = text::read(&journal).expect("it holds");
+    let expected = Record::Deleted {
+        region: "us-east-1".to_owned(),
+        name: "web".to_owned(),
+        stanza: Some(5),
+        since_ms: None,
+    };
+    assert_eq!(alive(&contents), [expected]);
+}
+
+#[test]
+fn a_journal_can_be_looked_at_while_a_process_has_it() {
+    let directory = Directory::new("peek");
+    let (mut journal, _) = directory.open();
+    let look = || Journal::peek(Some(&directory.0)).expect("it can be read");
+    assert_eq!(look(), []);
+    journal.append(&[made("web", "1")]).expect("it is kept");
+    assert_eq!(look(), [made("web", "1")]);
+    // The end of a write that goes on is left out, and left there.
+    let line = text::line(2, &[made("shop", "2")]).unwrap();
+    let torn = [&directory.bytes()[..], &line[..line.len() / 2]].concat();
+    directory.write(&torn);
+    assert_eq!(look(), [made("web", "1")]);
+    assert_eq!(directory.bytes(), torn);
+    let elsewhere = directory.0.join("no-such-directory");
+    assert_eq!(
+        Journal::peek(Some(&elsewhere)).expect("nothing is there"),
+        []
+    );
+    assert_eq!(Journal::peek(None).expect("nothing is kept"), []);
+    assert!(!elsewhere.exists());
 }
 
 #[test]

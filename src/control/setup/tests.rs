@@ -1,6 +1,7 @@
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::*;
+use crate::config::{Admin, Host};
 use crate::control::signals;
 use crate::state::{Remembered, State, fixture};
 use crate::sys::Listeners;
@@ -13,9 +14,14 @@ fn setup() -> Setup {
     let (_, published) = watch::channel(Published::of(&state));
     Setup {
         inventory: Inventory::default(),
+        origin: Origin {
+            host: Host::default(),
+            admin: Admin::OFF,
+            sources: Sources::default(),
+        },
         regions: Regions::default(),
         journal: Journal::open(None).expect("it keeps nothing").0,
-        read_again: Some(ReadAgain::new(|| Err("it does not hold".to_owned()))),
+        read_again: Some(ReadAgain::new(|| Err(vec!["it does not hold".to_owned()]))),
         link,
         wishes,
         published,
@@ -28,7 +34,7 @@ fn setup() -> Setup {
 async fn a_hangup_that_finds_no_room_is_missed() {
     let hangups = signals::hangups().expect("signals can be caught");
     let (orders, _inbox) = sync_channel(1);
-    orders.send(Order::Reload).expect("there is room");
+    orders.send(Order::Reload(None)).expect("there is room");
     let missed = Arc::new(AtomicBool::new(false));
     tokio::spawn(pass_on(hangups, orders, Arc::clone(&missed)));
     kill_process(getpid(), Signal::HUP).expect("it is this process");
@@ -43,7 +49,7 @@ fn a_hangup_that_was_missed_is_dealt_with_after_the_order_at_hand() {
     let counts = Arc::clone(&setup.counts);
     setup.has_missed_hangup.store(true, Ordering::Relaxed);
     let (orders, inbox) = sync_channel(1);
-    orders.send(Order::Reload).expect("there is room");
+    orders.send(Order::Reload(None)).expect("there is room");
     drop(orders);
     setup.run(&inbox);
     assert_eq!(counts.reload_errors.value(), 2);

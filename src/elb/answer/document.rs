@@ -235,7 +235,7 @@ fn tags(x: &mut Xml, tags: &[Tag]) {
 
 /// Such as `2026-01-02T03:04:05.670Z`. Times that have no such form, some 8,000 years ahead, are
 /// shown as the first.
-fn timestamp(ms: u64) -> String {
+pub(crate) fn timestamp(ms: u64) -> String {
     let time = i128::from(ms) * 1_000_000;
     let time = OffsetDateTime::from_unix_timestamp_nanos(time);
     let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH);

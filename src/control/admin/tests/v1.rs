@@ -8,7 +8,7 @@ use crate::sticky::Binding;
 
 impl Bench {
     /// Status and body of the answer to a request with a JSON body.
-    async fn request(&self, request_line: &str, body: &str) -> (u16, Value) {
+    pub(super) async fn request(&self, request_line: &str, body: &str) -> (u16, Value) {
         let (status, text) = self.request_with(request_line, "", body).await;
         let value = match text.as_str() {
             "" => Value::Null,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::{ADDRESS, KEY, read};
-use crate::config::{self, Backend, CertificateFiles, SslPolicy, public_key};
+use crate::config::{self, Backend, CertificateFiles, Sources, SslPolicy, public_key};
 use crate::elb::setup::{Facts, Places, lift, lower};
 use crate::elb::tests::world;
 use crate::elb::{
@@ -165,13 +165,16 @@ fn files() -> impl Strategy<Value = String> {
         "strict = true",
         "slow_start = \"30s\"",
         "desync_mode = \"monitor\"",
+        "load_bound = 0.29",
+        "upgrades = [\"a/1\", \"websocket\"]",
+        "fallback_affinity = \"client-address\"",
     ];
     (
         instances,
         proptest::collection::vec(shape(), 1..5),
         [words(), words(), words()],
         subsequence(check, 0..=4),
-        subsequence(attributes, 0..=7),
+        subsequence(attributes, 0..=10),
     )
         .prop_map(|(instances, shapes, words, check, attributes)| {
             let mut text = HEAD.replace('@', &format!("{instances:?}"));
@@ -372,12 +375,64 @@ fn in_force<'a>(one: &'a LoadBalancer, lowered: &config::LoadBalancer) -> InForc
     }
 }
 
+/// Takes away what policies say about TLS to ports to which it is not spoken.
+fn without_effect(balancer: &mut config::LoadBalancer) {
+    let listeners = &balancer.listeners;
+    let is_secure = |port: u16| {
+        let mut users = listeners.iter().filter(|l| l.instance_port == port);
+        users.any(|listener| listener.instance_protocol.is_secure())
+    };
+    balancer.backend_policies.retain_mut(|policy| {
+        if !is_secure(policy.instance_port) {
+            policy.trust = config::Trust::Anybody;
+            policy.server_name = None;
+        }
+        let has_words = policy.trust != config::Trust::Anybody || policy.server_name.is_some();
+        policy.proxy_protocol.is_some() || has_words
+    });
+}
+
 proptest! {
     #[test]
     fn a_load_balancer_that_the_api_leaves_alone_is_as_the_file_has_it(text in files()) {
         let base = read(&text).load_balancers.remove(0);
         let one = shown(&base);
         prop_assert_eq!(run(&one, Some(&base)), Ok(base));
+    }
+
+    #[test]
+    fn a_configuration_that_is_written_is_read_as_the_same(text in files()) {
+        let config = read(&text);
+        let written = config.to_toml(&Sources::default());
+        prop_assert_eq!(read(&written), config, "{}", written);
+    }
+
+    #[test]
+    fn what_the_api_has_made_of_it_is_read_as_the_same(
+        text in files(),
+        requests in proptest::collection::vec(select(REQUESTS.to_vec()), 0..40),
+    ) {
+        let mut config = read(&text);
+        let base = config.load_balancers.remove(0);
+        let mut catalog = Catalog::from_iter([Arc::new(shown(&base))]);
+        ask(&mut catalog, &requests);
+        let one = catalog.load_balancer("web").expect("it is there");
+        let named = &config.instances;
+        let places = Places {
+            address: ADDRESS,
+            instance: &|id| Backend::by_id(id, named),
+            certificate: &|arn| config.certificates.get(arn).cloned(),
+        };
+        let lowered = lower(one, Some(&base), "", &places);
+        let lowered = lowered.map_err(|failure| TestCaseError::fail(failure.to_string()))?;
+        config.load_balancers.push(lowered);
+        let written = config.to_toml(&Sources::default());
+        // What no file can say is a comment, or left out where it has no effect.
+        without_effect(&mut config.load_balancers[0]);
+        if written.contains("\n# No file can say this one: ") {
+            config.load_balancers.clear();
+        }
+        prop_assert_eq!(read(&written), config, "{}", written);
     }
 
     #[test]

@@ -1,0 +1,147 @@
+//! `/v1/status`, `/v1/reload`, `/v1/config`: what is told, and how an order that failed is.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::control::Reloaded;
+use crate::control::outcome::{Outcome, Unchanged};
+
+impl Bench {
+    /// Status and JSON of the answer to a request while the next order has this outcome.
+    async fn reload(outcome: Outcome) -> (u16, Value) {
+        let mut bench = Self::new().await;
+        let orders = std::mem::replace(&mut bench.orders, sync_channel(1).1);
+        let carried_out = thread::spawn(move || match orders.recv() {
+            Ok(Order::Reload(Some(answer))) => answer.send(outcome).expect("the handler waits"),
+            other => panic!("{other:?}"),
+        });
+        let answer = bench.request("POST /v1/reload", "").await;
+        carried_out.join().expect("a reload was asked for");
+        answer
+    }
+}
+
+#[tokio::test]
+async fn the_process_and_its_load_balancers_are_told_with_sums_over_shards() {
+    let bench = Bench::new().await;
+    let snapshot = bench.link.snapshot.load_full();
+    for shard in 0..2 {
+        let line = snapshot.routes[0].counts.line(shard);
+        line.requests.add(10);
+        // A bad request is the client's doing, a bad gateway is not.
+        line.own_answers[0].add(5);
+        line.own_answers[5].add(1);
+        let backend = snapshot.routes[0].backends[0].counts.line(shard);
+        backend.responses[4].add(3);
+        backend.outstanding.add(2);
+    }
+    let (status, mut told) = bench.request("GET /v1/status", "").await;
+    assert_eq!(status, 200);
+    assert!(told["uptime_seconds"].take().is_u64());
+    let expected = json!({
+        "version": "9.8.7", "uptime_seconds": null, "phase": "serving", "driver": "epoll",
+        "cores": [3, null], "region": "us-east-1", "state_dir": null,
+        "config_file": "elbow.toml",
+        "load_balancers": [{
+            "name": "web",
+            "listeners": [
+                {
+                    "address": "127.0.0.1:1", "protocol": "HTTP", "instance_protocol": "HTTP",
+                    "instance_port": 8080, "policy": "p"
+                },
+                {
+                    "address": "127.0.0.1:1", "protocol": "HTTP", "instance_protocol": "HTTP",
+                    "instance_port": 9090, "policy": null
+                },
+            ],
+            "instances_in_service": 1, "instances": 2, "sessions": 0, "outstanding": 4,
+            "requests": 20, "relays": 0, "elbow_5xx": 2, "backend_5xx": 6
+        }],
+    });
+    assert_eq!(told, expected);
+    bench.link.begin_drain();
+    let (_, told) = bench.request("GET /v1/status", "").await;
+    assert_eq!(told["phase"], "draining");
+}
+
+#[tokio::test]
+async fn backends_are_those_of_a_load_balancer_that_there_is() {
+    let bench = Bench::new().await;
+    let ask = |target: &'static str| bench.request(target, "");
+    let (status, rows) = ask("GET /v1/backends?load_balancer=web").await;
+    assert_eq!((status, rows.as_array().map(Vec::len)), (200, Some(2)));
+    let (status, refused) = ask("GET /v1/backends?load_balancer=wbe").await;
+    let clause = "there is no load balancer wbe; did you mean `web`?";
+    assert_eq!((status, refused), (404, json!({ "error": clause })));
+    let (status, refused) = ask("GET /v1/backends?load_balancer=other").await;
+    let clause = "there is no load balancer other";
+    assert_eq!((status, refused), (404, json!({ "error": clause })));
+    let (status, _) = ask("GET /v1/backends?name=web").await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn a_reload_tells_what_came_of_it() {
+    let reloaded = Reloaded {
+        added: vec!["shop".to_owned()],
+        unchanged: 2,
+        ..Reloaded::default()
+    };
+    let (status, told) = Bench::reload(Ok(reloaded)).await;
+    let expected = json!({
+        "added": ["shop"], "changed": [], "removed": [], "unchanged": 2, "needs_restart": []
+    });
+    assert_eq!((status, told), (200, expected));
+    let problems = vec!["elbow.toml:3: x: is wrong".to_owned()];
+    let (status, told) = Bench::reload(Err(Unchanged::Problems(problems.clone()))).await;
+    let error = "the configuration does not hold; nothing has changed";
+    let expected = json!({ "error": error, "problems": problems });
+    assert_eq!((status, told), (422, expected));
+    let (status, told) = Bench::reload(Err(Unchanged::NoFile)).await;
+    assert_eq!(status, 409);
+    let error = told["error"].as_str().expect("a clause");
+    assert!(error.contains("no configuration file"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_text() {
+    let mut bench = Bench::new().await;
+    let orders = std::mem::replace(&mut bench.orders, sync_channel(1).1);
+    let carried_out = thread::spawn(move || match orders.recv() {
+        Ok(Order::Describe(answer)) => answer.send("[host]\n".to_owned()),
+        other => panic!("{other:?}"),
+    });
+    let answer = bench.ask("GET /v1/config").await;
+    assert!(answer.contains("content-type: text/plain"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n[host]\n"), "{answer}");
+    let sent = carried_out.join().expect("it was asked for");
+    sent.expect("the handler waits");
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_wait_is_refused_and_so_is_one_at_the_end() {
+    let mut bench = Bench::new().await;
+    let (orders, inbox) = sync_channel(0);
+    drop(orders);
+    // Whoever carries orders out has gone.
+    drop(std::mem::replace(&mut bench.orders, inbox));
+    let (status, told) = bench.request("POST /v1/reload", "").await;
+    assert_eq!((status, told), (503, json!({ "error": "elbow is ending" })));
+
+    let bench = Bench::new().await;
+    let request = b"POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    let (mut first, mut second) = (bench.connect().await, bench.connect().await);
+    first.write_all(request).await.expect("admin reads");
+    second.write_all(request).await.expect("admin reads");
+    // One waits in the only place that there is, the other is refused.
+    let (mut one, mut other) = ([0; 512], [0; 512]);
+    let (length, answer) = tokio::select! {
+        length = first.read(&mut one) => (length, &one),
+        length = second.read(&mut other) => (length, &other),
+    };
+    let answer = String::from_utf8_lossy(&answer[..length.expect("admin answers")]);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("too many changes are waiting"), "{answer}");
+}

@@ -1,0 +1,98 @@
+//! What is in force and where it comes from, as the text of a configuration file.
+//!
+//! Not how a configuration is written (`config`). Invariant: `[host]` and where the admin address
+//! listens are as they were read at the start, the rest as it was read last.
+
+use super::journal::Record;
+use super::regions::Regions;
+use super::setup::Setup;
+use crate::config::{Admin, Config, Host, Sources};
+use crate::elb::timestamp;
+
+/// What the process was started with, and where all of it comes from.
+#[derive(Debug)]
+pub struct Origin {
+    /// The process, as at the start.
+    pub host: Host,
+    /// The admin address, of which the place is as at the start.
+    pub admin: Admin,
+    /// Where the parts of the configuration that was read last come from.
+    pub sources: Sources,
+}
+
+impl Origin {
+    /// What says something else in `config`, and has no effect there.
+    pub(super) fn differences(&self, config: &Config) -> Vec<String> {
+        let parts = [
+            ("host", self.host != config.host),
+            ("admin.listen", self.admin.listen != config.admin.listen),
+        ];
+        let different = parts.into_iter().filter(|(_, differs)| *differs);
+        different.map(|(part, _)| part.to_owned()).collect()
+    }
+
+    /// The configuration was read again, from there.
+    pub(super) fn follow(&mut self, config: &Config, sources: Sources) {
+        self.admin = Admin {
+            listen: self.admin.listen,
+            ..config.admin.clone()
+        };
+        let older = std::mem::take(&mut self.sources);
+        self.sources = sources.with_process_of(older);
+    }
+
+    /// The text of a file that says what the regions know.
+    pub fn describe(&self, regions: &Regions) -> String {
+        let mut sources = self.sources.clone();
+        regions.explain(&mut sources);
+        let config = Config {
+            host: self.host.clone(),
+            admin: self.admin.clone(),
+            api: regions.api.clone(),
+            instances: regions.instances.clone(),
+            certificates: regions.certificates.clone(),
+            load_balancers: regions.all(),
+        };
+        config.to_toml(&sources)
+    }
+}
+
+impl Regions {
+    /// Says which load balancers are as the API has them.
+    fn explain(&self, sources: &mut Sources) {
+        for record in self.records() {
+            match record {
+                Record::LoadBalancer {
+                    region,
+                    load_balancer,
+                    since_ms,
+                    ..
+                } => {
+                    let name = self.full_name(region, &load_balancer.name);
+                    sources.change(&name, format!("API{}", since(*since_ms)));
+                }
+                Record::Deleted {
+                    region,
+                    name,
+                    since_ms,
+                    ..
+                } => {
+                    let name = self.full_name(region, name);
+                    let since = since(*since_ms);
+                    sources.remark(format!("{name}: deleted by the API{since}"));
+                }
+            }
+        }
+    }
+}
+
+fn since(ms: Option<u64>) -> String {
+    ms.map_or_else(String::new, |ms| format!(", since {}", timestamp(ms)))
+}
+
+impl Setup {
+    /// What is in force, as the text of a configuration file.
+    pub(super) fn description(&self) -> String {
+        self.origin.describe(&self.regions)
+    }
+}
