@@ -18,6 +18,8 @@ const NAMES: [&str; 4] = ["name", "id", "arn", "access_key_id"];
 pub struct Sources {
     /// The file as it was named, and where its keys are; `None`: flags say everything.
     file: Option<(String, Place)>,
+    /// The line of `host.address`, which is about listeners and not about the process.
+    host_address: Option<usize>,
     /// What flags have changed.
     pub(super) overrides: Overrides,
     /// Load balancers that are not as the file has them, by name: why, in words.
@@ -29,9 +31,11 @@ pub struct Sources {
 impl Sources {
     /// `document` was read from `text`, which is that of a file of this name.
     pub(super) fn of_file(file_name: &str, text: &str, document: &DeTable<'_>) -> Self {
-        let lines = Lines::of(text);
+        let root = Place::of(1, document, &Lines::of(text));
+        let address = root.below("host").and_then(|host| host.below("address"));
         Self {
-            file: Some((file_name.to_owned(), Place::of(1, document, &lines))),
+            host_address: address.map(|address| address.line),
+            file: Some((file_name.to_owned(), root)),
             ..Self::default()
         }
     }
@@ -76,6 +80,11 @@ impl Sources {
     /// Where the whole file is.
     pub(super) fn root(&self) -> Option<&Place> {
         self.file.as_ref().map(|(_, root)| root)
+    }
+
+    /// Where the file says on which address listeners accept that name none.
+    pub(super) fn host_address(&self) -> Option<String> {
+        self.host_address.map(|line| self.at(line))
     }
 
     /// A line of the file, as it is told behind a key: without its directories.

@@ -60,7 +60,7 @@ fn host(page: &mut Page<'_>, host: &Host) {
         session_window,
     } = host;
     let flags = page.sources().overrides.clone();
-    let mut block = page.process("[host]", "host");
+    let mut block = page.section("[host]", "host");
     match cores {
         Cores::Allowed => block.comment("cores: every CPU that the process may use # default"),
         Cores::Count(count) => {
@@ -95,7 +95,7 @@ fn admin(page: &mut Page<'_>, admin: &Admin) {
         .admin
         .is_some()
         .then_some("--admin");
-    let mut block = page.process("[admin]", "admin");
+    let mut block = page.section("[admin]", "admin");
     let listen = listen.map_or_else(|| "off".to_owned(), |address| address.to_string());
     block.key_by("listen", listen, flag);
     if !names.is_empty() {
@@ -128,7 +128,7 @@ fn api(page: &mut Page<'_>, api: &Api) {
         region,
         known_ids,
     } = api;
-    let mut block = page.process("[api]", "api");
+    let mut block = page.section("[api]", "api");
     block.key("address_pool", address_pool.to_string());
     if let Some(suffix) = dns_suffix {
         block.key("dns_suffix", suffix.as_str());

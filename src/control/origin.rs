@@ -10,7 +10,7 @@ use crate::config::{Admin, Config, Host, Sources};
 use crate::elb::timestamp;
 
 /// What the process was started with, and where all of it comes from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Origin {
     /// The process, as at the start.
     pub host: Host,

@@ -2,7 +2,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::certificates::Ends;
 use super::*;
-use crate::config::{self, Host, Sources};
 use crate::demo;
 use crate::state::{Bound, Remembered, fixture};
 use crate::sys::Listeners;
@@ -53,11 +52,7 @@ impl Bench {
             state_dir: None,
             seals: Seals::new(&keys::load(None).expect("there is randomness")),
             shutdown_timeout: Duration::from_secs(10),
-            origin: Origin {
-                host: Host::default(),
-                admin: config::Admin::OFF,
-                sources: Sources::default(),
-            },
+            origin: Origin::default(),
             inventory: Inventory::default(),
             regions: Regions::default(),
             journal: Journal::open(None).expect("it keeps nothing").0,

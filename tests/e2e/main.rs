@@ -14,7 +14,7 @@ mod harness;
 
 mod admin_credentials;
 mod admin_hostile;
-mod asked;
+mod asking;
 mod bodies;
 mod client_certificates;
 mod commands;

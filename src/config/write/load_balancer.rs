@@ -9,7 +9,7 @@ use super::super::affinity::Affinity;
 use super::super::negotiation::Origin;
 use super::super::sources::Sources;
 use super::super::{
-    ApplicationPolicy, Attributes, BackendPolicy, CertificateFiles, ClientAuth, Config,
+    Admin, ApplicationPolicy, Attributes, BackendPolicy, CertificateFiles, ClientAuth, Config,
     CookieTemplate, DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer, SslPolicy,
     Stickiness, Tls, Trust, parse,
 };
@@ -62,6 +62,8 @@ fn beyond_files(balancer: &LoadBalancer, config: &Config, text: &str) -> Option<
     let ids: HashSet<&str> = balancer.backends.iter().map(|b| b.id.as_str()).collect();
     let default = Sources::default();
     let mut alone = Page::new(&default);
+    // No listener is in the way of an admin address that this one does not have.
+    super::admin(&mut alone, &Admin::OFF);
     for (id, instance) in config
         .instances
         .iter()
@@ -255,13 +257,12 @@ fn listener<'s>(page: &mut Page<'s>, listener: &Listener, config: &Config, marks
         tls,
         proxy_networks,
     } = listener;
-    let of_host = page.marks("host").below("address");
-    let sources = page.sources();
+    let of_host = page.sources().host_address();
     let mut block = page.block("[[load_balancer.listener]]", marks);
     block.key("protocol", protocol.name());
     let mut mark = block.mark_of("address");
-    if let (Marks::Lines(Some(place)), "default") = (of_host, mark.as_str()) {
-        mark = format!("{} (host.address)", sources.at(place.line));
+    if let (Some(place), "default") = (of_host, mark.as_str()) {
+        mark = format!("{place} (host.address)");
     }
     block.key_marked("address", address.ip().to_string(), &mark);
     block.key("port", address.port());

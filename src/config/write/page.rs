@@ -107,8 +107,8 @@ impl<'s> Page<'s> {
         self.is_led = false;
     }
 
-    /// A section of the file that is about the process.
-    pub(super) fn process(&mut self, header: &str, key: &str) -> Block<'_, 's> {
+    /// The one table under `key`.
+    pub(super) fn section(&mut self, header: &str, key: &str) -> Block<'_, 's> {
         let marks = self.marks(key);
         self.block(header, marks)
     }

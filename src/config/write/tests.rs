@@ -3,6 +3,67 @@ use std::num::NonZeroUsize;
 use super::*;
 use crate::config::{Overrides, parse, parse_with_sources};
 
+/// A file in which every key says something else than by default, but for some of its listeners.
+const EVERYTHING: &str = r#"
+host = { shards = 3, pin = false, driver = "epoll", state_dir = 'C:\state "x"',
+  shutdown_timeout = 0, session_window = "250ms" }
+admin = { listen = "0.0.0.0:9090", names = ["elb.example.com"], credential = [
+  { access_key_id = "A", secret_access_key_file = "/secret", read_only = true }] }
+api = { address_pool = "2001:db8::/64", dns_suffix = "elb.example.com", region = "eu-1",
+  known_ids = ["vpc-1", "sg-1"] }
+certificate = [{ arn = "arn:a", certificate = "/a.pem", certificate_key = "/a.key" }]
+[[instance]]
+id = "i-1"
+address = "::1"
+port = 9001
+weight = 0
+[[load_balancer]]
+name = "web"
+instances = ["i-1"]
+health_check = { target = "SSL:8443", interval = "1s", timeout = "50ms",
+  unhealthy_threshold = 10, healthy_threshold = 9 }
+lb_cookie_policy = [{ name = "l", expiration_seconds = 60, cookie_name = "c", cookie_path = "/p",
+  cookie_domain = "example.com", secure = true, http_only = true, same_site = "None",
+  partitioned = true, refresh = "always", idle_limit = "90s", absolute_limit = 86400 }]
+app_cookie_policy = [{ name = "a", cookie_name = "s", copy_unknown_attributes = true,
+  absolute_limit = "8h" }]
+ssl_negotiation_policy = [
+  { name = "old", attributes = ["Protocol-SSLv2", "Protocol-TLSv1.1", "Protocol-TLSv1.3",
+    "EXP-ADH-RC4-MD5", "PSK-RC4-SHA", "ADH-AES128-GCM-SHA256"] },
+  { name = "like", reference_security_policy = "ELBSample-ELBDefaultNegotiationPolicy" }]
+listener = [
+  { protocol = "HTTP", port = 80, instance_port = 80, policies = ["a"], behind_tls = true,
+    accept_proxy_protocol = ["10.0.0.0/8", "::1"], address = "::" },
+  { protocol = "HTTPS", port = 443, instance_port = 8443, instance_protocol = "HTTPS",
+    policies = ["l"], certificate = "/b.pem", certificate_key = "/b.key",
+    certificates = ["/c.pem", "arn:a"], ssl_policy = "old", client_ca = "/ca.pem",
+    client_auth = "optional", client_subject_header = "X-Subject" },
+  { protocol = "SSL", port = 9090, instance_port = 110, certificate = "arn:a",
+    ssl_policy = "like", client_ca = "/ca.pem" },
+]
+backend_policy = [
+  { instance_port = 8443, ca = "/backends.pem", server_name = "a.internal" },
+  { instance_port = 110, proxy_protocol = "v2" },
+]
+[load_balancer.attributes]
+idle_timeout = "1500ms"
+cors_cookie_name = "both"
+connection_draining = true
+drain_mode = "session"
+drain_deadline = "168h"
+upgrades = []
+desync_mode = "monitor"
+strict = true
+failover = "least-outstanding"
+fallback_affinity = "header:X-Device"
+load_bound = 10
+slow_start = "15m"
+strip_cookie = true
+standby_header = true
+reason_header = true
+underscore_encoding = "off"
+"#;
+
 /// What a file comes to, written again; it says the same.
 fn written(text: &str) -> String {
     let (config, sources) = parse_with_sources(text, "/etc/elbow/elbow.toml").expect(text);
@@ -100,67 +161,6 @@ idle_timeout = \"1m\" # default
 ";
     assert!(text.starts_with(expected), "{text}");
 }
-
-/// Says something else than the default under every key.
-const EVERYTHING: &str = r#"
-host = { shards = 3, pin = false, driver = "epoll", state_dir = 'C:\state "x"',
-  shutdown_timeout = 0, session_window = "250ms" }
-admin = { listen = "0.0.0.0:9090", names = ["elb.example.com"], credential = [
-  { access_key_id = "A", secret_access_key_file = "/secret", read_only = true }] }
-api = { address_pool = "2001:db8::/64", dns_suffix = "elb.example.com", region = "eu-1",
-  known_ids = ["vpc-1", "sg-1"] }
-certificate = [{ arn = "arn:a", certificate = "/a.pem", certificate_key = "/a.key" }]
-[[instance]]
-id = "i-1"
-address = "::1"
-port = 9001
-weight = 0
-[[load_balancer]]
-name = "web"
-instances = ["i-1"]
-health_check = { target = "SSL:8443", interval = "1s", timeout = "50ms",
-  unhealthy_threshold = 10, healthy_threshold = 9 }
-lb_cookie_policy = [{ name = "l", expiration_seconds = 60, cookie_name = "c", cookie_path = "/p",
-  cookie_domain = "example.com", secure = true, http_only = true, same_site = "None",
-  partitioned = true, refresh = "always", idle_limit = "90s", absolute_limit = 86400 }]
-app_cookie_policy = [{ name = "a", cookie_name = "s", copy_unknown_attributes = true,
-  absolute_limit = "8h" }]
-ssl_negotiation_policy = [
-  { name = "old", attributes = ["Protocol-SSLv2", "Protocol-TLSv1.1", "Protocol-TLSv1.3",
-    "EXP-ADH-RC4-MD5", "PSK-RC4-SHA", "ADH-AES128-GCM-SHA256"] },
-  { name = "like", reference_security_policy = "ELBSample-ELBDefaultNegotiationPolicy" }]
-listener = [
-  { protocol = "HTTP", port = 80, instance_port = 80, policies = ["a"], behind_tls = true,
-    accept_proxy_protocol = ["10.0.0.0/8", "::1"], address = "::" },
-  { protocol = "HTTPS", port = 443, instance_port = 8443, instance_protocol = "HTTPS",
-    policies = ["l"], certificate = "/b.pem", certificate_key = "/b.key",
-    certificates = ["/c.pem", "arn:a"], ssl_policy = "old", client_ca = "/ca.pem",
-    client_auth = "optional", client_subject_header = "X-Subject" },
-  { protocol = "SSL", port = 995, instance_port = 110, certificate = "arn:a",
-    ssl_policy = "like", client_ca = "/ca.pem" },
-]
-backend_policy = [
-  { instance_port = 8443, ca = "/backends.pem", server_name = "a.internal" },
-  { instance_port = 110, proxy_protocol = "v2" },
-]
-[load_balancer.attributes]
-idle_timeout = "1500ms"
-cors_cookie_name = "both"
-connection_draining = true
-drain_mode = "session"
-drain_deadline = "168h"
-upgrades = []
-desync_mode = "monitor"
-strict = true
-failover = "least-outstanding"
-fallback_affinity = "header:X-Device"
-load_bound = 10
-slow_start = "15m"
-strip_cookie = true
-standby_header = true
-reason_header = true
-underscore_encoding = "off"
-"#;
 
 #[test]
 fn whatever_a_file_says_is_written_as_it_was_meant() {
@@ -273,12 +273,20 @@ fn flags_are_told_and_what_the_api_has_changed() {
 fn a_reload_leaves_the_lines_of_the_process_as_they_were() {
     let file = |text: &str| parse_with_sources(text, "elbow.toml").expect(text);
     let (config, at_start) = file("[host]\npin = false\n[api]\nregion = \"a\"");
-    let (_, later) = file("\n\n[host]\ndriver = \"epoll\"\n\n[api]\nregion = \"a\"");
-    let text = config.to_toml(&later.with_process_of(at_start));
+    let balancer = "[[load_balancer]]\nname = \"web\"\n[[load_balancer.listener]]\n\
+                    protocol = \"HTTP\"\nport = 9090\ninstance_port = 80\n";
+    let later = "\n\n[host]\ndriver = \"epoll\"\naddress = \"127.0.0.2\"\n[api]\nregion = \"a\"\n";
+    let (later, sources) = file(&(later.to_owned() + balancer));
+    let config = Config {
+        load_balancers: later.load_balancers,
+        ..config
+    };
+    let text = config.to_toml(&sources.with_process_of(at_start));
     for line in [
         "pin = false # elbow.toml:2",
         "driver = \"auto\" # default",
         "region = \"a\" # elbow.toml:7",
+        "address = \"127.0.0.2\" # elbow.toml:5 (host.address)",
     ] {
         assert!(text.lines().any(|said| said == line), "{line} in\n{text}");
     }

@@ -1,7 +1,6 @@
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::*;
-use crate::config::{Admin, Host};
 use crate::control::signals;
 use crate::state::{Remembered, State, fixture};
 use crate::sys::Listeners;
@@ -14,11 +13,7 @@ fn setup() -> Setup {
     let (_, published) = watch::channel(Published::of(&state));
     Setup {
         inventory: Inventory::default(),
-        origin: Origin {
-            host: Host::default(),
-            admin: Admin::OFF,
-            sources: Sources::default(),
-        },
+        origin: Origin::default(),
         regions: Regions::default(),
         journal: Journal::open(None).expect("it keeps nothing").0,
         read_again: Some(ReadAgain::new(|| Err(vec!["it does not hold".to_owned()]))),

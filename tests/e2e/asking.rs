@@ -1,8 +1,9 @@
 //! The commands that ask a running elbow, and the configuration as it has it.
 
 use std::fs;
+use std::net::TcpListener;
 
-use crate::harness::{Backend, Directory, Elbow, Outcome, Setup, Wire, get};
+use crate::harness::{Backend, Directory, Elbow, Outcome, Setup, Wire, get, post};
 
 /// Runs a command against that elbow.
 fn ask(elbow: &Elbow, arguments: &[&str]) -> Outcome {
@@ -23,21 +24,13 @@ fn expect(outcome: &Outcome, code: i32, lines: &[&str]) {
     }
 }
 
-/// Carries out an action of the ELB API, which must succeed.
-fn act(elbow: &Elbow, parameters: &str) {
-    act_in(elbow, "", parameters);
-}
-
-/// The same for a client whose requests are signed so.
-fn act_in(elbow: &Elbow, signature: &str, parameters: &str) {
-    let form = format!("Version=2012-06-01&{parameters}");
-    let request = format!(
-        "POST / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{signature}Content-Length: {}\r\n\r\n\
-         {form}",
-        elbow.admin,
-        form.len()
-    );
-    let answer = Wire::connect(elbow.admin).ask(&request);
+/// Carries out an action of the ELB API in another region than the host's.
+fn act_abroad(elbow: &Elbow, form: &str) {
+    let form = format!("{form}&Version=2012-06-01");
+    let signature = "Authorization: AWS4-HMAC-SHA256 Credential=A/20261128/eu-west-1/\
+                     elasticloadbalancing/aws4_request, SignedHeaders=host, Signature=00";
+    let answer =
+        Wire::connect(elbow.admin).ask(&post("/", &["Connection: close", signature], &form));
     assert_eq!(answer.status(), 200, "{}", answer.body_text());
 }
 
@@ -185,20 +178,21 @@ impl Changed {
         let file = directory.write("elbow.toml", &(toml.clone() + &rest));
         let file = file.to_str().expect("the path is ASCII").to_owned();
         let elbow = Elbow::spawn(&["run", "--config", &file]);
-        act(
-            &elbow,
+        elbow.change(
             "Action=ConfigureHealthCheck&LoadBalancerName=web&HealthCheck.Target=TCP:81\
              &HealthCheck.Interval=7&HealthCheck.Timeout=2&HealthCheck.UnhealthyThreshold=2\
              &HealthCheck.HealthyThreshold=3",
         );
-        act(&elbow, "Action=DeleteLoadBalancer&LoadBalancerName=old");
-        let new = "Action=CreateLoadBalancer&AvailabilityZones.member.1=a\
-                   &Listeners.member.1.Protocol=TCP&Listeners.member.1.InstancePort=25\
-                   &Listeners.member.1.LoadBalancerPort=18025&LoadBalancerName=mail";
-        act(&elbow, new);
-        let signature = "Authorization: AWS4-HMAC-SHA256 Credential=A/20261128/eu-west-1/\
-                         elasticloadbalancing/aws4_request, SignedHeaders=host, Signature=00\r\n";
-        act_in(&elbow, signature, new);
+        elbow.change("Action=DeleteLoadBalancer&LoadBalancerName=old");
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = free.local_addr().expect("it is bound").port();
+        let new = format!(
+            "Action=CreateLoadBalancer&AvailabilityZones.member.1=a\
+             &Listeners.member.1.Protocol=TCP&Listeners.member.1.InstancePort=25\
+             &Listeners.member.1.LoadBalancerPort={port}&LoadBalancerName=mail"
+        );
+        elbow.change(&new);
+        act_abroad(&elbow, &new);
         Self {
             elbow,
             directory,
