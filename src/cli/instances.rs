@@ -9,12 +9,12 @@ use clap::Args;
 use super::ask::{Client, parse};
 use super::load::Answer;
 use super::table::{Table, bad, good, notable};
-use super::{ADMIN_DEFAULT, socket_address};
+use super::{ADMIN_DEFAULT, SIGNED, socket_address};
 use crate::control::BackendRow;
 
 /// The flags of `elbow instances`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{SIGNED}"))]
 pub struct Instances {
     /// The load balancer [default: all]
     #[arg(value_name = "LOAD_BALANCER")]

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::ask::{Client, parse};
 use super::load::Answer;
-use super::{ADMIN_DEFAULT, socket_address};
+use super::{ADMIN_DEFAULT, SIGNED, socket_address};
 use crate::control::Reloaded;
 
 /// How long a reload may take: files are read, and shards open and close listeners.
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The flags of `elbow reload`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{SIGNED}"))]
 pub struct Reload {
     /// The admin address of the elbow that is asked
     #[arg(long, value_name = "ADDR", value_parser = socket_address, default_value = ADMIN_DEFAULT)]

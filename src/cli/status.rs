@@ -11,13 +11,13 @@ use clap::Args;
 use super::ask::{Client, parse, worded};
 use super::load::Answer;
 use super::table::{Table, bad, good, notable};
-use super::{ADMIN_DEFAULT, socket_address};
+use super::{ADMIN_DEFAULT, SIGNED, socket_address};
 use crate::config::Cores;
 use crate::control::{ListenerStatus, LoadBalancerStatus, ProcessStatus};
 
 /// The flags of `elbow status`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{SIGNED}"))]
 pub struct Status {
     /// The admin address of the elbow that is asked
     #[arg(long, value_name = "ADDR", value_parser = socket_address, default_value = ADMIN_DEFAULT)]

@@ -113,12 +113,14 @@ impl Admin {
 
     /// Whether it needs the same address as a listener on `listener`.
     ///
-    /// A listener on all addresses takes the loopback ones too. Port 0 never clashes.
+    /// Who is on all addresses takes each of them. Port 0 never clashes.
     pub(super) fn clashes_with(&self, listener: SocketAddr) -> bool {
         self.listen.is_some_and(|admin| {
             admin.port() != 0
                 && admin.port() == listener.port()
-                && (admin.ip() == listener.ip() || listener.ip().is_unspecified())
+                && (admin.ip() == listener.ip()
+                    || admin.ip().is_unspecified()
+                    || listener.ip().is_unspecified())
         })
     }
 }
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_on_all_addresses_takes_the_admin_address_too() {
+    fn who_is_on_all_addresses_takes_that_of_the_other() {
         let admin = Admin::default();
         let clashes = |listener: &str| admin.clashes_with(listener.parse().expect("an address"));
         assert!(clashes("127.0.0.1:9090"));
@@ -276,5 +278,7 @@ mod tests {
         assert!(!clashes("127.0.0.1:8080"));
         let any_port = Admin::parse("127.0.0.1:0").expect("port 0 is taken");
         assert!(!any_port.clashes_with("127.0.0.1:0".parse().expect("an address")));
+        let everywhere = listening("0.0.0.0:9090");
+        assert!(everywhere.clashes_with("10.0.0.1:9090".parse().expect("an address")));
     }
 }

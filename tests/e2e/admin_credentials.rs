@@ -412,7 +412,7 @@ fn bodies_are_read_up_to_the_bound_of_their_route() {
     let sent = format!("@{}", file.display());
     let (status, body) = stage.signed(CHANGES, "/", &["-d", &sent, "-H", "Expect:"]);
     assert_eq!(status, 400, "{body}");
-    assert!(body.contains(&code("ValidationError")), "{body}");
+    assert!(body.contains(&code("InvalidQueryParameter")), "{body}");
     let (status, _) = stage.signed(CHANGES, "/v1/drains", &["-d", &long[..32 * 1024]]);
     assert_eq!(status, 413);
     assert_eq!(stage.refused("body"), 2);

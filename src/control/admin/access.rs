@@ -111,18 +111,18 @@ impl Access {
         let held = self.credentials.now();
         guard::check(request.method(), request.headers(), &held.names)?;
         let (mut parts, body) = request.into_parts();
-        let (caller, body) = match () {
-            () if held.is_open() || parts.uri.path() == HEALTH => (Caller::anybody(&parts), body),
-            () if parts.uri.path() == METRICS && is_basic(&parts.headers) => {
-                (by_password(&held, &parts)?, body)
+        let path = parts.uri.path();
+        let (caller, body) = if held.is_open() || path == HEALTH {
+            (Caller::anybody(&parts), body)
+        } else if path == METRICS && password(&parts.headers).is_some() {
+            (by_password(&held, &parts)?, body)
+        } else {
+            let (caller, body) = by_signature(&held, &parts, body).await?;
+            // What the ELB API is asked is known once its parameters are read (`query.rs`).
+            if !parts.method.is_safe() && path != "/" {
+                self.may_change(&caller)?;
             }
-            () => {
-                let (caller, body) = by_signature(&held, &parts, body).await?;
-                if !parts.method.is_safe() && parts.uri.path() != "/" {
-                    self.may_change(&caller)?;
-                }
-                (caller, Body::from(body))
-            }
+            (caller, Body::from(body))
         };
         let who = caller.who.clone();
         parts.extensions.insert(caller);
@@ -192,10 +192,6 @@ impl Caller {
 
 fn peer(parts: &Parts) -> Option<Peer> {
     parts.extensions.get().copied()
-}
-
-fn is_basic(fields: &HeaderMap) -> bool {
-    password(fields).is_some()
 }
 
 /// What stands after `Basic` (RFC 7617 §2).

@@ -71,7 +71,7 @@ impl Denied {
             AdminRefusal::Malformed => Code::IncompleteSignature,
             AdminRefusal::Expired => Code::RequestExpired,
             AdminRefusal::Credential => Code::InvalidClientTokenId,
-            AdminRefusal::Body => Code::ValidationError,
+            AdminRefusal::Body => Code::InvalidQueryParameter,
             AdminRefusal::Signature => Code::SignatureDoesNotMatch,
             // What clients do about it is to sign anew a moment later, which is what helps.
             AdminRefusal::Replay | AdminRefusal::ReplayTableFull => Code::Throttling,

@@ -188,16 +188,16 @@ impl Claim {
     /// Whether it is the signature of this request by that key.
     pub(super) fn is_of(&self, parts: &Parts, body: &[u8], key: &Key) -> bool {
         let path = parts.uri.path();
-        let is = |mode| {
+        let agrees = |mode| {
             let made = self.made(parts, body, key, mode);
             let bytes = made.and_then(|text| hex::to_bytes::<32>(&text));
             bytes.is_some_and(|bytes| verify_slices_are_equal(&bytes, &self.signature).is_ok())
         };
-        // AWS encodes a path once more to sign it. Some clients do not, such as curl before 8, and
-        // are understood as well: unless the path could then be that of another request, with its
+        // AWS encodes a path once more to sign it. Some clients do not, such as curl 7, and are
+        // understood as well: unless the path could then be that of another request, with its
         // percent signs encoded.
-        is(PercentEncodingMode::Double)
-            || (!is_plain(path) && !path.contains("%25") && is(PercentEncodingMode::Single))
+        let is_clear = !is_plain(path) && !path.contains("%25");
+        agrees(PercentEncodingMode::Double) || (is_clear && agrees(PercentEncodingMode::Single))
     }
 
     /// The signature that the key makes of the request.
