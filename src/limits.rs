@@ -352,7 +352,7 @@ pub const COMMANDS_WAITING: usize = 256;
 /// How often the control thread looks at what time alone changes: drains, windows of sessions.
 pub const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Admin connections at once. Beyond it the one that has rested for longest is closed for a new one,
+/// Admin connections at once. Beyond it the one that has rested longest is closed for a new one,
 /// or the new one if all are at work; both are counted.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
