@@ -352,8 +352,8 @@ pub const COMMANDS_WAITING: usize = 256;
 /// How often the control thread looks at what time alone changes: drains, windows of sessions.
 pub const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Admin connections at once. Beyond it the one that has rested for longest is closed for a new one,
-/// or the new one if all are at work; both are counted.
+/// Admin connections at once. Beyond it the one that has rested for longest is closed for a new
+/// one, or the new one if all are at work; both are counted.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
 /// Longest request head on the admin address, and the buffer of an admin connection. Beyond it:
