@@ -207,6 +207,7 @@ impl Setup {
                 wanted: Box::new(ready.wanted.clone()),
                 before: before.cloned().map(Box::new),
                 bound: ready.bound(),
+                mode: None,
             });
             if let Err(problem) = done {
                 // There is room (`lacks_room`): the process is ending.

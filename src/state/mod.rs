@@ -32,9 +32,10 @@ pub use load::{
 };
 pub use population::Population;
 pub use progress::{DrainEnd, Progress};
-pub use rows::{CheckPlan, DrainRow, HealthRow, Stage};
+pub use rows::{CheckPlan, DrainRow, HealthRow, LoadBalancerRow, Stage};
 pub use snapshot::{Admits, Backend, Cut, Report, Route, Snapshot};
 
+use change::Change;
 use pool::{LoadBalancer, Scene};
 use slots::Slots;
 
@@ -116,10 +117,17 @@ impl State {
                 wanted,
                 before,
                 bound,
+                mode,
             } => {
                 let before = before.map_or_else(Vec::new, |before| before.backends);
                 if let Ok((lb, mut scene)) = self.at(&wanted.name, now_ms) {
-                    lb.change(&wanted, &before, &bound, &mut scene, &mut effects)?;
+                    let change = Change {
+                        wanted: &wanted,
+                        before: &before,
+                        bound: &bound,
+                        mode,
+                    };
+                    lb.change(&change, &mut scene, &mut effects)?;
                 } else {
                     self.add(&wanted, &bound, View::default(), now_ms);
                     effects.is_new = true;
@@ -205,6 +213,12 @@ impl State {
                 .collect(),
             cuts: self.cuts.iter().map(|(_, cut)| *cut).collect(),
         }
+    }
+
+    /// All load balancers that take connections or could, in the order of [`Self::health`].
+    pub fn load_balancers(&self) -> Vec<LoadBalancerRow> {
+        let load_balancers = self.load_balancers.iter();
+        load_balancers.filter_map(LoadBalancer::row).collect()
     }
 
     /// All backends' health, in configuration order.

@@ -8,11 +8,20 @@ use std::sync::Arc;
 use super::departure::Departure;
 use super::pool::{LoadBalancer, Member};
 use super::population::Population;
-use super::rows::{CheckPlan, DrainRow, HealthRow};
+use super::rows::{CheckPlan, DrainRow, HealthRow, LoadBalancerRow};
 use super::snapshot::{Admits, Backend, Route};
 use crate::health::{self, Status, View};
 
 impl LoadBalancer {
+    /// `None`: it is ending.
+    pub(super) fn row(&self) -> Option<LoadBalancerRow> {
+        (!self.is_leaving).then(|| LoadBalancerRow {
+            name: Arc::clone(&self.name),
+            attributes: Arc::clone(&self.attributes),
+            view: Arc::clone(&self.view),
+        })
+    }
+
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
     }

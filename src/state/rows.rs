@@ -8,8 +8,19 @@ use std::time::Duration;
 
 use super::DrainEnd;
 use super::load::{BackendLine, PerShard};
-use crate::config;
-use crate::health::Status;
+use crate::config::{self, Attributes};
+use crate::health::{Status, View};
+
+/// A load balancer.
+#[derive(Debug, Clone)]
+pub struct LoadBalancerRow {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its switches.
+    pub attributes: Arc<Attributes>,
+    /// The chronicles of its backends.
+    pub view: Arc<View>,
+}
 
 /// One backend's health as CLB's `DescribeInstanceHealth` tells it, and a little more.
 #[derive(Debug, Clone)]
