@@ -1,25 +1,33 @@
 //! The admin address: the ELB API, `/metrics`, `/healthz` and `/v1`.
 //!
-//! It reads what the control thread has published, and changes things by commands that the control
-//! thread carries out. Invariant: a client costs a bounded buffer and one of
+//! It reads what the control thread has published, and has changes made by the thread that changes
+//! what is set up (`setup.rs`). Invariant: a client costs a bounded buffer and one of
 //! `limits::ADMIN_CONNECTIONS_MAX` places.
+#![expect(
+    unused_qualifications,
+    reason = "utoipa writes `super::` in front of the types of parameters"
+)]
 
 mod answer;
+mod certificates;
+mod document;
 mod drains;
 mod explain;
 mod guard;
 mod instances;
+mod load_balancers;
 mod places;
 mod query;
 mod rows;
+mod view;
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use axum::extract::{self, DefaultBodyLimit};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::get;
 use axum::{Router, middleware};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -28,16 +36,20 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::answer::Trouble;
+use self::document::Document;
 use self::places::{Place, Places, Room};
+use super::Published;
 use super::metrics::{self, About, Metrics};
-use super::setup::Order;
-use super::{Published, Wish};
+use super::problem::Problem;
+use super::setup::{Order, Setup, Task};
 use crate::config::Attributes;
 use crate::limits;
-use crate::state::{Command, ControlLine, Refusal};
+use crate::state::{ControlLine, Refusal};
 use crate::sticky::Seals;
 use crate::sys::{Link, Phase};
 
@@ -47,33 +59,23 @@ pub use self::drains::Drain;
 pub(super) struct Admin {
     link: Arc<Link>,
     published: watch::Receiver<Published>,
-    wishes: mpsc::Sender<Wish>,
     orders: SyncSender<Order>,
     /// Whose load balancers are meant by a request that says nothing of it.
     region: String,
     seals: Seals,
     counts: Arc<ControlLine>,
     metrics: Metrics,
+    document: Document,
 }
 
 /// Where what is asked for goes.
 pub(super) struct Doors {
-    pub(super) wishes: mpsc::Sender<Wish>,
     pub(super) orders: SyncSender<Order>,
     /// The region of this host.
     pub(super) region: String,
 }
 
 type Shared = extract::State<Arc<Admin>>;
-
-const NOT_FOUND: &str = "404: not here. What is:\n\
-    \x20 POST /              the ELB API, version 2012-06-01: `aws elb --endpoint-url`\n\
-    \x20 /metrics            counters, for Prometheus\n\
-    \x20 /healthz            200 ok, or 503 draining\n\
-    \x20 /v1/backends        the health of all backends, JSON\n\
-    \x20 /v1/load-balancers  listeners and instances; PUT and DELETE of NAME/instances/ID\n\
-    \x20 /v1/drains          instances that leave; POST begins, DELETE of NAME/ID cancels\n\
-    \x20 /v1/explain         ?load_balancer=NAME&port=P&cookie=VALUE: where that session goes\n";
 
 impl Admin {
     pub(super) fn new(
@@ -93,37 +95,50 @@ impl Admin {
         Self {
             link,
             published,
-            wishes: doors.wishes,
             orders: doors.orders,
             region: doors.region,
             seals,
             counts,
             metrics,
+            document: Document::new(api().into_openapi()),
         }
     }
 
-    /// Has a command carried out. What it changed is published when this returns.
-    async fn wish(&self, command: Command) -> Result<(), Trouble> {
+    /// Has the thread that changes what is set up do something. What that changed is published when
+    /// this returns.
+    async fn order<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Setup) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Trouble> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.wishes.send(Wish { command, answer }).await;
-        sent.map_err(|_| Trouble::ending())?;
+        // Refused: whoever asked has gone; what was done is done.
+        let task = Task::new(move |setup| drop(answer.send(work(setup))));
+        let sent = self.orders.try_send(Order::Do(task));
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => Trouble::busy(),
+            TrySendError::Disconnected(_) => Trouble::ending(),
+        })?;
         let done = answered.await.map_err(|_| Trouble::ending())?;
         done.map_err(Trouble::from)
     }
 
     /// The switches of that load balancer.
     fn attributes(&self, load_balancer: &str) -> Result<Arc<Attributes>, Trouble> {
-        let snapshot = self.link.snapshot.load();
-        let mut routes = snapshot.routes.iter();
-        let route = routes.find(|route| *route.load_balancer == *load_balancer);
-        let route = route.ok_or_else(|| Refusal::NoLoadBalancer(load_balancer.to_owned()))?;
-        Ok(Arc::clone(&route.attributes))
+        let published = self.published.borrow();
+        let mut all = published.load_balancers.iter();
+        let row = all.find(|row| *row.name == *load_balancer);
+        let row = row.ok_or_else(|| Refusal::NoLoadBalancer(load_balancer.to_owned()))?;
+        Ok(Arc::clone(&row.attributes))
+    }
+
+    fn not_found(&self) -> (StatusCode, String) {
+        (StatusCode::NOT_FOUND, self.document.not_found.clone())
     }
 
     /// Accepts and answers for ever.
     pub(super) async fn serve(self, listener: TcpListener) {
         let admin = Arc::new(self);
-        let routes = routes(Arc::clone(&admin));
+        let router = router(Arc::clone(&admin));
         let mut places = Places::default();
         loop {
             let stream = match listener.accept().await {
@@ -143,8 +158,8 @@ impl Admin {
                 }
             }
             places.take(|place| {
-                let (routes, counts) = (routes.clone(), Arc::clone(&admin.counts));
-                tokio::spawn(converse(stream, routes, place, counts)).abort_handle()
+                let (router, counts) = (router.clone(), Arc::clone(&admin.counts));
+                tokio::spawn(converse(stream, router, place, counts)).abort_handle()
             });
             // So that a request which is there already is read before others take its place.
             tokio::task::yield_now().await;
@@ -153,8 +168,8 @@ impl Admin {
 }
 
 /// Serves one connection. Not by `axum::serve`, which sets none of these bounds.
-async fn converse(stream: TcpStream, routes: Router, place: Place, counts: Arc<ControlLine>) {
-    let routes = TowerToHyperService::new(routes);
+async fn converse(stream: TcpStream, router: Router, place: Place, counts: Arc<ControlLine>) {
+    let routes = TowerToHyperService::new(router);
     let service = service_fn(|request: Request<Incoming>| {
         let answering = routes.call(request.map(|body| place.receive(body)));
         async {
@@ -187,34 +202,63 @@ fn is_refusal(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
-fn routes(admin: Arc<Admin>) -> Router {
-    let instance = "/v1/load-balancers/{load_balancer}/instances/{instance}";
+/// All routes but that of the ELB API, with what the document says of each.
+fn api() -> OpenApiRouter<Arc<Admin>> {
+    OpenApiRouter::with_openapi(document::without_routes())
+        .routes(routes!(metrics))
+        .routes(routes!(healthz))
+        .routes(routes!(rows::backends))
+        .routes(routes!(rows::sessions))
+        .routes(routes!(view::view))
+        .routes(routes!(explain::answer))
+        .routes(routes!(load_balancers::list))
+        .routes(routes!(
+            load_balancers::register,
+            load_balancers::deregister
+        ))
+        .routes(routes!(instances::list))
+        .routes(routes!(instances::show, instances::put, instances::delete))
+        .routes(routes!(
+            certificates::list,
+            certificates::put,
+            certificates::delete
+        ))
+        .routes(routes!(drains::list, drains::begin))
+        .routes(routes!(drains::cancel))
+        .routes(routes!(document::show))
+}
+
+fn router(admin: Arc<Admin>) -> Router {
     let query = get(query::get)
         .post(query::post)
         .layer(DefaultBodyLimit::max(limits::QUERY_BYTES_MAX));
-    Router::new()
+    Router::from(api())
         .route("/", query)
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .route("/v1/backends", get(rows::backends))
-        .route("/v1/load-balancers", get(instances::load_balancers))
-        .route(instance, put(instances::put).delete(instances::delete))
-        .route("/v1/drains", get(drains::list).post(drains::begin))
-        .route(
-            "/v1/drains/{load_balancer}/{instance}",
-            axum::routing::delete(drains::cancel),
-        )
-        .route("/v1/explain", get(explain::answer))
         .method_not_allowed_fallback(|| async {
             let clause = "the Allow field has the methods that can be";
             Trouble::new(StatusCode::METHOD_NOT_ALLOWED, clause)
         })
-        .fallback(|| async { (StatusCode::NOT_FOUND, NOT_FOUND) })
+        .fallback(|admin: Shared| async move { admin.not_found() })
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
         .layer(middleware::from_fn(guard::guard))
         .with_state(admin)
 }
 
+/// Shows counters
+///
+/// For Prometheus, in the OpenMetrics text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "show_metrics",
+    tag = "process",
+    responses((
+        status = 200,
+        description = "The counters",
+        body = String,
+        content_type = "application/openmetrics-text"
+    ))
+)]
 async fn metrics(admin: Shared) -> Response {
     (
         [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
@@ -223,6 +267,22 @@ async fn metrics(admin: Shared) -> Response {
         .into_response()
 }
 
+/// Says whether it serves
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "show_health",
+    tag = "process",
+    responses(
+        (status = 200, description = "It does", body = String, content_type = "text/plain"),
+        (
+            status = 503,
+            description = "It drains and will end",
+            body = String,
+            content_type = "text/plain"
+        ),
+    )
+)]
 async fn healthz(admin: Shared) -> (StatusCode, &'static str) {
     match admin.link.phase() {
         Phase::Serving => (StatusCode::OK, "ok\n"),

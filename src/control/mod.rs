@@ -5,7 +5,7 @@
 //!                       ├─► State::apply ─► snapshot to the shards, health rows to admin, log
 //!   shards ──reports──► checker (at once)
 //!   admin: reads what was published,         view ─► state directory
-//!          wishes for commands               signals ─► drain ─► the end
+//!          has setup wish for commands       signals ─► drain ─► the end
 //! ```
 //!
 //! One tokio runtime on one thread. Not here: anything a request waits for. Invariant: what shards
@@ -24,9 +24,13 @@ mod hex;
 mod inventory;
 pub mod journal;
 pub mod keys;
+mod membership;
 pub mod memory;
 mod metrics;
+mod names;
+mod naming;
 mod ports;
+mod problem;
 pub mod regions;
 mod setup;
 mod signals;
@@ -56,7 +60,8 @@ use self::tickets::{Keeper, keep_turning};
 use crate::health::{Reason, Status};
 use crate::limits;
 use crate::state::{
-    Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, Refusal, Report, State,
+    Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, LoadBalancerRow, Refusal,
+    Report, State,
 };
 use crate::sticky::Seals;
 use crate::sys::{Link, unix_millis};
@@ -151,7 +156,7 @@ async fn serve(
         journal,
         read_again,
         link: Arc::clone(&link),
-        wishes: wishes.clone(),
+        wishes,
         published: view.clone(),
         counts: Arc::clone(&counts),
         has_missed_hangup: Arc::clone(&has_missed_hangup),
@@ -161,11 +166,7 @@ async fn serve(
     if let Some(listener) = admin {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let doors = Doors {
-            wishes,
-            orders,
-            region,
-        };
+        let doors = Doors { orders, region };
         let counts = Arc::clone(&counts);
         let admin = Admin::new(Arc::clone(&link), view, doors, seals, counts, about);
         tokio::spawn(admin.serve(listener));
@@ -193,7 +194,7 @@ async fn serve(
 struct Inbox {
     /// Of the checks.
     commands: mpsc::Receiver<Command>,
-    /// Of the admin address and of what is set up.
+    /// Of what is set up.
     wished: mpsc::Receiver<Wish>,
     /// Of the shards.
     reports: mpsc::Receiver<Report>,
@@ -237,7 +238,7 @@ async fn conduct(
     }
 }
 
-/// A command from the admin address, and where the answer goes.
+/// A command from the thread that changes what is set up, and where the answer goes.
 #[derive(Debug)]
 struct Wish {
     command: Command,
@@ -247,6 +248,7 @@ struct Wish {
 /// What the admin address tells of the state.
 #[derive(Debug, Clone)]
 struct Published {
+    load_balancers: Arc<[LoadBalancerRow]>,
     health: Arc<[HealthRow]>,
     drains: Arc<[DrainRow]>,
 }
@@ -254,6 +256,7 @@ struct Published {
 impl Published {
     fn of(state: &State) -> Self {
         Self {
+            load_balancers: Arc::from(state.load_balancers()),
             health: Arc::from(state.health()),
             drains: Arc::from(state.drains(unix_millis())),
         }

@@ -23,7 +23,7 @@ use super::inventory::{Inventory, Prepared};
 use super::journal::Journal;
 use super::regions::Regions;
 use super::{Published, Wish};
-use crate::config::{Config, LoadBalancer};
+use crate::config::{Config, DrainMode, LoadBalancer};
 use crate::limits::{
     BACKENDS_MAX, CERTIFICATE_LOOK_INTERVAL, LISTENERS_LOOK_INTERVAL, LISTENERS_PATIENCE,
     ORDERS_WAITING,
@@ -54,6 +54,23 @@ pub(super) enum Order {
     Reload,
     /// An action of the API.
     Act(Act),
+    /// What `/v1` wants done.
+    Do(Task),
+}
+
+/// Work on what is set up, by whoever knows what to do with the outcome.
+pub(super) struct Task(Box<dyn FnOnce(&mut Setup) + Send>);
+
+impl Task {
+    pub(super) fn new(work: impl FnOnce(&mut Setup) + Send + 'static) -> Self {
+        Self(Box::new(work))
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Task")
+    }
 }
 
 /// What is set up, and all that a change of it touches.
@@ -104,6 +121,7 @@ impl Setup {
             match orders.recv_timeout(next_look.since(Instant::now())) {
                 Ok(Order::Reload) => self.reload(),
                 Ok(Order::Act(act)) => self.act(act),
+                Ok(Order::Do(task)) => (task.0)(&mut self),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -154,7 +172,7 @@ impl Setup {
             vec![format!("the change cannot be kept on disk: {error}")]
         })?;
         let counts = (prepared.len(), gone.len());
-        self.bring_about(prepared, &gone);
+        self.bring_about(prepared, &gone, None);
         self.regions = settled.regions;
         Ok(counts)
     }
@@ -191,8 +209,13 @@ impl Setup {
 
     /// Has load balancers go and others be as they were prepared. When this returns, shards have
     /// closed what is to close and accept on what is new; a connection that came in between has
-    /// waited.
-    pub(super) fn bring_about(&mut self, prepared: Vec<Prepared>, gone: &[Arc<str>]) {
+    /// waited. `mode` is what backends that leave still take; `None`: as the attributes say.
+    pub(super) fn bring_about(
+        &mut self,
+        prepared: Vec<Prepared>,
+        gone: &[Arc<str>],
+        mode: Option<DrainMode>,
+    ) {
         self.inventory.close_old(&prepared, gone);
         self.publish();
         for name in gone {
@@ -207,7 +230,7 @@ impl Setup {
                 wanted: Box::new(ready.wanted.clone()),
                 before: before.cloned().map(Box::new),
                 bound: ready.bound(),
-                mode: None,
+                mode,
             });
             if let Err(problem) = done {
                 // There is room (`lacks_room`): the process is ending.
@@ -219,7 +242,7 @@ impl Setup {
     }
 
     /// Has the control thread carry out a command.
-    fn wish(&self, command: Command) -> Result<(), String> {
+    pub(super) fn wish(&self, command: Command) -> Result<(), String> {
         let ending = || "the process is ending".to_owned();
         let (answer, answered) = oneshot::channel();
         let sent = self.wishes.blocking_send(Wish { command, answer });

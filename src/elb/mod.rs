@@ -24,7 +24,7 @@ mod tests;
 mod xml;
 
 pub use action::{AccessLogChanges, Action, AttributeChanges, NewLoadBalancer, Page};
-pub use answer::{Answer, AttributesShown, Health, InstanceState, PolicyShown};
+pub use answer::{Answer, AttributesShown, Health, InstanceState, PolicyShown, timestamp};
 pub use catalog::{
     AccessLog, Attributes, BackendServer, Catalog, DesyncMode, Draining, HealthCheck, Limits,
     Listener, LoadBalancer, Policy, PolicyKind, PolicyType, Scheme, Subnet, SubnetFacts, Tag,

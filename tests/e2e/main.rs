@@ -36,3 +36,4 @@ mod tcp;
 mod tcp_bulk;
 mod tickets;
 mod upgrade;
+mod v1;

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
-use super::{Admin, NOT_FOUND, Shared};
+use super::{Admin, Shared};
 use crate::control::act::Act;
 use crate::control::setup::Order;
 use crate::elb::{Action, Answer, Code, Failure, Parameters};
@@ -38,7 +38,7 @@ pub(super) async fn post(admin: Shared, request: Request) -> Response {
 pub(super) async fn get(admin: Shared, query: RawQuery, fields: HeaderMap) -> Response {
     match query.0 {
         Some(form) => serve(&admin, &fields, form.as_bytes()).await,
-        None => (StatusCode::NOT_FOUND, NOT_FOUND).into_response(),
+        None => admin.not_found().into_response(),
     }
 }
 

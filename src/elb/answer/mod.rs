@@ -6,6 +6,8 @@ mod document;
 
 use std::sync::Arc;
 
+pub use document::timestamp;
+
 use crate::elb::{AccessLog, Draining, HealthCheck, LoadBalancer, Policy, PolicyType, Tag};
 
 /// The result of an action.
