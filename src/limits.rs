@@ -224,7 +224,12 @@ pub const BACKENDS_MAX: usize = 1000;
 /// is refused.
 pub const CERTIFICATES_PER_LISTENER_MAX: usize = 1000;
 
-/// Certificates that a configuration names by `[[certificate]]`. Beyond it it is refused.
+/// Instances that a configuration names by `[[instance]]`, and those that it and `/v1` name. Beyond
+/// it the configuration is refused, and so is another name: 409.
+pub const INSTANCES_NAMED_MAX: usize = 10_000;
+
+/// Certificates that a configuration names by `[[certificate]]`, and those that it and `/v1` name.
+/// Beyond it the configuration is refused, and so is another name: 409.
 pub const CERTIFICATES_NAMED_MAX: usize = 10_000;
 
 /// Longest ARN of a certificate; IAM's own end there. Beyond it it is refused.

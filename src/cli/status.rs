@@ -62,7 +62,12 @@ fn told(status: &ProcessStatus, admin: SocketAddr) -> String {
     let uptime = worded(status.uptime_seconds);
     line("elbow", format!("{}, {phase}, up {uptime}", status.version));
     line("shards", shards(&status.cores, &status.driver));
-    line("admin", admin.to_string());
+    let whose = match status.credentials {
+        0 => "open to everybody on this host".to_owned(),
+        1 => "for 1 credential".to_owned(),
+        count => format!("for {count} credentials"),
+    };
+    line("admin", format!("{admin}, {whose}"));
     line("region", status.region.clone());
     let none = |text: &Option<String>, what: &str| text.clone().unwrap_or_else(|| what.to_owned());
     line("file", none(&status.config_file, "none: started by flags"));
@@ -175,6 +180,7 @@ mod tests {
             phase: "serving".to_owned(),
             driver: "uring+defer".to_owned(),
             cores: vec![Some(1), Some(0), Some(2)],
+            credentials: 2,
             region: "us-east-1".to_owned(),
             state_dir: Some("/var/lib/elbow".to_owned()),
             config_file: Some("/etc/elbow/elbow.toml".to_owned()),
@@ -215,7 +221,7 @@ mod tests {
         let expected = "\
 elbow      9.8.7, serving, up 2 h
 shards     3 on CPU 0-2, uring+defer
-admin      127.0.0.1:9090
+admin      127.0.0.1:9090, for 2 credentials
 region     us-east-1
 file       /etc/elbow/elbow.toml
 state_dir  /var/lib/elbow

@@ -4,6 +4,7 @@
 //! Not here: what is in those files; reading them is the shell's (`control::certificates`).
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use super::problem::nearest;
 use super::read::{Field, Report, Section};
@@ -27,6 +28,29 @@ impl CertificateFiles {
     /// key does, so that it leads back to files only where they are known already.
     pub fn file_arn(&self) -> String {
         format!("{FILE_ARN}{}", self.chain.display())
+    }
+
+    /// Reads an entry from its parts, by the rules of `[[certificate]]`; but its paths have to be
+    /// absolute, as it is not known from where they would be relative after a restart.
+    ///
+    /// # Errors
+    /// The part that does not hold, by its key, and why.
+    pub fn from_parts(
+        arn: &str,
+        certificate: &str,
+        certificate_key: Option<&str>,
+    ) -> Result<Self, (&'static str, Mistake)> {
+        check_arn(arn).map_err(|mistake| ("arn", mistake))?;
+        let path = |key, text: &str| match text.starts_with('/') {
+            true => Ok(PathBuf::from(text)),
+            false => Err((key, "must be the absolute path of a PEM file".into())),
+        };
+        Ok(Self {
+            chain: path("certificate", certificate)?,
+            key: certificate_key
+                .map(|text| path("certificate_key", text))
+                .transpose()?,
+        })
     }
 }
 
@@ -137,6 +161,22 @@ mod tests {
             &longer,
         ] {
             assert!(check_arn(arn).is_err(), "{arn:?} was taken");
+        }
+    }
+
+    #[test]
+    fn parts_follow_the_rules_of_the_file_with_absolute_paths() {
+        let files = CertificateFiles::from_parts("arn:a", "/a.pem", Some("/a.key")).unwrap();
+        assert_eq!(files.chain, PathBuf::from("/a.pem"));
+        assert_eq!(files.key, Some("/a.key".into()));
+        for (key, arn, certificate, certificate_key) in [
+            ("arn", "a", "/a.pem", None),
+            ("certificate", "arn:a", "a.pem", None),
+            ("certificate", "arn:a", "", None),
+            ("certificate_key", "arn:a", "/a.pem", Some("a.key")),
+        ] {
+            let refused = CertificateFiles::from_parts(arn, certificate, certificate_key);
+            assert_eq!(refused.map_err(|(key, _)| key), Err(key));
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::problem::nearest;
 use super::read::{Field, Report, Section};
 use super::{Backend, Mistake};
-use crate::limits::BACKENDS_MAX;
+use crate::limits::{BACKENDS_MAX, INSTANCES_NAMED_MAX};
 
 /// Longest instance id. AWS's own have 19 characters; ids become labels of metrics.
 const ID_BYTES_MAX: usize = 64;
@@ -116,7 +116,13 @@ fn check_address(address: IpAddr) -> Result<(), Mistake> {
 /// Reads all `[[instance]]`.
 pub(super) fn instances<'t>(document: &mut Section<'t>, report: &mut Report<'_>) -> Instances<'t> {
     let mut instances = Instances::new();
-    for mut section in document.sections("instance", report).unwrap_or_default() {
+    let sections = document.sections("instance", report).unwrap_or_default();
+    if sections.len() > INSTANCES_NAMED_MAX {
+        let mistake = format!("more than {INSTANCES_NAMED_MAX} [[instance]]");
+        document.refuse(report, mistake);
+        return instances;
+    }
+    for mut section in sections {
         let id_field = section.required("id", report);
         let address = section
             .required("address", report)

@@ -44,6 +44,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use affinity::{Affinity, Failover, Fallback, UnderscoreEncoding};
 pub use backend_policy::public_key;
 pub use client_auth::ClientAuth;
@@ -172,8 +174,10 @@ pub struct LoadBalancer {
     pub attributes: Attributes,
 }
 
-/// One backend of a load balancer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// One backend of a load balancer. Its JSON is kept on disk (`control::journal`): keys do not
+/// change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Backend {
     /// Its name: an instance id, or the address as written.
     pub id: String,

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::certificate::{Certificates, certificate, is_arn};
@@ -26,8 +27,9 @@ pub struct Tls {
     pub is_http: bool,
 }
 
-/// Where one certificate lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where one certificate lies. Its JSON is kept on disk (`control::journal`): keys do not change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CertificateFiles {
     /// The PEM file of the certificate and those that lead from it to its issuer's.
     pub chain: PathBuf,

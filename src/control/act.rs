@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::journal::Record;
 use super::setup::Setup;
+use crate::config::DrainMode;
 use crate::elb::{
     self, Action, Answer, Catalog, Code, Failure, Health, Limits, SubnetFacts, World,
 };
@@ -26,6 +28,17 @@ pub(super) struct Act {
     /// Who asks, for the log.
     pub(super) who: String,
     pub(super) answer: oneshot::Sender<Result<Answer, Failure>>,
+}
+
+/// What changes beside a catalog.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// What is to be kept of it.
+    pub(super) records: Vec<Record>,
+    /// Load balancers that are otherwise by it, by region.
+    pub(super) touched: Vec<(String, Arc<elb::LoadBalancer>)>,
+    /// What instances that leave still take; `None`: as the attributes say.
+    pub(super) mode: Option<DrainMode>,
 }
 
 impl Setup {
@@ -52,12 +65,13 @@ impl Setup {
         let mut catalog = self.regions.catalog(region);
         let answer = self.apply(&mut catalog, region, action)?;
         if !action.is_read_only() {
-            self.follow(region, catalog)?;
+            self.follow(region, catalog, Beside::default())?;
         }
         Ok(answer)
     }
 
-    fn apply(
+    /// What an action makes of a catalog of that region, and its answer.
+    pub(super) fn apply(
         &self,
         catalog: &mut Catalog,
         region: &str,
@@ -100,8 +114,21 @@ impl Setup {
         })
     }
 
-    /// Puts in force what is otherwise in the new catalog of a region.
-    fn follow(&mut self, region: &str, new: Catalog) -> Result<(), Failure> {
+    /// Puts in force what is otherwise in the new catalog of a region, and what changes beside it.
+    ///
+    /// # Errors
+    /// Why that cannot be; nothing has changed.
+    pub(super) fn follow(
+        &mut self,
+        region: &str,
+        new: Catalog,
+        beside: Beside,
+    ) -> Result<(), Failure> {
+        let Beside {
+            mut records,
+            touched,
+            mode,
+        } = beside;
         let old = self.regions.catalog(region);
         let now_ms = unix_millis();
         let is_otherwise =
@@ -111,11 +138,17 @@ impl Setup {
             .filter(|name| new.load_balancer(name).is_none())
             .collect();
         let mut wanted = Vec::new();
-        let mut records = Vec::new();
         for one in new.load_balancers().filter(is_otherwise) {
             let address = self.regions.address_of(region, &one.name);
             wanted.push(self.regions.lowered(region, one, address)?);
             records.push(self.regions.record(region, one, address, now_ms));
+        }
+        for (region, one) in &touched {
+            let address = self.regions.address_of(region, &one.name);
+            let again = self.regions.lowered(region, one, address)?;
+            if wanted.iter().all(|other| other.name != again.name) {
+                wanted.push(again);
+            }
         }
         let deleted = |name: &&str| self.regions.deleted(region, name, now_ms);
         records.extend(gone.iter().map(deleted));
@@ -128,7 +161,7 @@ impl Setup {
             let message = format!("The change cannot be kept on disk: {error}");
             Failure::new(Code::InternalFailure, message)
         })?;
-        self.bring_about(prepared, &gone);
+        self.bring_about(prepared, &gone, mode);
         self.regions.take_in(region, new, records);
         Ok(())
     }

@@ -1,18 +1,25 @@
 //! The admin address: the ELB API, `/metrics`, `/healthz` and `/v1`.
 //!
-//! It reads what the control thread has published, and changes things by commands that the control
-//! thread carries out. Who may do so is judged in front of all routes (`access.rs`). Invariant: a
-//! client costs a bounded buffer and one of
+//! It reads what the control thread has published, and has changes made by the thread that changes
+//! what is set up (`setup.rs`). Who may do so is judged in front of all routes (`access.rs`).
+//! Invariant: a client costs a bounded buffer and one of
 //! `limits::ADMIN_CONNECTIONS_MAX` places.
+#![expect(
+    unused_qualifications,
+    reason = "utoipa writes `super::` in front of the types of parameters"
+)]
 
 mod access;
 mod answer;
+mod certificates;
 mod config;
 mod denied;
+mod document;
 mod drains;
 mod explain;
 mod guard;
 mod instances;
+mod load_balancers;
 mod places;
 mod query;
 mod reload;
@@ -20,6 +27,7 @@ mod rows;
 mod signature;
 mod status;
 mod used;
+mod view;
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -27,7 +35,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use axum::extract::{self, DefaultBodyLimit};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::get;
 use axum::{Router, middleware};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -36,18 +44,22 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::access::{Access, Peer};
 use self::answer::Trouble;
+use self::document::Document;
 use self::places::{Place, Places, Room};
+use super::Published;
 use super::credentials::Credentials;
 use super::metrics::{self, About, Metrics};
-use super::setup::Order;
-use super::{Published, Wish};
+use super::problem::Problem;
+use super::setup::{Order, Setup, Task};
 use crate::config::Attributes;
 use crate::limits;
-use crate::state::{Command, ControlLine, Refusal};
+use crate::state::{ControlLine, Refusal};
 use crate::sticky::Seals;
 use crate::sys::{Link, Phase};
 
@@ -60,18 +72,17 @@ pub use self::status::{ListenerStatus, LoadBalancerStatus, ProcessStatus};
 pub(super) struct Admin {
     link: Arc<Link>,
     published: watch::Receiver<Published>,
-    wishes: mpsc::Sender<Wish>,
     orders: SyncSender<Order>,
     standing: Standing,
     seals: Seals,
     access: Access,
     counts: Arc<ControlLine>,
     metrics: Metrics,
+    document: Document,
 }
 
 /// Where what is asked for goes.
 pub(super) struct Doors {
-    pub(super) wishes: mpsc::Sender<Wish>,
     pub(super) orders: SyncSender<Order>,
     pub(super) standing: Standing,
     /// Who may ask.
@@ -79,18 +90,6 @@ pub(super) struct Doors {
 }
 
 type Shared = extract::State<Arc<Admin>>;
-
-const NOT_FOUND: &str = "404: not here. What is:\n\
-    \x20 POST /              the ELB API, version 2012-06-01: `aws elb --endpoint-url`\n\
-    \x20 /metrics            counters, for Prometheus\n\
-    \x20 /healthz            200 ok, or 503 draining\n\
-    \x20 /v1/status          the process and its load balancers at a glance, JSON\n\
-    \x20 /v1/backends        the health of all backends, JSON; of ?load_balancer=NAME\n\
-    \x20 /v1/load-balancers  listeners and instances; PUT and DELETE of NAME/instances/ID\n\
-    \x20 /v1/drains          instances that leave; POST begins, DELETE of NAME/ID cancels\n\
-    \x20 /v1/config          what is in force, as a configuration file\n\
-    \x20 /v1/reload          POST reads the configuration file again\n\
-    \x20 /v1/explain         ?load_balancer=NAME&port=P&cookie=VALUE: where that session goes\n";
 
 impl Admin {
     pub(super) fn new(
@@ -110,48 +109,51 @@ impl Admin {
         Self {
             link,
             published,
-            wishes: doors.wishes,
             orders: doors.orders,
             standing: doors.standing,
             seals,
             access: Access::new(doors.credentials, Arc::clone(&counts)),
             counts,
             metrics,
+            document: Document::new(api().into_openapi()),
         }
     }
 
-    /// Has a command carried out. What it changed is published when this returns.
-    async fn wish(&self, command: Command) -> Result<(), Trouble> {
+    /// Has the thread that changes what is set up do something. What that changed is published when
+    /// this returns.
+    async fn order<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Setup) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Trouble> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.wishes.send(Wish { command, answer }).await;
-        sent.map_err(|_| Trouble::ending())?;
+        // Refused: whoever asked has gone; what was done is done.
+        let task = Task::new(move |setup| drop(answer.send(work(setup))));
+        let sent = self.orders.try_send(Order::Do(task));
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => Trouble::busy(),
+            TrySendError::Disconnected(_) => Trouble::ending(),
+        })?;
         let done = answered.await.map_err(|_| Trouble::ending())?;
         done.map_err(Trouble::from)
     }
 
-    /// Has the thread that changes what is set up do something; how that went comes on the channel
-    /// that the order has.
-    fn order(&self, order: Order) -> Result<(), Trouble> {
-        let full = |error| match error {
-            TrySendError::Full(_) => Trouble::busy(),
-            TrySendError::Disconnected(_) => Trouble::ending(),
-        };
-        self.orders.try_send(order).map_err(full)
-    }
-
     /// The switches of that load balancer.
     fn attributes(&self, load_balancer: &str) -> Result<Arc<Attributes>, Trouble> {
-        let snapshot = self.link.snapshot.load();
-        let mut routes = snapshot.routes.iter();
-        let route = routes.find(|route| *route.load_balancer == *load_balancer);
-        let route = route.ok_or_else(|| Refusal::NoLoadBalancer(load_balancer.to_owned()))?;
-        Ok(Arc::clone(&route.attributes))
+        let published = self.published.borrow();
+        let mut all = published.load_balancers.iter();
+        let row = all.find(|row| *row.name == *load_balancer);
+        let row = row.ok_or_else(|| Refusal::NoLoadBalancer(load_balancer.to_owned()))?;
+        Ok(Arc::clone(&row.attributes))
+    }
+
+    fn not_found(&self) -> (StatusCode, String) {
+        (StatusCode::NOT_FOUND, self.document.not_found.clone())
     }
 
     /// Accepts and answers for ever.
     pub(super) async fn serve(self, listener: TcpListener) {
         let admin = Arc::new(self);
-        let routes = routes(Arc::clone(&admin));
+        let router = router(Arc::clone(&admin));
         let mut places = Places::default();
         loop {
             let (stream, peer) = match listener.accept().await {
@@ -171,8 +173,8 @@ impl Admin {
                 }
             }
             places.take(|place| {
-                let (routes, counts) = (routes.clone(), Arc::clone(&admin.counts));
-                let conversing = converse(stream, Peer(peer), routes, place, counts);
+                let (router, counts) = (router.clone(), Arc::clone(&admin.counts));
+                let conversing = converse(stream, Peer(peer), router, place, counts);
                 tokio::spawn(conversing).abort_handle()
             });
             // So that a request which is there already is read before others take its place.
@@ -185,11 +187,11 @@ impl Admin {
 async fn converse(
     stream: TcpStream,
     peer: Peer,
-    routes: Router,
+    router: Router,
     place: Place,
     counts: Arc<ControlLine>,
 ) {
-    let routes = TowerToHyperService::new(routes);
+    let routes = TowerToHyperService::new(router);
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let answering = routes.call(request.map(|body| place.receive(body)));
@@ -223,32 +225,46 @@ fn is_refusal(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
-fn routes(admin: Arc<Admin>) -> Router {
-    let instance = "/v1/load-balancers/{load_balancer}/instances/{instance}";
+/// All routes but that of the ELB API, with what the document says of each.
+fn api() -> OpenApiRouter<Arc<Admin>> {
+    OpenApiRouter::with_openapi(document::without_routes())
+        .routes(routes!(metrics))
+        .routes(routes!(healthz))
+        .routes(routes!(status::status))
+        .routes(routes!(config::config))
+        .routes(routes!(reload::reload))
+        .routes(routes!(rows::backends))
+        .routes(routes!(rows::sessions))
+        .routes(routes!(view::view))
+        .routes(routes!(explain::answer))
+        .routes(routes!(load_balancers::list))
+        .routes(routes!(
+            load_balancers::register,
+            load_balancers::deregister
+        ))
+        .routes(routes!(instances::list))
+        .routes(routes!(instances::show, instances::put, instances::delete))
+        .routes(routes!(
+            certificates::list,
+            certificates::put,
+            certificates::delete
+        ))
+        .routes(routes!(drains::list, drains::begin))
+        .routes(routes!(drains::cancel))
+        .routes(routes!(document::show))
+}
+
+fn router(admin: Arc<Admin>) -> Router {
     let query = get(query::get)
         .post(query::post)
         .layer(DefaultBodyLimit::max(limits::QUERY_BYTES_MAX));
-    Router::new()
+    Router::from(api())
         .route("/", query)
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .route("/v1/status", get(status::status))
-        .route("/v1/config", get(config::config))
-        .route("/v1/reload", post(reload::reload))
-        .route("/v1/backends", get(rows::backends))
-        .route("/v1/load-balancers", get(instances::load_balancers))
-        .route(instance, put(instances::put).delete(instances::delete))
-        .route("/v1/drains", get(drains::list).post(drains::begin))
-        .route(
-            "/v1/drains/{load_balancer}/{instance}",
-            axum::routing::delete(drains::cancel),
-        )
-        .route("/v1/explain", get(explain::answer))
         .method_not_allowed_fallback(|| async {
             let clause = "the Allow field has the methods that can be";
             Trouble::new(StatusCode::METHOD_NOT_ALLOWED, clause)
         })
-        .fallback(|| async { (StatusCode::NOT_FOUND, NOT_FOUND) })
+        .fallback(|admin: Shared| async move { admin.not_found() })
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&admin),
@@ -257,6 +273,21 @@ fn routes(admin: Arc<Admin>) -> Router {
         .with_state(admin)
 }
 
+/// Shows counters
+///
+/// For Prometheus, in the OpenMetrics text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "show_metrics",
+    tag = "process",
+    responses((
+        status = 200,
+        description = "The counters",
+        body = String,
+        content_type = "application/openmetrics-text"
+    ))
+)]
 async fn metrics(admin: Shared) -> Response {
     (
         [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
@@ -265,6 +296,22 @@ async fn metrics(admin: Shared) -> Response {
         .into_response()
 }
 
+/// Says whether it serves
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "show_health",
+    tag = "process",
+    responses(
+        (status = 200, description = "It does", body = String, content_type = "text/plain"),
+        (
+            status = 503,
+            description = "It drains and will end",
+            body = String,
+            content_type = "text/plain"
+        ),
+    )
+)]
 async fn healthz(admin: Shared) -> (StatusCode, &'static str) {
     match admin.link.phase() {
         Phase::Serving => (StatusCode::OK, "ok\n"),

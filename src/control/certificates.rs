@@ -10,7 +10,7 @@ mod clients;
 pub(super) mod renewal;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -335,6 +335,38 @@ impl Certificate {
             "{policy} has no cipher for its {kind} key; list one such as {example}"
         ))
     }
+}
+
+/// What is in the files of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Inspected {
+    /// The hosts that it is for, in lower case.
+    pub(super) hosts: Vec<String>,
+    /// When it ends, in seconds since 1970.
+    pub(super) ends_at: i64,
+}
+
+/// Reads files that a listener may be to show. `now` is in seconds since 1970.
+///
+/// # Errors
+/// Why they cannot be used, with the file's name.
+pub(super) fn inspect(files: &CertificateFiles, now: u64) -> Result<Inspected, String> {
+    // Another thing, such as a pipe, might never have an end.
+    for file in [Some(&files.chain), files.key.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        let found = fs::metadata(file).map_err(|error| in_file(file, error))?;
+        if !found.is_file() {
+            return Err(in_file(file, "not a file"));
+        }
+    }
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let read = Certificate::read(files, &provider(&SslPolicy::default()), now)?;
+    Ok(Inspected {
+        hosts: read.names,
+        ends_at: read.ends_at,
+    })
 }
 
 /// A problem with the name of the file in front.

@@ -111,6 +111,11 @@ impl Held {
         self.holders.is_empty()
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.holders.len()
+    }
+
     /// Whose access key id this is.
     pub(super) fn holder(&self, access_key_id: &str) -> Option<&Holder> {
         self.holders.get(access_key_id)

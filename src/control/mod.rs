@@ -5,7 +5,7 @@
 //!                       ├─► State::apply ─► snapshot to the shards, health rows to admin, log
 //!   shards ──reports──► checker (at once)
 //!   admin: reads what was published,         view ─► state directory
-//!          wishes for commands               signals ─► drain ─► the end
+//!          has setup wish for commands       signals ─► drain ─► the end
 //! ```
 //!
 //! One tokio runtime on one thread. Not here: anything a request waits for. Invariant: what shards
@@ -25,11 +25,15 @@ mod hex;
 mod inventory;
 pub mod journal;
 pub mod keys;
+mod membership;
 pub mod memory;
 mod metrics;
+mod names;
+mod naming;
 mod origin;
 mod outcome;
 mod ports;
+mod problem;
 pub mod regions;
 mod setup;
 mod signals;
@@ -59,7 +63,7 @@ use self::tickets::{Keeper, keep_turning};
 use crate::health::{Reason, Status};
 use crate::limits;
 use crate::state::{
-    BalancerRow, Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, Refusal,
+    Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, LoadBalancerRow, Refusal,
     Report, State,
 };
 use crate::sticky::Seals;
@@ -163,7 +167,7 @@ async fn serve(
         journal,
         read_again,
         link: Arc::clone(&link),
-        wishes: wishes.clone(),
+        wishes,
         published: view.clone(),
         counts: Arc::clone(&counts),
         has_missed_hangup: Arc::clone(&has_missed_hangup),
@@ -175,7 +179,6 @@ async fn serve(
             credentials::log_open();
         }
         let doors = Doors {
-            wishes,
             orders,
             standing,
             credentials,
@@ -213,7 +216,7 @@ fn listening(socket: std::net::TcpListener) -> io::Result<tokio::net::TcpListene
 struct Inbox {
     /// Of the checks.
     commands: mpsc::Receiver<Command>,
-    /// Of the admin address and of what is set up.
+    /// Of what is set up.
     wished: mpsc::Receiver<Wish>,
     /// Of the shards.
     reports: mpsc::Receiver<Report>,
@@ -257,7 +260,7 @@ async fn conduct(
     }
 }
 
-/// A command from the admin address, and where the answer goes.
+/// A command from the thread that changes what is set up, and where the answer goes.
 #[derive(Debug)]
 struct Wish {
     command: Command,
@@ -267,7 +270,7 @@ struct Wish {
 /// What the admin address tells of the state.
 #[derive(Debug, Clone)]
 struct Published {
-    balancers: Arc<[BalancerRow]>,
+    load_balancers: Arc<[LoadBalancerRow]>,
     health: Arc<[HealthRow]>,
     drains: Arc<[DrainRow]>,
 }
@@ -275,7 +278,7 @@ struct Published {
 impl Published {
     fn of(state: &State) -> Self {
         Self {
-            balancers: Arc::from(state.balancers()),
+            load_balancers: Arc::from(state.load_balancers()),
             health: Arc::from(state.health()),
             drains: Arc::from(state.drains(unix_millis())),
         }

@@ -49,8 +49,8 @@ impl Origin {
             host: self.host.clone(),
             admin: self.admin.clone(),
             api: regions.api.clone(),
-            instances: regions.instances.clone(),
-            certificates: regions.certificates.clone(),
+            instances: regions.instances.in_force().clone(),
+            certificates: regions.certificates.in_force().clone(),
             load_balancers: regions.all(),
         };
         config.to_toml(&sources)
@@ -68,8 +68,8 @@ impl Regions {
                     since_ms,
                     ..
                 } => {
-                    let name = self.full_name(region, &load_balancer.name);
-                    sources.change(&name, format!("API{}", since(*since_ms)));
+                    let name = self.full_name(&region, &load_balancer.name);
+                    sources.change(&name, format!("API{}", since(since_ms)));
                 }
                 Record::Deleted {
                     region,
@@ -77,13 +77,31 @@ impl Regions {
                     since_ms,
                     ..
                 } => {
-                    let name = self.full_name(region, name);
-                    let since = since(*since_ms);
+                    let name = self.full_name(&region, &name);
+                    let since = since(since_ms);
                     sources.remark(format!("{name}: deleted by the API{since}"));
                 }
+                Record::Instance {
+                    id: name,
+                    backend,
+                    since_ms,
+                    ..
+                } => sources.remark(named("instance", &name, backend.is_some(), since_ms)),
+                Record::Certificate {
+                    arn: name,
+                    files,
+                    since_ms,
+                    ..
+                } => sources.remark(named("certificate", &name, files.is_some(), since_ms)),
             }
         }
     }
+}
+
+/// What is told of a name that `/v1` gave or took away.
+fn named(what: &str, name: &str, is_there: bool, since_ms: Option<u64>) -> String {
+    let done = if is_there { "named" } else { "taken away" };
+    format!("{what} {name}: {done} by /v1{}", since(since_ms))
 }
 
 fn since(ms: Option<u64>) -> String {

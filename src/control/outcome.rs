@@ -4,13 +4,14 @@
 //! `POST /v1/reload`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a reload has to say.
 pub(super) type Outcome = Result<Reloaded, Unchanged>;
 
 /// The configuration was read and is in force. Names are those of load balancers, in the order of
 /// the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reloaded {
     /// Those that are new.
     pub added: Vec<String>,

@@ -5,14 +5,20 @@
 //! the file that has not changed there since the API changed it is as the API has it, and one that
 //! has is as the file has it; every load balancer that runs is in a catalog.
 
+mod records;
+mod used;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use self::records::{Everything, Kept, forgetting};
+pub(super) use self::used::Showing;
 use super::journal::Record;
+use super::names::{Names, Said};
 use crate::config::{Api, Backend, CertificateFiles, Config, LoadBalancer};
 use crate::elb::setup::{Facts, Places, lift, lower};
-use crate::elb::{self, Catalog, Failure};
+use crate::elb::{self, Catalog, Code, Failure};
 use crate::health;
 
 /// Region and name.
@@ -24,12 +30,12 @@ pub struct Regions {
     pub(super) api: Api,
     /// Milliseconds since 1970: when the load balancers of the file are said to have been made.
     began_ms: u64,
-    pub(super) instances: BTreeMap<String, Backend>,
-    pub(super) certificates: BTreeMap<String, CertificateFiles>,
+    pub(super) instances: Names<Backend>,
+    pub(super) certificates: Names<CertificateFiles>,
     /// The load balancers of the file.
     file: Vec<LoadBalancer>,
-    /// What the API has changed.
-    records: BTreeMap<Key, Record>,
+    /// What the API has changed of load balancers.
+    changed: BTreeMap<Key, Said<Kept>>,
     catalogs: BTreeMap<String, Catalog>,
 }
 
@@ -54,21 +60,21 @@ impl Regions {
         records: Vec<Record>,
         now_ms: u64,
     ) -> Result<Settled, Vec<String>> {
+        let about: Vec<Record> = records.iter().map(forgetting).collect();
+        let said = Everything::of(records);
         let mut regions = Self {
             api: config.api.clone(),
             began_ms: now_ms,
-            instances: config.instances.clone(),
-            certificates: config.certificates.clone(),
+            instances: Names::new(config.instances.clone(), said.instances),
+            certificates: Names::new(config.certificates.clone(), said.certificates),
             file: config.load_balancers.clone(),
-            records: records.into_iter().map(|r| (key(&r), r)).collect(),
+            changed: said.load_balancers,
             catalogs: BTreeMap::new(),
         };
-        let before: Vec<Key> = regions.records.keys().cloned().collect();
         let wanted = regions.take_stock()?;
-        let is_outdated = |key: &Key| !regions.records.contains_key(key);
-        let outdated = before.into_iter().filter(is_outdated).map(forget);
+        let is_outdated = |record: &Record| !regions.knows(record);
         Ok(Settled {
-            outdated: outdated.collect(),
+            outdated: about.into_iter().filter(is_outdated).collect(),
             wanted,
             regions,
         })
@@ -79,8 +85,7 @@ impl Regions {
     /// # Errors
     /// Those of [`settle`](Self::settle).
     pub(super) fn with(&self, config: &Config) -> Result<Settled, Vec<String>> {
-        let records = self.records.values().cloned().collect();
-        Self::settle(config, records, self.began_ms)
+        Self::settle(config, self.records(), self.began_ms)
     }
 
     /// Finds out which load balancers there are, and fills the catalogs with them.
@@ -89,43 +94,37 @@ impl Regions {
         let mut wanted = Vec::new();
         let mut problems = Vec::new();
         let host = self.api.region.clone();
-        for balancer in &self.file {
-            let lifted = self.lifted(balancer);
+        for balancer in self.file.clone() {
+            let lifted = self.lifted(&balancer);
             let key = (host.clone(), balancer.name.clone());
-            match self.records.get(&key) {
-                Some(record) if stanza_of(record) == Some(stanza(&lifted)) => {}
+            match self.changed.get(&key) {
+                Some(said) if said.stanza == Some(stanza(&lifted)) => {}
                 // What the API has changed is older than the file.
                 _ => {
-                    self.records.remove(&key);
-                    wanted.push(balancer.clone());
-                    known
-                        .entry(host.clone())
-                        .or_default()
-                        .push(Arc::new(lifted));
+                    self.changed.remove(&key);
+                    self.use_names_of(&balancer);
+                    match self.as_named(&balancer) {
+                        Ok(balancer) => wanted.push(balancer),
+                        Err(problem) => problems.push(problem),
+                    }
+                    let known = known.entry(host.clone()).or_default();
+                    known.push(Arc::new(lifted));
                 }
             }
         }
         let file: BTreeSet<&str> = self.file.iter().map(|b| b.name.as_str()).collect();
         // What the API has changed of a load balancer that the file has no more goes with it.
-        self.records.retain(|(region, name), record| {
-            stanza_of(record).is_none() || (*region == host && file.contains(name.as_str()))
+        self.changed.retain(|(region, name), said| {
+            said.stanza.is_none() || (*region == host && file.contains(name.as_str()))
         });
-        for record in self.records.values() {
-            let Record::LoadBalancer {
-                region,
-                load_balancer,
-                address,
-                ..
-            } = record
-            else {
-                continue;
-            };
-            match self.lowered(region, load_balancer, *address) {
+        for ((region, name), said) in &self.changed {
+            let Some(kept) = &said.value else { continue };
+            match self.lowered(region, &kept.load_balancer, kept.address) {
                 Ok(balancer) => wanted.push(balancer),
-                Err(failure) => problems.push(format!("{}: {failure}", load_balancer.name)),
+                Err(failure) => problems.push(format!("{name}: {failure}")),
             }
             let known = known.entry(region.clone()).or_default();
-            known.push(Arc::clone(load_balancer));
+            known.push(Arc::clone(&kept.load_balancer));
         }
         let catalogs = known.into_iter();
         self.catalogs = catalogs
@@ -143,22 +142,13 @@ impl Regions {
     pub(super) fn all(&self) -> Vec<LoadBalancer> {
         let key = |balancer: &LoadBalancer| (self.api.region.clone(), balancer.name.clone());
         let of_file = self.file.iter();
-        let of_file = of_file.filter(|balancer| !self.records.contains_key(&key(balancer)));
-        let of_api = self.records.values().filter_map(|record| match record {
-            Record::LoadBalancer {
-                region,
-                load_balancer,
-                address,
-                ..
-            } => self.lowered(region, load_balancer, *address).ok(),
-            Record::Deleted { .. } => None,
+        let of_file = of_file.filter(|balancer| !self.changed.contains_key(&key(balancer)));
+        let of_file = of_file.filter_map(|balancer| self.as_named(balancer).ok());
+        let of_api = self.changed.iter().filter_map(|((region, _), said)| {
+            let kept = said.value.as_ref()?;
+            self.lowered(region, &kept.load_balancer, kept.address).ok()
         });
-        of_file.cloned().chain(of_api).collect()
-    }
-
-    /// What the API has changed of the file, and what it has made.
-    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.values()
+        of_file.chain(of_api).collect()
     }
 
     /// What is known of a region.
@@ -169,18 +159,43 @@ impl Regions {
     /// That is known of it from now on, and this was changed.
     pub(super) fn take_in(&mut self, region: &str, catalog: Catalog, records: Vec<Record>) {
         self.catalogs.insert(region.to_owned(), catalog);
-        for record in records {
-            if let Record::Deleted { stanza: None, .. } = record {
-                self.records.remove(&key(&record));
+        let said = Everything::of(records);
+        for (key, said) in said.load_balancers {
+            if said.is_empty() {
+                self.changed.remove(&key);
             } else {
-                self.records.insert(key(&record), record);
+                self.changed.insert(key, said);
             }
         }
+        for (id, said) in said.instances {
+            self.instances.take_in(id, said);
+        }
+        for (arn, said) in said.certificates {
+            self.certificates.take_in(arn, said);
+        }
+    }
+
+    /// The region of a load balancer among all that run, and its name there.
+    pub(super) fn split<'n>(&'n self, full_name: &'n str) -> (&'n str, &'n str) {
+        match full_name.split_once('/') {
+            // Those of the host's own region have no other name.
+            Some((region, name)) if region != self.api.region => (region, name),
+            Some(_) | None => (&self.api.region, full_name),
+        }
+    }
+
+    /// All load balancers, each with its region.
+    pub(super) fn load_balancers(&self) -> impl Iterator<Item = (&str, &Arc<elb::LoadBalancer>)> {
+        let catalogs = self.catalogs.iter();
+        catalogs.flat_map(|(region, catalog)| {
+            let all = catalog.load_balancers();
+            all.map(move |one| (region.as_str(), one))
+        })
     }
 
     /// Whether an ARN leads to a certificate.
     pub(super) fn has_certificate(&self, arn: &str) -> bool {
-        self.certificates.contains_key(arn) || self.is_of_file(arn)
+        self.certificates.in_force().contains_key(arn) || self.is_of_file(arn)
     }
 
     /// Whether an ARN was made up for a certificate that a listener of the file names by its path.
@@ -192,7 +207,12 @@ impl Regions {
 
     /// Whether an instance id leads to an address.
     pub(super) fn has_instance(&self, id: &str) -> bool {
-        Backend::by_id(id, &self.instances).is_some()
+        self.instance(id).is_some()
+    }
+
+    /// Where an instance id leads.
+    pub(super) fn instance(&self, id: &str) -> Option<Backend> {
+        Backend::by_id(id, self.instances.in_force())
     }
 
     /// The name of a load balancer among all that run.
@@ -212,19 +232,16 @@ impl Regions {
     /// other has.
     pub(super) fn address_of(&self, region: &str, name: &str) -> IpAddr {
         let key = (region.to_owned(), name.to_owned());
-        if let Some(Record::LoadBalancer { address, .. }) = self.records.get(&key) {
-            return *address;
+        if let Some(kept) = self.changed.get(&key).and_then(|said| said.value.as_ref()) {
+            return kept.address;
         }
         let written = self.written(region, name).and_then(|b| b.listeners.first());
         written.map_or_else(|| self.free_address(), |listener| listener.address.ip())
     }
 
     fn free_address(&self) -> IpAddr {
-        let address = |record: &Record| match record {
-            Record::LoadBalancer { address, .. } => Some(*address),
-            Record::Deleted { .. } => None,
-        };
-        let taken: BTreeSet<IpAddr> = self.records.values().filter_map(address).collect();
+        let kept = self.changed.values().filter_map(|said| said.value.as_ref());
+        let taken: BTreeSet<IpAddr> = kept.map(|kept| kept.address).collect();
         let first = self.api.address(0).expect("a pool has an address");
         let mut all = (0..).map_while(|index| self.api.address(index));
         // All are taken: one is shared, and two listeners on one port get in each other's way.
@@ -244,15 +261,13 @@ impl Regions {
     ) -> Result<LoadBalancer, Failure> {
         let places = Places {
             address,
-            instance: &|id| Backend::by_id(id, &self.instances),
-            certificate: &|arn| self.certificates.get(arn).cloned(),
+            instance: &|id| self.instance(id),
+            certificate: &|arn| self.certificates.in_force().get(arn).cloned(),
         };
-        lower(
-            one,
-            self.written(region, &one.name),
-            &self.prefix(region),
-            &places,
-        )
+        let written = self.written(region, &one.name);
+        let written = written.map(|balancer| self.as_named(balancer)).transpose();
+        let written = written.map_err(|problem| Failure::new(Code::InvalidInstance, problem))?;
+        lower(one, written.as_ref(), &self.prefix(region), &places)
     }
 
     /// What is to be kept of a load balancer.
@@ -301,40 +316,9 @@ impl Regions {
             region,
             created_ms: self.began_ms,
             dns_name: dns_name.as_deref(),
-            arn: &|files| {
-                let mut all = self.certificates.iter();
-                all.find(|(_, named)| *named == files)
-                    .map(|(arn, _)| arn.clone())
-            },
+            arn: &|files| self.arn_of(files),
         };
         lift(balancer, &facts)
-    }
-}
-
-fn key(record: &Record) -> Key {
-    match record {
-        Record::LoadBalancer {
-            region,
-            load_balancer,
-            ..
-        } => (region.clone(), load_balancer.name.clone()),
-        Record::Deleted { region, name, .. } => (region.clone(), name.clone()),
-    }
-}
-
-/// Nothing is to be known of it any more.
-fn forget((region, name): Key) -> Record {
-    Record::Deleted {
-        region,
-        name,
-        stanza: None,
-        since_ms: None,
-    }
-}
-
-fn stanza_of(record: &Record) -> Option<u64> {
-    match record {
-        Record::LoadBalancer { stanza, .. } | Record::Deleted { stanza, .. } => *stanza,
     }
 }
 
@@ -348,3 +332,6 @@ fn stanza(lifted: &elb::LoadBalancer) -> u64 {
     let json = serde_json::to_vec(&timeless).expect("text, numbers and lists are valid JSON");
     health::key_hash(&json)
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ use super::origin::Origin;
 use super::outcome::{Outcome, Reloaded, Unchanged};
 use super::regions::Regions;
 use super::{Published, Wish};
-use crate::config::{Config, LoadBalancer, Sources};
+use crate::config::{Config, DrainMode, LoadBalancer, Sources};
 use crate::limits::{
     BACKENDS_MAX, CERTIFICATE_LOOK_INTERVAL, LISTENERS_LOOK_INTERVAL, LISTENERS_PATIENCE,
     ORDERS_WAITING,
@@ -55,12 +55,27 @@ impl fmt::Debug for ReadAgain {
 /// What is asked of the thread.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Read everything again, and say what came of it.
-    Reload(Option<oneshot::Sender<Outcome>>),
-    /// Say what is in force, as a configuration file.
-    Describe(oneshot::Sender<String>),
+    /// Read everything again.
+    Reload,
     /// An action of the API.
     Act(Act),
+    /// What `/v1` wants done.
+    Do(Task),
+}
+
+/// Work on what is set up, by whoever knows what to do with the outcome.
+pub(super) struct Task(Box<dyn FnOnce(&mut Setup) + Send>);
+
+impl Task {
+    pub(super) fn new(work: impl FnOnce(&mut Setup) + Send + 'static) -> Self {
+        Self(Box::new(work))
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Task")
+    }
 }
 
 /// What is set up, and all that a change of it touches.
@@ -87,7 +102,7 @@ pub(super) async fn pass_on(
     missed: Arc<AtomicBool>,
 ) {
     while hangups.recv().await.is_some() {
-        if orders.try_send(Order::Reload(None)).is_err() {
+        if orders.try_send(Order::Reload).is_err() {
             missed.store(true, Ordering::Relaxed);
         }
     }
@@ -110,20 +125,14 @@ impl Setup {
         let mut next_look = Instant::now().after(CERTIFICATE_LOOK_INTERVAL);
         loop {
             match orders.recv_timeout(next_look.since(Instant::now())) {
-                Ok(Order::Reload(answer)) => {
-                    let outcome = self.reload();
-                    if let Some(answer) = answer {
-                        // Refused: whoever asked has gone; what was done is done.
-                        drop(answer.send(outcome));
-                    }
-                }
-                Ok(Order::Describe(answer)) => drop(answer.send(self.description())),
+                // The log has told the outcome.
+                Ok(Order::Reload) => drop(self.reload()),
                 Ok(Order::Act(act)) => self.act(act),
+                Ok(Order::Do(task)) => (task.0)(&mut self),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if self.has_missed_hangup.swap(false, Ordering::Relaxed) {
-                // The log has told the outcome.
                 drop(self.reload());
             }
             // However many orders there are.
@@ -134,7 +143,8 @@ impl Setup {
         }
     }
 
-    fn reload(&mut self) -> Outcome {
+    /// Reads everything again, and says what came of it.
+    pub(super) fn reload(&mut self) -> Outcome {
         self.inventory.files.look(true, &self.counts);
         let Some(read_again) = &self.read_again else {
             tracing::info!("no configuration file to read again");
@@ -181,7 +191,7 @@ impl Setup {
             vec![format!("the change cannot be kept on disk: {error}")]
         })?;
         self.inventory.files.credentials.replace(held);
-        self.bring_about(prepared, &gone);
+        self.bring_about(prepared, &gone, None);
         self.regions = settled.regions;
         self.origin.follow(config, sources);
         Ok(Reloaded {
@@ -225,8 +235,13 @@ impl Setup {
 
     /// Has load balancers go and others be as they were prepared. When this returns, shards have
     /// closed what is to close and accept on what is new; a connection that came in between has
-    /// waited.
-    pub(super) fn bring_about(&mut self, prepared: Vec<Prepared>, gone: &[Arc<str>]) {
+    /// waited. `mode` is what backends that leave still take; `None`: as the attributes say.
+    pub(super) fn bring_about(
+        &mut self,
+        prepared: Vec<Prepared>,
+        gone: &[Arc<str>],
+        mode: Option<DrainMode>,
+    ) {
         self.inventory.close_old(&prepared, gone);
         self.publish();
         for name in gone {
@@ -241,6 +256,7 @@ impl Setup {
                 wanted: Box::new(ready.wanted.clone()),
                 before: before.cloned().map(Box::new),
                 bound: ready.bound(),
+                mode,
             });
             if let Err(problem) = done {
                 // There is room (`lacks_room`): the process is ending.
@@ -252,7 +268,7 @@ impl Setup {
     }
 
     /// Has the control thread carry out a command.
-    fn wish(&self, command: Command) -> Result<(), String> {
+    pub(super) fn wish(&self, command: Command) -> Result<(), String> {
         let ending = || "the process is ending".to_owned();
         let (answer, answered) = oneshot::channel();
         let sent = self.wishes.blocking_send(Wish { command, answer });

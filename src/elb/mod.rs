@@ -24,8 +24,7 @@ mod tests;
 mod xml;
 
 pub use action::{AccessLogChanges, Action, AttributeChanges, NewLoadBalancer, Page};
-pub(crate) use answer::timestamp;
-pub use answer::{Answer, AttributesShown, Health, InstanceState, PolicyShown};
+pub use answer::{Answer, AttributesShown, Health, InstanceState, PolicyShown, timestamp};
 pub use catalog::{
     AccessLog, Attributes, BackendServer, Catalog, Draining, HealthCheck, Limits, Listener,
     LoadBalancer, Policy, PolicyKind, PolicyType, Scheme, Subnet, SubnetFacts, Tag, World,

@@ -56,14 +56,14 @@ impl Name {
 ///
 /// Gateways make variables of names, with `_` for all that is no letter; others skip blanks.
 pub(super) fn framing_lookalike(name: &[u8]) -> Option<Name> {
-    let is = |known: &[u8]| name.len() >= known.len() && letters(name).eq(letters(known));
-    if is(b"transfer-encoding") {
-        Some(Name::TransferEncoding)
-    } else if is(b"content-length") {
-        Some(Name::ContentLength)
-    } else {
-        None
-    }
+    // The first letter dismisses almost all names.
+    let (known, found): (&[u8], _) = match letters(name).next()? {
+        b't' => (b"transfer-encoding", Name::TransferEncoding),
+        b'c' => (b"content-length", Name::ContentLength),
+        _ => return None,
+    };
+    let has_its_letters = name.len() >= known.len() && letters(name).eq(letters(known));
+    has_its_letters.then_some(found)
 }
 
 /// The letters and digits of a name in lower case, also those beyond ASCII that have an ASCII

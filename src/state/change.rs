@@ -8,23 +8,38 @@ use std::sync::Arc;
 
 use super::command::{Bound, Effects};
 use super::pool::{LoadBalancer, Scene, listeners};
-use crate::config;
+use crate::config::{self, DrainMode};
 use crate::state::Refusal;
 
+/// What a load balancer is to become.
+pub(super) struct Change<'a> {
+    pub(super) wanted: &'a config::LoadBalancer,
+    /// The backends that were written before.
+    pub(super) before: &'a [config::Backend],
+    /// Where its listeners accept, in order.
+    pub(super) bound: &'a [Bound],
+    /// What backends that leave still take; `None`: as its attributes say.
+    pub(super) mode: Option<DrainMode>,
+}
+
 impl LoadBalancer {
-    /// Changes what is otherwise in `wanted` than in what was written before. Backends that were
-    /// registered or changed in another way are left alone.
+    /// Changes what is otherwise in what is wanted than in what was written before. Backends that
+    /// were registered or changed in another way are left alone.
     ///
     /// # Errors
     /// The refusal of more backends than there may be; nothing has changed then.
     pub(super) fn change(
         &mut self,
-        wanted: &config::LoadBalancer,
-        before: &[config::Backend],
-        bound: &[Bound],
+        change: &Change<'_>,
         scene: &mut Scene<'_>,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
+        let Change {
+            wanted,
+            before,
+            bound,
+            mode,
+        } = *change;
         self.judge_room(wanted)?;
         self.is_leaving = false;
         self.attributes = Arc::new(wanted.attributes.clone());
@@ -37,7 +52,7 @@ impl LoadBalancer {
         let is_gone = |id: &str| wanted.backends.iter().all(|backend| backend.id != *id);
         for backend in before.iter().filter(|backend| is_gone(&backend.id)) {
             // Refused: it has left already.
-            drop(self.deregister(&backend.id, None, scene, effects));
+            drop(self.deregister(&backend.id, mode, scene, effects));
         }
         Ok(())
     }

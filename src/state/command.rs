@@ -42,6 +42,8 @@ pub enum Command {
         before: Option<Box<config::LoadBalancer>>,
         /// Where each of its listeners accepts, in order. A listener that goes on keeps its number.
         bound: Vec<Bound>,
+        /// What backends that leave by this still take; `None`: as its attributes say.
+        mode: Option<DrainMode>,
     },
     /// Ends a load balancer: it takes no new connection, and what is on its backends ends as its
     /// attributes say.

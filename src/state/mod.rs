@@ -32,9 +32,10 @@ pub use load::{
 };
 pub use population::Population;
 pub use progress::{DrainEnd, Progress};
-pub use rows::{BalancerRow, CheckPlan, DrainRow, HealthRow, ListenerRow, Stage};
+pub use rows::{CheckPlan, DrainRow, HealthRow, ListenerRow, LoadBalancerRow, Stage};
 pub use snapshot::{Admits, Backend, Cut, Report, Route, Snapshot};
 
+use change::Change;
 use pool::{LoadBalancer, Scene};
 use slots::Slots;
 
@@ -116,10 +117,17 @@ impl State {
                 wanted,
                 before,
                 bound,
+                mode,
             } => {
                 let before = before.map_or_else(Vec::new, |before| before.backends);
                 if let Ok((lb, mut scene)) = self.at(&wanted.name, now_ms) {
-                    lb.change(&wanted, &before, &bound, &mut scene, &mut effects)?;
+                    let change = Change {
+                        wanted: &wanted,
+                        before: &before,
+                        bound: &bound,
+                        mode,
+                    };
+                    lb.change(&change, &mut scene, &mut effects)?;
                 } else {
                     self.add(&wanted, &bound, View::default(), now_ms);
                     effects.is_new = true;
@@ -207,11 +215,10 @@ impl State {
         }
     }
 
-    /// All load balancers that stay, in configuration order.
-    pub fn balancers(&self) -> Vec<BalancerRow> {
-        let stays = |lb: &&LoadBalancer| !lb.is_leaving;
-        let load_balancers = self.load_balancers.iter().filter(stays);
-        load_balancers.map(LoadBalancer::row).collect()
+    /// All load balancers that take connections or could, in the order of [`Self::health`].
+    pub fn load_balancers(&self) -> Vec<LoadBalancerRow> {
+        let load_balancers = self.load_balancers.iter();
+        load_balancers.filter_map(LoadBalancer::row).collect()
     }
 
     /// All backends' health, in configuration order.

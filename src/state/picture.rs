@@ -8,11 +8,29 @@ use std::sync::Arc;
 use super::departure::Departure;
 use super::pool::{LoadBalancer, Member};
 use super::population::Population;
-use super::rows::{BalancerRow, CheckPlan, DrainRow, HealthRow, ListenerRow};
+use super::rows::{CheckPlan, DrainRow, HealthRow, ListenerRow, LoadBalancerRow};
 use super::snapshot::{Admits, Backend, Route};
 use crate::health::{self, Status, View};
 
 impl LoadBalancer {
+    /// `None`: it is ending.
+    pub(super) fn row(&self) -> Option<LoadBalancerRow> {
+        let listeners = self.listeners.iter().map(|listener| ListenerRow {
+            address: listener.address,
+            protocol: listener.protocol,
+            instance_protocol: listener.instance_protocol,
+            instance_port: listener.instance_port,
+            stickiness: listener.stickiness.clone(),
+        });
+        (!self.is_leaving).then(|| LoadBalancerRow {
+            name: Arc::clone(&self.name),
+            listeners: listeners.collect(),
+            attributes: Arc::clone(&self.attributes),
+            view: Arc::clone(&self.view),
+            counts: Arc::clone(&self.counts),
+        })
+    }
+
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -66,21 +84,6 @@ impl LoadBalancer {
             born_ms: open.map_or(0, |life| life.born.wall_ms),
             is_over_bound: member.is_over_bound,
             counts: Arc::clone(&member.counts),
-        }
-    }
-
-    pub(super) fn row(&self) -> BalancerRow {
-        let listeners = self.listeners.iter().map(|listener| ListenerRow {
-            address: listener.address,
-            protocol: listener.protocol,
-            instance_protocol: listener.instance_protocol,
-            instance_port: listener.instance_port,
-            stickiness: listener.stickiness.clone(),
-        });
-        BalancerRow {
-            name: Arc::clone(&self.name),
-            listeners: listeners.collect(),
-            counts: Arc::clone(&self.counts),
         }
     }
 

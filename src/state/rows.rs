@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use super::DrainEnd;
 use super::load::{BackendLine, LoadBalancerLine, PerShard};
-use crate::config::{self, Protocol, Stickiness};
-use crate::health::Status;
+use crate::config::{self, Attributes, Protocol, Stickiness};
+use crate::health::{Status, View};
 
 /// One load balancer: what it is set up to do, and its counters.
 #[derive(Debug, Clone)]
-pub struct BalancerRow {
+pub struct LoadBalancerRow {
     /// Its name.
     pub name: Arc<str>,
     /// Its listeners, in order.
     pub listeners: Vec<ListenerRow>,
+    /// Its switches.
+    pub attributes: Arc<Attributes>,
+    /// The chronicles of its backends.
+    pub view: Arc<View>,
     /// Its counters.
     pub counts: Arc<PerShard<LoadBalancerLine>>,
 }

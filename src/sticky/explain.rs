@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::{Fallback, Stickiness};
 use crate::health::{Home, Stamp};
@@ -33,7 +34,7 @@ pub struct Question<'a> {
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// The load balancer.
     pub load_balancer: String,
@@ -68,7 +69,7 @@ pub struct Explanation {
 }
 
 /// What a cookie says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Said {
     /// The backend that it binds to.
     pub bound_to: Lived,
@@ -79,7 +80,7 @@ pub struct Said {
 }
 
 /// A backend in one of its lives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Lived {
     /// Its id; if it is not registered, the 16 hex digits of its hash.
     pub backend: String,
@@ -88,7 +89,7 @@ pub struct Lived {
 }
 
 /// One move of a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
     /// Where it was.
     pub from: Lived,
@@ -99,7 +100,7 @@ pub struct Step {
 }
 
 /// A backend in service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ranked {
     /// Its id.
     pub backend: String,

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The real `aws elb` and boto3 against a running elbow.
+"""The real `aws elb`, boto3 and schemathesis against a running elbow.
 
     with_awscli.py path/to/elbow            all that is promised
     with_awscli.py path/to/elbow WORD       the promises with that in their names
 
 Each promise is a function with its name in one of the modules beside this file, and has an elbow of
 its own. What goes by chance prints its seed; ELBOW_TEST_SEED=that goes the same way. Needs awscli,
-boto3, botocore and openssl. Nothing leaves this host.
+boto3, botocore, schemathesis and openssl. Nothing leaves this host.
 """
 
 import signal
@@ -17,11 +17,12 @@ import traceback
 import acting
 import actions
 import credentials
+import described
 import examples
 import surviving
 import walk_throughs
 
-MODULES = [walk_throughs, actions, acting, surviving, credentials, examples]
+MODULES = [walk_throughs, actions, acting, surviving, credentials, examples, described]
 
 
 def main():

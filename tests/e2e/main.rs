@@ -41,3 +41,4 @@ mod tcp;
 mod tcp_bulk;
 mod tickets;
 mod upgrade;
+mod v1;

@@ -106,6 +106,11 @@ impl Access {
         }
     }
 
+    /// How many credentials there are.
+    pub(super) fn credentials(&self) -> usize {
+        self.credentials.now().count()
+    }
+
     /// The request, which says whose it is, and who that is.
     async fn judge(&self, request: Request) -> Result<(Request, String), Denied> {
         let held = self.credentials.now();

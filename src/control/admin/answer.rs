@@ -12,7 +12,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
+use crate::control::problem::Problem;
 use crate::limits;
 use crate::state::Refusal;
 
@@ -24,6 +26,14 @@ pub(super) type Answer = Result<Response, Trouble>;
 pub(super) struct Trouble {
     status: StatusCode,
     clause: Cow<'static, str>,
+}
+
+/// Why a request is refused.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Refused {
+    /// In words.
+    #[schema(example = "no instance `i-1` is registered with the load balancer")]
+    error: String,
 }
 
 /// A request's body.
@@ -53,31 +63,44 @@ impl Trouble {
         Self::new(StatusCode::NOT_FOUND, clause)
     }
 
-    /// More is asked for than can wait.
-    pub(super) fn busy() -> Self {
-        let clause = "too many changes are waiting; try again in a moment";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, clause)
-    }
-
-    /// The control thread takes no commands any more.
+    /// Nobody carries anything out any more.
     pub(super) fn ending() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "elbow is ending")
+    }
+
+    /// As many changes wait as may.
+    pub(super) fn busy() -> Self {
+        let clause = "too many changes wait for their turn; try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, clause)
     }
 }
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        json(self.status, &serde_json::json!({ "error": self.clause }))
+        json(
+            self.status,
+            &Refused {
+                error: self.clause.into_owned(),
+            },
+        )
     }
 }
 
 impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {
-        let status = match refusal {
-            Refusal::NoLoadBalancer(_) | Refusal::NoBackend(_) => StatusCode::NOT_FOUND,
-            Refusal::NotDraining | Refusal::TooMany => StatusCode::CONFLICT,
+        Problem::from(refusal).into()
+    }
+}
+
+impl From<Problem> for Trouble {
+    fn from(problem: Problem) -> Self {
+        let (status, clause) = match problem {
+            Problem::Malformed(clause) => (StatusCode::BAD_REQUEST, clause),
+            Problem::Unknown(clause) => (StatusCode::NOT_FOUND, clause),
+            Problem::Conflict(clause) => (StatusCode::CONFLICT, clause),
+            Problem::NotKept(clause) => (StatusCode::INTERNAL_SERVER_ERROR, clause),
         };
-        Self::new(status, refusal.to_string())
+        Self::new(status, clause)
     }
 }
 

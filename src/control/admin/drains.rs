@@ -7,21 +7,25 @@ use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Answer, Sent, Trouble, json};
+use super::answer::{Answer, Refused, Sent, Trouble, json};
 use super::{Admin, Shared};
 use crate::config::DrainMode;
-use crate::state::{Command, DrainEnd, DrainRow, Stage};
+use crate::state::{DrainEnd, DrainRow, Stage};
 
-/// One element of `/v1/drains`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An instance on its way out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Drain {
     /// The load balancer.
+    #[schema(example = "web")]
     pub load_balancer: String,
     /// The instance that leaves.
+    #[schema(example = "i-0a1b2c3d")]
     pub instance: String,
     /// `sessions` while those that it has are served, then `connections` while requests in flight
     /// finish, then `done`.
+    #[schema(example = "sessions")]
     pub stage: String,
     /// How the drain of sessions ended, if there was one and it is over: `idle`, or `deadline`
     /// with sessions left.
@@ -77,13 +81,24 @@ impl From<&DrainRow> for Drain {
     }
 }
 
-/// The body of a POST.
-#[derive(Debug, Deserialize)]
+/// Which instance is to leave, and how.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewDrain)]
 pub(super) struct Wanted {
+    /// The load balancer.
+    #[schema(example = "web")]
     load_balancer: String,
+    /// The id of the instance.
+    #[schema(example = "i-0a1b2c3d")]
     instance: String,
+    /// What it still takes: `connections` nothing new, `session` the requests of its own sessions
+    /// until they end. Left out: as the load balancer's attributes say.
+    #[schema(example = "session", pattern = "^(connections|session)$")]
     mode: Option<String>,
+    /// How long it may take: up to 3600 for `connections`, a week for `session`. Left out: as the
+    /// attributes say.
+    #[schema(example = 7200, minimum = 1, maximum = 604_800)]
     deadline_seconds: Option<u64>,
 }
 
@@ -112,13 +127,27 @@ impl Wanted {
 }
 
 /// Which drains a GET asks for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
+    /// Those of the load balancer of this name; of all if it is left out.
     load_balancer: Option<String>,
+    /// Those of the instance of this id; of all if it is left out.
     instance: Option<String>,
 }
 
+/// Lists drains
+///
+/// Those that go on, and the last ones of each load balancer that ended.
+#[utoipa::path(
+    get,
+    path = "/v1/drains",
+    operation_id = "list_drains",
+    tag = "drains",
+    params(Asked),
+    responses((status = 200, description = "The drains", body = [Drain]))
+)]
 pub(super) async fn list(admin: Shared, asked: Result<Query<Asked>, QueryRejection>) -> Answer {
     let Query(asked) = asked?;
     let is_asked_for = |row: &&DrainRow| {
@@ -136,28 +165,66 @@ pub(super) async fn list(admin: Shared, asked: Result<Query<Asked>, QueryRejecti
     Ok(json(StatusCode::OK, &rows))
 }
 
+/// Lets an instance leave
+///
+/// It is deregistered at once, by the ELB API's words too, and takes no new session. For one that
+/// leaves already, mode and deadline are changed.
+#[utoipa::path(
+    post,
+    path = "/v1/drains",
+    operation_id = "begin_drain",
+    tag = "drains",
+    request_body = Wanted,
+    responses(
+        (status = 200, description = "It has left, like this", body = Drain),
+        (status = 202, description = "It leaves, and is this far", body = Drain),
+        (status = 204, description = "It has left"),
+        (status = 400, description = "A part does not hold", body = Refused),
+        (
+            status = 404,
+            description = "There is no such load balancer, or it has no such instance",
+            body = Refused
+        ),
+    )
+)]
 pub(super) async fn begin(admin: Shared, Sent(wanted): Sent<Wanted>) -> Answer {
     let mode = wanted.mode(admin.attributes(&wanted.load_balancer)?.drain_mode)?;
+    let (name, id) = (wanted.load_balancer.clone(), wanted.instance.clone());
     admin
-        .wish(Command::Deregister {
-            load_balancer: wanted.load_balancer.as_str().into(),
-            backend: wanted.instance.as_str().into(),
-            mode,
-        })
+        .order(move |setup| setup.leave(&name, &id, mode))
         .await?;
     Ok(row_of(&admin, &wanted.load_balancer, &wanted.instance))
 }
 
+/// Keeps an instance that was to leave
+///
+/// As long as its sessions are waited for. It is registered again.
+#[utoipa::path(
+    delete,
+    path = "/v1/drains/{load_balancer}/{instance}",
+    operation_id = "cancel_drain",
+    tag = "drains",
+    params(
+        ("load_balancer" = String, Path, description = "Its name, a slash in it as `%2F`"),
+        ("instance" = String, Path, description = "The id of the instance"),
+    ),
+    responses(
+        (status = 204, description = "It stays"),
+        (
+            status = 404,
+            description = "There is no such load balancer, or it has no such instance",
+            body = Refused
+        ),
+        (status = 409, description = "It is not waiting for its sessions to end", body = Refused),
+    )
+)]
 pub(super) async fn cancel(
     admin: Shared,
     place: Result<Path<(String, String)>, PathRejection>,
 ) -> Answer {
     let Path((load_balancer, instance)) = place?;
     admin
-        .wish(Command::CancelDrain {
-            load_balancer: load_balancer.into(),
-            backend: instance.into(),
-        })
+        .order(move |setup| setup.stay(&load_balancer, &instance))
         .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

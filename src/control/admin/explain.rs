@@ -7,30 +7,59 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Shared;
-use super::answer::{Answer, Trouble, json};
+use super::answer::{Answer, Refused, Trouble, json};
 use crate::config::Stickiness;
 use crate::state::{Refusal, Route, Snapshot};
-use crate::sticky::{Question, Visit, explain};
+use crate::sticky::{Explanation, Question, Visit, explain};
 use crate::sys::unix_seconds;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
+    /// The load balancer.
+    #[param(example = "web")]
     load_balancer: String,
-    /// Needed if the load balancer has several listeners.
+    /// The port of a listener; needed if the load balancer has several.
+    #[param(example = 80, minimum = 0, maximum = 65535)]
     port: Option<u16>,
     /// The value of the stickiness cookie, or a whole `Cookie` field.
     #[serde(default)]
     cookie: String,
     /// The value of the application's own cookie.
     app_cookie: Option<String>,
-    /// The backend that is taken for dead.
+    /// The id of an instance that is taken for dead.
     without: Option<String>,
 }
 
+/// Explains where a session goes
+///
+/// By the functions that requests go by: verdict, home, each move since the cookie was sealed, and
+/// who would be next.
+#[utoipa::path(
+    get,
+    path = "/v1/explain",
+    operation_id = "explain",
+    tag = "sessions",
+    params(Asked),
+    responses(
+        (status = 200, description = "Where it goes, and why", body = Explanation),
+        (
+            status = 400,
+            description = "It is not said which listener, or a value does not hold",
+            body = Refused
+        ),
+        (
+            status = 404,
+            description = "There is no such load balancer, listener or instance",
+            body = Refused
+        ),
+    )
+)]
 pub(super) async fn answer(admin: Shared, asked: Result<Query<Asked>, QueryRejection>) -> Answer {
     let Query(asked) = asked?;
     let snapshot = admin.link.snapshot.load_full();

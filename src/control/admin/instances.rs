@@ -1,118 +1,206 @@
-//! `/v1/load-balancers` and their instances: who is registered, and changes to that.
+//! `/v1/instances`: the addresses that instance ids stand for.
+//!
+//! Not who is registered where (`load_balancers.rs`), nor how a name comes into force
+//! (`naming.rs`).
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Shared;
-use super::answer::{Answer, Sent, Trouble, json};
-use super::drains::row_of;
-use crate::config::{Backend, DrainMode, Protocol};
-use crate::state::{Command, Route};
+use super::answer::{Answer, Refused, Sent, json};
+use crate::control::naming::{self, Parts, Source};
+use crate::control::setup::Setup;
 
-/// One element of `/v1/load-balancers`.
-#[derive(Serialize)]
-struct BalancerRow<'a> {
-    name: &'a str,
-    listeners: Vec<ListenerRow>,
-    instances: Vec<&'a str>,
-    connection_draining_seconds: Option<f64>,
-    drain_mode: &'static str,
-    drain_deadline_seconds: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct ListenerRow {
+/// An instance.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Instance {
+    /// The id by which load balancers, the ELB API and `/v1` know it.
+    #[schema(example = "i-0a1b2c3d")]
+    id: String,
+    /// Its IP address.
+    #[schema(example = "10.0.1.7")]
     address: String,
-    protocol: String,
-    policy: Option<String>,
-    behind_tls: bool,
+    /// The port that replaces the instance port of listeners and of the health check; null: none.
+    #[schema(example = 9001)]
+    port: Option<u16>,
+    /// Its share of new sessions, as a ratio to the others'.
+    #[schema(example = 1, maximum = 256)]
+    weight: u32,
+    /// Who says so: the configuration `file`, the `api`, or its `id`, which is an address.
+    named_by: NamedBy,
+    /// The load balancers that it is registered with.
+    #[schema(example = json!(["web"]))]
+    load_balancers: Vec<String>,
 }
 
-impl<'a> BalancerRow<'a> {
-    /// The load balancer to which these routes belong.
-    fn of(routes: &'a [Route]) -> Self {
-        let first = &routes[0];
-        let (drain_mode, deadline) = match first.attributes.drain_mode {
-            DrainMode::Connections { .. } => ("connections", None),
-            DrainMode::Sessions { deadline } => ("session", Some(deadline)),
-        };
-        let draining = first.attributes.connection_draining;
-        Self {
-            name: &first.load_balancer,
-            listeners: routes.iter().map(ListenerRow::from).collect(),
-            instances: first.backends.iter().map(|backend| &*backend.id).collect(),
-            connection_draining_seconds: draining.map(|time| time.as_secs_f64()),
-            drain_mode,
-            drain_deadline_seconds: deadline.map(|deadline| deadline.as_secs()),
+/// Who says what a name stands for.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum NamedBy {
+    /// The configuration file.
+    File,
+    /// This API.
+    Api,
+    /// The name itself, which is an address.
+    Id,
+}
+
+impl From<Source> for NamedBy {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::File => Self::File,
+            Source::Api => Self::Api,
+            Source::Id => Self::Id,
         }
     }
 }
 
-impl From<&Route> for ListenerRow {
-    fn from(route: &Route) -> Self {
+impl From<naming::Instance> for Instance {
+    fn from(instance: naming::Instance) -> Self {
+        let backend = instance.backend;
         Self {
-            address: route.address.to_string(),
-            protocol: route.protocol.to_string(),
-            policy: route.stickiness.as_deref().map(ToString::to_string),
-            behind_tls: route.is_secure && route.protocol == Protocol::Http,
+            id: backend.id,
+            address: backend.address.to_string(),
+            port: backend.port,
+            weight: backend.weight,
+            named_by: instance.source.into(),
+            load_balancers: instance.load_balancers,
         }
     }
 }
 
-pub(super) async fn load_balancers(admin: Shared) -> Answer {
-    let snapshot = admin.link.snapshot.load_full();
-    let same = |a: &Route, b: &Route| a.load_balancer == b.load_balancer;
-    let rows: Vec<_> = snapshot
-        .routes
-        .chunk_by(same)
-        .map(BalancerRow::of)
-        .collect();
+/// Lists instances
+///
+/// Those that have a name, by the file or by this API, and the addresses that are registered
+/// without one.
+#[utoipa::path(
+    get,
+    path = "/v1/instances",
+    operation_id = "list_instances",
+    tag = "instances",
+    responses((
+        status = 200,
+        description = "The instances, in order of their ids",
+        body = [Instance]
+    ))
+)]
+pub(super) async fn list(admin: Shared) -> Answer {
+    let all = admin.order(|setup| Ok(setup.instances())).await?;
+    let rows: Vec<_> = all.into_iter().map(Instance::from).collect();
     Ok(json(StatusCode::OK, &rows))
 }
 
-/// The body of a PUT.
-#[derive(Debug, Deserialize)]
+/// Shows an instance
+#[utoipa::path(
+    get,
+    path = "/v1/instances/{id}",
+    operation_id = "show_instance",
+    tag = "instances",
+    params(("id" = String, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "The instance", body = Instance),
+        (status = 404, description = "There is no such instance", body = Refused),
+    )
+)]
+pub(super) async fn show(admin: Shared, id: Result<Path<String>, PathRejection>) -> Answer {
+    let Path(id) = id?;
+    let found = admin.order(move |setup| setup.instance(&id)).await?;
+    Ok(json(StatusCode::OK, &Instance::from(found)))
+}
+
+/// What a name is to stand for.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewInstance)]
 pub(super) struct Wanted {
+    /// Its IP address; needed, unless the id is an address.
+    #[schema(example = "10.0.1.7", pattern = "^[0-9A-Fa-f.:]+$")]
     address: Option<String>,
+    /// A port that replaces the instance port of listeners and of the health check. Left out: none.
+    #[schema(example = 9001, minimum = 1, maximum = 65535)]
     port: Option<u64>,
+    /// Its share of new sessions, as a ratio to the others'; 0 takes none. Left out: 1.
+    #[schema(example = 1, minimum = 0, maximum = 256)]
     weight: Option<u64>,
 }
 
-type Place = Result<Path<(String, String)>, PathRejection>;
-
-/// Registers the instance (201), or changes it (200).
-pub(super) async fn put(admin: Shared, place: Place, Sent(wanted): Sent<Wanted>) -> Answer {
-    let Path((load_balancer, id)) = place?;
-    let address = wanted.address.as_deref();
-    let backend = Backend::from_parts(&id, address, wanted.port, wanted.weight)
-        .map_err(|(key, mistake)| Trouble::malformed(format!("{key} {mistake}")))?;
-    let row = || admin.published.borrow().row(&load_balancer, &id);
-    let was_there = row().is_some();
-    admin
-        .wish(Command::Register {
-            load_balancer: load_balancer.as_str().into(),
-            backend,
-        })
-        .await?;
-    let status = match was_there {
-        true => StatusCode::OK,
-        false => StatusCode::CREATED,
+/// Names an instance
+///
+/// As an `[[instance]]` of the file does: from now on load balancers can have it under that id, by
+/// the ELB API too. What was said of the id before is replaced; where it is registered that is in
+/// force at once, and its sessions stay with it. It holds until the file's entry of this id is
+/// edited.
+#[utoipa::path(
+    put,
+    path = "/v1/instances/{id}",
+    operation_id = "name_instance",
+    tag = "instances",
+    params((
+        "id" = String,
+        Path,
+        description = "1 to 64 of A-Z a-z 0-9 - _ . or an address, to give it a weight",
+        pattern = r"^[A-Za-z0-9._:\[\]-]{1,64}$"
+    )),
+    request_body = Wanted,
+    responses(
+        (status = 200, description = "It had a name, which stands for this now", body = Instance),
+        (status = 201, description = "It has that name", body = Instance),
+        (status = 400, description = "The id or a part does not hold", body = Refused),
+        (
+            status = 409,
+            description = "A load balancer that has it has another one at that address, or there \
+                are as many names as may be",
+            body = Refused
+        ),
+    )
+)]
+pub(super) async fn put(
+    admin: Shared,
+    id: Result<Path<String>, PathRejection>,
+    Sent(wanted): Sent<Wanted>,
+) -> Answer {
+    let Path(id) = id?;
+    let parts = Parts {
+        address: wanted.address,
+        port: wanted.port,
+        weight: wanted.weight,
     };
-    Ok(json(status, &row()))
+    let backend = parts.onto(&id, None)?;
+    let work = move |setup: &mut Setup| {
+        let is_new = setup.name_instance(backend)?;
+        Ok((is_new, setup.instance(&id)?))
+    };
+    let (is_new, instance) = admin.order(work).await?;
+    let status = match is_new {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    Ok(json(status, &Instance::from(instance)))
 }
 
-/// Lets the instance leave as the load balancer's attributes say.
-pub(super) async fn delete(admin: Shared, place: Place) -> Answer {
-    let Path((load_balancer, id)) = place?;
-    admin
-        .wish(Command::Deregister {
-            load_balancer: load_balancer.as_str().into(),
-            backend: id.as_str().into(),
-            mode: None,
-        })
-        .await?;
-    Ok(row_of(&admin, &load_balancer, &id))
+/// Takes the name of an instance away
+#[utoipa::path(
+    delete,
+    path = "/v1/instances/{id}",
+    operation_id = "forget_instance",
+    tag = "instances",
+    params(("id" = String, Path, description = "Its id")),
+    responses(
+        (
+            status = 204,
+            description = "The id stands for nothing any more, or if it is an address, for that \
+                alone"
+        ),
+        (status = 404, description = "Nothing has that name", body = Refused),
+        (status = 409, description = "A load balancer has it, or lets it leave", body = Refused),
+    )
+)]
+pub(super) async fn delete(admin: Shared, id: Result<Path<String>, PathRejection>) -> Answer {
+    let Path(id) = id?;
+    admin.order(move |setup| setup.forget_instance(&id)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

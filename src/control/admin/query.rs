@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
 use super::access::Caller;
-use super::{Admin, NOT_FOUND, Shared};
+use super::{Admin, Shared};
 use crate::control::act::Act;
 use crate::control::setup::Order;
 use crate::elb::{Action, Answer, Code, Failure, Parameters};
@@ -44,7 +44,7 @@ pub(super) async fn get(
 ) -> Response {
     match query.0 {
         Some(form) => serve(&admin, &caller, form.as_bytes()).await,
-        None => (StatusCode::NOT_FOUND, NOT_FOUND).into_response(),
+        None => admin.not_found().into_response(),
     }
 }
 

@@ -4,13 +4,14 @@
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::{About, Origin, Published};
 use super::Shared;
 use super::answer::{Answer, json};
 use crate::health::Status;
 use crate::http::Reply;
-use crate::state::{BalancerRow, HealthRow, ListenerRow, Stage};
+use crate::state::{HealthRow, ListenerRow, LoadBalancerRow, Stage};
 use crate::sys::{Instant, Phase};
 
 /// What is the same for as long as the process runs.
@@ -43,7 +44,7 @@ impl Standing {
 }
 
 /// The answer of `/v1/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProcessStatus {
     /// The version of elbow.
     pub version: String,
@@ -55,6 +56,8 @@ pub struct ProcessStatus {
     pub driver: String,
     /// The CPU of each shard; `None`: it is not pinned.
     pub cores: Vec<Option<usize>>,
+    /// How many credentials the admin address lets in; 0: it is open to everybody on this host.
+    pub credentials: usize,
     /// Whose load balancers those of the file are.
     pub region: String,
     /// Where keys, the lives of backends and what the API changes are kept; `None`: nowhere.
@@ -66,7 +69,7 @@ pub struct ProcessStatus {
 }
 
 /// One load balancer. Counts are those since the process began or the load balancer was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LoadBalancerStatus {
     /// Its name, behind the region and a slash if it is of another one than the host's.
     pub name: String,
@@ -91,7 +94,7 @@ pub struct LoadBalancerStatus {
 }
 
 /// One listener.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListenerStatus {
     /// Where it accepts.
     pub address: String,
@@ -120,7 +123,7 @@ impl From<&ListenerRow> for ListenerStatus {
 
 impl LoadBalancerStatus {
     /// `backends` are those of this load balancer.
-    fn new(row: &BalancerRow, backends: &[HealthRow]) -> Self {
+    fn new(row: &LoadBalancerRow, backends: &[HealthRow]) -> Self {
         let is_serving = |row: &&HealthRow| {
             let leaves = matches!(row.draining, Some(Stage::Connections | Stage::Done(_)));
             row.status == Status::InService && !leaves
@@ -150,15 +153,23 @@ impl LoadBalancerStatus {
 impl Published {
     fn statuses(&self) -> Vec<LoadBalancerStatus> {
         let is_of_one = |a: &HealthRow, b: &HealthRow| a.load_balancer == b.load_balancer;
-        let status = |row: &BalancerRow| {
+        let status = |row: &LoadBalancerRow| {
             let mut groups = self.health.chunk_by(is_of_one);
             let own = groups.find(|group| group[0].load_balancer == row.name);
             LoadBalancerStatus::new(row, own.unwrap_or_default())
         };
-        self.balancers.iter().map(status).collect()
+        self.load_balancers.iter().map(status).collect()
     }
 }
 
+/// Shows the process and its load balancers at a glance
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    operation_id = "show_status",
+    tag = "process",
+    responses((status = 200, description = "How it is", body = ProcessStatus))
+)]
 pub(super) async fn status(admin: Shared) -> Answer {
     let standing = &admin.standing;
     let phase = match admin.link.phase() {
@@ -172,6 +183,7 @@ pub(super) async fn status(admin: Shared) -> Answer {
         phase: phase.to_owned(),
         driver: standing.driver.to_owned(),
         cores: standing.cores.clone(),
+        credentials: admin.access.credentials(),
         region: standing.region.clone(),
         state_dir: standing.state_dir.clone(),
         config_file: standing.config_file.clone(),

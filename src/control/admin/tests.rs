@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use tokio::sync::mpsc;
+
 use super::super::certificates::Ends;
 use super::*;
-use crate::config::parse_with_sources;
-use crate::control::Origin;
+use crate::config::{Backend, Config, parse_with_sources};
+use crate::control::journal::Journal;
+use crate::control::regions::{Regions, Settled};
+use crate::control::{Files, Inventory, Origin, Wish};
 use crate::health::Outcome;
 use crate::http::Classification;
 use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
-use crate::state::{Bound, Command, Remembered, State};
+use crate::state::{Command, Remembered, State};
 use crate::sticky::Verdict;
-use crate::sys::Listeners;
 
 fn about() -> About {
     About {
@@ -48,39 +51,57 @@ fn seals() -> Seals {
     }])
 }
 
-/// An admin address over a state with one load balancer of two listeners and two backends, of
-/// which `i-1` is in service.
+/// An admin address over a load balancer of two listeners and two backends, of which `i-1` is in
+/// service.
 struct Bench {
     address: SocketAddr,
     link: Arc<Link>,
     counts: Arc<ControlLine>,
-    /// What is asked of the thread that changes what is set up.
-    orders: Receiver<Order>,
+}
+
+/// What the file says.
+fn written() -> Config {
+    let backends = ["i-1", "i-2"].map(|id| backend(id, Ipv4Addr::LOCALHOST, None));
+    let [one, mut two] = backends;
+    two.address = Ipv4Addr::new(127, 0, 0, 2).into();
+    let web = load_balancer(
+        "web",
+        vec![listener(8080, Some(sticky(60))), listener(9090, None)],
+        vec![one.clone(), two.clone()],
+    );
+    let named = |backend: Backend| (backend.id.clone(), backend);
+    Config {
+        instances: [one, two].map(named).into(),
+        ..config(vec![web])
+    }
 }
 
 impl Bench {
     async fn new() -> Self {
-        Self::guarded_by(Credentials::default()).await
+        let start = |setup: Setup| setup.start().expect("a thread can be had");
+        Self::with(Credentials::default(), start).await
     }
 
-    /// With these credentials.
-    async fn guarded_by(credentials: Credentials) -> Self {
-        let web = load_balancer(
-            "web",
-            vec![listener(8080, Some(sticky(60))), listener(9090, None)],
-            vec![
-                backend("i-1", Ipv4Addr::LOCALHOST, None),
-                backend("i-2", Ipv4Addr::LOCALHOST, None),
-            ],
-        );
-        let listen = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1)); 2];
-        let mut state = State::new(
-            &config(vec![web]),
-            &Bound::first(&listen),
-            2,
-            Remembered::new(),
-            0,
-        );
+    /// As [`Bench::new`], but what is ordered comes out here, one at a time.
+    async fn deaf() -> (Self, Receiver<Order>) {
+        Self::deaf_and_guarded_by(Credentials::default()).await
+    }
+
+    /// The same with these credentials.
+    async fn deaf_and_guarded_by(credentials: Credentials) -> (Self, Receiver<Order>) {
+        let (orders, ordered) = sync_channel(1);
+        (Self::with(credentials, |_| orders).await, ordered)
+    }
+
+    async fn with(
+        credentials: Credentials,
+        start: impl FnOnce(Setup) -> SyncSender<Order>,
+    ) -> Self {
+        let config = written();
+        let (inventory, bound) =
+            Inventory::open(&config, Files::load(&config, 0).expect("it names none"), 2)
+                .expect("ports are free");
+        let mut state = State::new(&config, &bound, 2, Remembered::new(), 0);
         let outcome = Outcome::Success;
         let checked = Command::Checked {
             load_balancer: "web".into(),
@@ -88,7 +109,11 @@ impl Bench {
             outcome,
         };
         drop(state.apply(checked, 0).expect("the backend is registered"));
-        let (link, _reports) = Link::new(state.snapshot(), Listeners::default(), 2);
+        let (link, _reports) = Link::new(state.snapshot(), inventory.listeners(), 2);
+        // No shard is there to follow.
+        for shard in link.shards.lines() {
+            shard.listeners_seen.set(u64::MAX);
+        }
         let (publisher, published) = watch::channel(Published::of(&state));
         let (wishes, mut wished) = mpsc::channel(1);
         let snapshots = Arc::clone(&link.snapshot);
@@ -101,10 +126,21 @@ impl Bench {
             }
         });
         let counts = Arc::new(ControlLine::default());
-        let (orders, ordered) = sync_channel(1);
-        let doors = Doors {
+        let Settled { regions, .. } = Regions::settle(&config, Vec::new(), 0).expect("it is valid");
+        let setup = Setup {
+            inventory,
+            origin: origin(),
+            regions,
+            journal: Journal::open(None).expect("it keeps nothing").0,
+            read_again: None,
+            link: Arc::clone(&link),
             wishes,
-            orders,
+            published: published.clone(),
+            counts: Arc::clone(&counts),
+            has_missed_hangup: Arc::default(),
+        };
+        let doors = Doors {
+            orders: start(setup),
             standing: Standing::new(&about(), &origin(), "us-east-1"),
             credentials,
         };
@@ -125,7 +161,6 @@ impl Bench {
             address,
             link,
             counts,
-            orders: ordered,
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::text;
+use crate::config::{Backend, CertificateFiles};
 use crate::elb::LoadBalancer;
 
 /// What the API has done to one thing. Its JSON is kept on disk: kinds and keys may be added, keys
@@ -44,19 +45,56 @@ pub enum Record {
         /// When that was, as above.
         since_ms: Option<u64>,
     },
+    /// The API said what an instance id stands for.
+    Instance {
+        /// The id.
+        id: String,
+        /// Where it leads, under the same id; `None`: nowhere.
+        backend: Option<Backend>,
+        /// A hash of the file's `[[instance]]` of this id as it was then; `None`: there was none.
+        /// If there is no backend either, there is nothing to know of it, and this record is not
+        /// kept itself.
+        stanza: Option<u64>,
+        /// When it was said, as above.
+        since_ms: Option<u64>,
+    },
+    /// The API said what an ARN stands for.
+    Certificate {
+        /// The ARN.
+        arn: String,
+        /// The files; `None`: none.
+        files: Option<CertificateFiles>,
+        /// As for an instance, of the file's `[[certificate]]`.
+        stanza: Option<u64>,
+        /// When it was said, as above.
+        since_ms: Option<u64>,
+    },
 }
 
 impl Record {
     fn key(&self) -> Key {
-        let (region, name) = match self {
+        match self {
             Self::LoadBalancer {
                 region,
                 load_balancer,
                 ..
-            } => (region, &load_balancer.name),
-            Self::Deleted { region, name, .. } => (region, name),
-        };
-        Key::LoadBalancer(region.clone(), name.clone())
+            } => Key::LoadBalancer(region.clone(), load_balancer.name.clone()),
+            Self::Deleted { region, name, .. } => Key::LoadBalancer(region.clone(), name.clone()),
+            Self::Instance { id, .. } => Key::Instance(id.clone()),
+            Self::Certificate { arn, .. } => Key::Certificate(arn.clone()),
+        }
+    }
+
+    /// Whether it says that there is nothing to know.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::LoadBalancer { .. } => false,
+            Self::Deleted { stanza, .. } => stanza.is_none(),
+            Self::Instance {
+                backend, stanza, ..
+            } => backend.is_none() && stanza.is_none(),
+            Self::Certificate { files, stanza, .. } => files.is_none() && stanza.is_none(),
+        }
     }
 }
 
@@ -65,6 +103,10 @@ impl Record {
 enum Key {
     /// Region and name.
     LoadBalancer(String, String),
+    /// Its id.
+    Instance(String),
+    /// Its ARN.
+    Certificate(String),
 }
 
 /// The records that say what is now.
@@ -81,7 +123,7 @@ impl Alive {
     pub(super) fn take_in(&mut self, record: Record) -> serde_json::Result<()> {
         let bytes = serde_json::to_vec(&record)?.len();
         let key = record.key();
-        let replaced = if matches!(record, Record::Deleted { stanza: None, .. }) {
+        let replaced = if record.is_empty() {
             self.records.remove(&key)
         } else {
             self.json_bytes += bytes;

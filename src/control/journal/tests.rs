@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
+use crate::config::{Backend, CertificateFiles};
 use crate::elb::{Catalog, LoadBalancer, Tag};
 
 /// A state directory that is not there yet, removed with it.
@@ -72,6 +73,32 @@ fn deleted(region: &str, name: &str, stanza: Option<u64>) -> Record {
     Record::Deleted {
         region: region.to_owned(),
         name: name.to_owned(),
+        stanza,
+        since_ms: Some(7),
+    }
+}
+
+fn instance(id: &str, port: Option<u16>, stanza: Option<u64>) -> Record {
+    Record::Instance {
+        id: id.to_owned(),
+        backend: port.map(|port| Backend {
+            id: id.to_owned(),
+            address: "10.0.0.1".parse().unwrap(),
+            port: Some(port),
+            weight: 1,
+        }),
+        stanza,
+        since_ms: Some(7),
+    }
+}
+
+fn certificate(arn: &str, file: Option<&str>, stanza: Option<u64>) -> Record {
+    Record::Certificate {
+        arn: arn.to_owned(),
+        files: file.map(|file| CertificateFiles {
+            chain: file.into(),
+            key: None,
+        }),
         stanza,
         since_ms: Some(7),
     }
@@ -161,6 +188,18 @@ fn a_line_is_what_it_always_was() {
     ));
     let end = ",\"address\":\"127.1.0.7\",\"stanza\":null,\"since_ms\":7}";
     assert!(json.ends_with(end), "{json}");
+    let names = [
+        instance("i-1", Some(80), None),
+        certificate("arn:a", Some("/a.pem"), Some(5)),
+    ];
+    assert_eq!(
+        serde_json::to_string(&names).unwrap(),
+        "[{\"kind\":\"instance\",\"id\":\"i-1\",\"backend\":{\"id\":\"i-1\",\
+         \"address\":\"10.0.0.1\",\"port\":80,\"weight\":1},\"stanza\":null,\
+         \"since_ms\":7},\
+         {\"kind\":\"certificate\",\"arn\":\"arn:a\",\"files\":{\"chain\":\"/a.pem\",\
+         \"key\":null},\"stanza\":5,\"since_ms\":7}]"
+    );
 }
 
 #[test]
@@ -549,16 +588,26 @@ fn a_second_elbow_is_refused_until_the_first_has_ended() {
     directory.open();
 }
 
-/// Region and name of what a record is about.
-fn about(record: &Record) -> (String, String) {
+/// What a record is about, in their order on disk: first load balancers, then names.
+fn about(record: &Record) -> (u8, String, String) {
     match record {
         Record::LoadBalancer {
             region,
             load_balancer,
             ..
-        } => (region.clone(), load_balancer.name.clone()),
-        Record::Deleted { region, name, .. } => (region.clone(), name.clone()),
+        } => (0, region.clone(), load_balancer.name.clone()),
+        Record::Deleted { region, name, .. } => (0, region.clone(), name.clone()),
+        Record::Instance { id, .. } => (1, id.clone(), String::new()),
+        Record::Certificate { arn, .. } => (2, arn.clone(), String::new()),
     }
+}
+
+/// Whether it says that there is nothing to know.
+fn is_empty(record: &Record) -> bool {
+    let json = serde_json::to_value(record).unwrap();
+    let keys = ["load_balancer", "backend", "files", "stanza"];
+    keys.iter()
+        .all(|key| json.get(key).is_none_or(|value| value.is_null()))
 }
 
 /// What is alive after some batches, told the plain way.
@@ -567,7 +616,7 @@ fn model(batches: &[Vec<Record>]) -> Vec<Record> {
     for record in batches.iter().flatten() {
         alive.insert(about(record), record.clone());
     }
-    alive.retain(|_, record| !matches!(record, Record::Deleted { stanza: None, .. }));
+    alive.retain(|_, record| !is_empty(record));
     alive.into_values().collect()
 }
 
@@ -576,8 +625,16 @@ fn some_record() -> impl Strategy<Value = Record> {
     let region = prop_oneof![Just("eu"), Just("us-east-1")];
     prop_oneof![
         (name.clone(), any::<String>()).prop_map(|(name, tag)| made(name, &tag)),
-        (region, name, any::<Option<u64>>())
+        (region, name.clone(), any::<Option<u64>>())
             .prop_map(|(region, name, stanza)| deleted(region, name, stanza)),
+        (name.clone(), any::<Option<u16>>(), any::<Option<u64>>())
+            .prop_map(|(name, port, stanza)| instance(name, port, stanza)),
+        (
+            name,
+            prop_oneof![Just(None), Just(Some("/a"))],
+            any::<Option<u64>>()
+        )
+            .prop_map(|(name, file, stanza)| certificate(name, file, stanza)),
     ]
 }
 

@@ -29,7 +29,7 @@ fn setup() -> Setup {
 async fn a_hangup_that_finds_no_room_is_missed() {
     let hangups = signals::hangups().expect("signals can be caught");
     let (orders, _inbox) = sync_channel(1);
-    orders.send(Order::Reload(None)).expect("there is room");
+    orders.send(Order::Reload).expect("there is room");
     let missed = Arc::new(AtomicBool::new(false));
     tokio::spawn(pass_on(hangups, orders, Arc::clone(&missed)));
     kill_process(getpid(), Signal::HUP).expect("it is this process");
@@ -44,7 +44,7 @@ fn a_hangup_that_was_missed_is_dealt_with_after_the_order_at_hand() {
     let counts = Arc::clone(&setup.counts);
     setup.has_missed_hangup.store(true, Ordering::Relaxed);
     let (orders, inbox) = sync_channel(1);
-    orders.send(Order::Reload(None)).expect("there is room");
+    orders.send(Order::Reload).expect("there is room");
     drop(orders);
     setup.run(&inbox);
     assert_eq!(counts.reload_errors.value(), 2);

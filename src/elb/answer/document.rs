@@ -233,9 +233,9 @@ fn tags(x: &mut Xml, tags: &[Tag]) {
     });
 }
 
-/// Such as `2026-01-02T03:04:05.670Z`. Times that have no such form, some 8,000 years ahead, are
-/// shown as the first.
-pub(crate) fn timestamp(ms: u64) -> String {
+/// A moment, in milliseconds since 1970, such as `2026-01-02T03:04:05.670Z`. One that has no such
+/// form, some 8,000 years ahead, is shown as the first.
+pub fn timestamp(ms: u64) -> String {
     let time = i128::from(ms) * 1_000_000;
     let time = OffsetDateTime::from_unix_timestamp_nanos(time);
     let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH);

@@ -6,7 +6,7 @@ mod document;
 
 use std::sync::Arc;
 
-pub(crate) use document::timestamp;
+pub use document::timestamp;
 
 use crate::elb::{AccessLog, Draining, HealthCheck, LoadBalancer, Policy, PolicyType, Tag};
 

@@ -336,16 +336,17 @@ fn seconds(count: u16) -> Duration {
 
 fn no_certificate(arn: &str) -> Failure {
     let message = format!(
-        "Server Certificate not found for the key: {arn}; a [[certificate]] in the configuration \
-         says which files an ARN stands for"
+        "Server Certificate not found for the key: {arn}; a [[certificate]] in the configuration or \
+         PUT /v1/certificates says which files an ARN stands for"
     );
     Failure::new(Code::CertificateNotFound, message)
 }
 
 fn no_instance(id: &str) -> Failure {
     let message = format!(
-        "Could not find EC2 instance {id}. An [[instance]] in the configuration gives an id its \
-         address; or register an address, such as 10.0.1.8 or 10.0.1.9:9001"
+        "Could not find EC2 instance {id}. An [[instance]] in the configuration or PUT \
+         /v1/instances/{id} gives an id its address; or register an address, such as 10.0.1.8 or \
+         10.0.1.9:9001"
     );
     Failure::new(Code::InvalidInstance, message)
 }

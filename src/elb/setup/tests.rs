@@ -395,12 +395,13 @@ fn files_without_an_arn_are_known_from_listeners_of_the_file_alone() {
 fn an_arn_or_id_that_leads_nowhere_is_refused_with_the_way_out() {
     let failure = refused(|one| one.listeners[1].certificate = Some("arn:none".to_owned()));
     let expected = "CertificateNotFound: Server Certificate not found for the key: arn:none; a \
-        [[certificate]] in the configuration says which files an ARN stands for";
+        [[certificate]] in the configuration or PUT /v1/certificates says which files an ARN \
+        stands for";
     assert_eq!(failure.to_string(), expected);
     let failure = refused(|one| one.instances.push("i-9".to_owned()));
     let expected = "InvalidInstance: Could not find EC2 instance i-9. An [[instance]] in the \
-        configuration gives an id its address; or register an address, such as 10.0.1.8 or \
-        10.0.1.9:9001";
+        configuration or PUT /v1/instances/i-9 gives an id its address; or register an address, \
+        such as 10.0.1.8 or 10.0.1.9:9001";
     assert_eq!(failure.to_string(), expected);
 }
 

@@ -278,3 +278,33 @@ fn who_is_unknown_is_refused() {
     let refusal = state.apply(unknown("web", "i-9"), 0).err();
     assert_eq!(refusal, Some(Refusal::NoBackend("i-9".to_owned())));
 }
+
+#[test]
+fn what_is_written_without_a_backend_says_how_it_leaves() {
+    for (mode, expected) in [
+        (None, Admits::Nothing),
+        (
+            Some(DrainMode::Sessions {
+                deadline: Duration::from_secs(60),
+            }),
+            Admits::Sessions,
+        ),
+    ] {
+        let mut state = draining(None);
+        let before = config().load_balancers.remove(0);
+        let mut wanted = before.clone();
+        wanted.backends.retain(|backend| backend.id != "i-1");
+        let listeners = wanted.listeners.iter().zip(1..);
+        let addresses: Vec<SocketAddr> = listeners
+            .map(|(_, port)| SocketAddr::from(([127, 0, 0, 1], port)))
+            .collect();
+        let put = Command::Put {
+            wanted: Box::new(wanted),
+            before: Some(Box::new(before)),
+            bound: Bound::first(&addresses),
+            mode,
+        };
+        drop(apply(&mut state, put));
+        assert_eq!(admits(&state), Some(expected));
+    }
+}

@@ -50,7 +50,7 @@ fn signed(form: &str) -> String {
 
 #[tokio::test]
 async fn a_change_that_was_not_begun_may_be_sent_again() {
-    let bench = Bench::guarded_by(one_key("again")).await;
+    let (bench, ordered) = Bench::deaf_and_guarded_by(one_key("again")).await;
     let delete = |name: &str| {
         signed(&format!(
             "Action=DeleteLoadBalancer&Version=2012-06-01&LoadBalancerName={name}"
@@ -79,16 +79,16 @@ async fn a_change_that_was_not_begun_may_be_sent_again() {
         answer.contains("<Message>Rate exceeded</Message>"),
         "{answer}"
     );
-    assert!(matches!(bench.orders.try_recv(), Ok(Order::Act(_))));
+    assert!(matches!(ordered.try_recv(), Ok(Order::Act(_))));
     let mut again = bench.connect().await;
     again
         .write_all(refused.as_bytes())
         .await
         .expect("admin reads");
-    let mut order = bench.orders.try_recv();
+    let mut order = ordered.try_recv();
     while order.is_err() {
         tokio::task::yield_now().await;
-        order = bench.orders.try_recv();
+        order = ordered.try_recv();
     }
     let Ok(Order::Act(act)) = order else {
         panic!("an action was to come");

@@ -44,8 +44,8 @@ async fn an_action_is_asked_for_in_the_region_of_its_signature() {
     let signature = "Authorization: AWS4-HMAC-SHA256 Credential=A/20261128/eu-west-1/\
                      elasticloadbalancing/aws4_request, SignedHeaders=host, Signature=00\r\n";
     for (signature, region) in [("", "us-east-1"), (signature, "eu-west-1")] {
-        let mut bench = Bench::new().await;
-        let asked = refuse_one(std::mem::replace(&mut bench.orders, sync_channel(1).1));
+        let (bench, orders) = Bench::deaf().await;
+        let asked = refuse_one(orders);
         let answer = bench.send(by_post(form, signature).as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         assert!(answer.contains("content-type: text/xml"), "{answer}");
@@ -61,7 +61,7 @@ async fn an_action_is_asked_for_in_the_region_of_its_signature() {
 
 #[tokio::test]
 async fn what_is_no_action_is_refused_without_asking_anybody() {
-    let bench = Bench::new().await;
+    let (bench, orders) = Bench::deaf().await;
     let cases = [
         (
             by_post("Action=Nope&Version=2012-06-01", ""),
@@ -79,13 +79,13 @@ async fn what_is_no_action_is_refused_without_asking_anybody() {
         let answer = bench.send(request.as_bytes()).await;
         assert!(answer.contains(code), "{request}\n{answer}");
     }
-    assert!(bench.orders.try_recv().is_err());
+    assert!(orders.try_recv().is_err());
     assert!(bench.ask("GET /").await.starts_with("HTTP/1.1 404 "));
 }
 
 #[tokio::test]
 async fn too_many_actions_at_once_are_throttled() {
-    let bench = Bench::new().await;
+    let (bench, _orders) = Bench::deaf().await;
     let form = by_post("Action=DescribeLoadBalancers&Version=2012-06-01", "");
     let mut waiting = bench.connect().await;
     waiting

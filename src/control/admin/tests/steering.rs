@@ -1,25 +1,24 @@
 //! `/v1/status`, `/v1/reload`, `/v1/config`: what is told, and how an order that failed is.
 
-use std::thread;
-
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::Reloaded;
-use crate::control::outcome::{Outcome, Unchanged};
+use crate::control::ReadAgain;
 
 impl Bench {
-    /// Status and JSON of the answer to a request while the next order has this outcome.
-    async fn reload(outcome: Outcome) -> (u16, Value) {
-        let mut bench = Self::new().await;
-        let orders = std::mem::replace(&mut bench.orders, sync_channel(1).1);
-        let carried_out = thread::spawn(move || match orders.recv() {
-            Ok(Order::Reload(Some(answer))) => answer.send(outcome).expect("the handler waits"),
-            other => panic!("{other:?}"),
-        });
-        let answer = bench.request("POST /v1/reload", "").await;
-        carried_out.join().expect("a reload was asked for");
-        answer
+    /// Status and JSON of the answer to a reload that reads this.
+    async fn reload(read: Result<Config, Vec<String>>) -> (u16, Value) {
+        let read_again = ReadAgain::new(move || Ok((read.clone()?, origin().sources)));
+        let start = |setup| {
+            let read_again = Some(read_again);
+            let setup = Setup {
+                read_again,
+                ..setup
+            };
+            setup.start().expect("a thread can be had")
+        };
+        let bench = Self::with(Credentials::default(), start).await;
+        bench.request("POST /v1/reload", "").await
     }
 }
 
@@ -42,7 +41,7 @@ async fn the_process_and_its_load_balancers_are_told_with_sums_over_shards() {
     assert!(told["uptime_seconds"].take().is_u64());
     let expected = json!({
         "version": "9.8.7", "uptime_seconds": null, "phase": "serving", "driver": "epoll",
-        "cores": [3, null], "region": "us-east-1", "state_dir": null,
+        "cores": [3, null], "credentials": 0, "region": "us-east-1", "state_dir": null,
         "config_file": "elbow.toml",
         "load_balancers": [{
             "name": "web",
@@ -84,22 +83,22 @@ async fn backends_are_those_of_a_load_balancer_that_there_is() {
 
 #[tokio::test]
 async fn a_reload_tells_what_came_of_it() {
-    let reloaded = Reloaded {
-        added: vec!["shop".to_owned()],
-        unchanged: 2,
-        ..Reloaded::default()
-    };
-    let (status, told) = Bench::reload(Ok(reloaded)).await;
+    let mut config = written();
+    let mut shop = config.load_balancers[0].clone();
+    shop.name = "shop".to_owned();
+    config.load_balancers.push(shop);
+    let (status, told) = Bench::reload(Ok(config)).await;
     let expected = json!({
-        "added": ["shop"], "changed": [], "removed": [], "unchanged": 2, "needs_restart": []
+        "added": ["shop"], "changed": [], "removed": [], "unchanged": 1,
+        "needs_restart": ["admin.listen"]
     });
     assert_eq!((status, told), (200, expected));
     let problems = vec!["elbow.toml:3: x: is wrong".to_owned()];
-    let (status, told) = Bench::reload(Err(Unchanged::Problems(problems.clone()))).await;
+    let (status, told) = Bench::reload(Err(problems.clone())).await;
     let error = "the configuration does not hold; nothing has changed";
     let expected = json!({ "error": error, "problems": problems });
     assert_eq!((status, told), (422, expected));
-    let (status, told) = Bench::reload(Err(Unchanged::NoFile)).await;
+    let (status, told) = Bench::new().await.request("POST /v1/reload", "").await;
     assert_eq!(status, 409);
     let error = told["error"].as_str().expect("a clause");
     assert!(error.contains("no configuration file"), "{error}");
@@ -107,30 +106,22 @@ async fn a_reload_tells_what_came_of_it() {
 
 #[tokio::test]
 async fn what_is_in_force_is_text() {
-    let mut bench = Bench::new().await;
-    let orders = std::mem::replace(&mut bench.orders, sync_channel(1).1);
-    let carried_out = thread::spawn(move || match orders.recv() {
-        Ok(Order::Describe(answer)) => answer.send("[host]\n".to_owned()),
-        other => panic!("{other:?}"),
-    });
-    let answer = bench.ask("GET /v1/config").await;
+    let answer = Bench::new().await.ask("GET /v1/config").await;
     assert!(answer.contains("content-type: text/plain"), "{answer}");
-    assert!(answer.ends_with("\r\n\r\n[host]\n"), "{answer}");
-    let sent = carried_out.join().expect("it was asked for");
-    sent.expect("the handler waits");
+    for line in ["[host]", "name = \"web\"", "id = \"i-2\""] {
+        assert!(answer.contains(line), "no {line} in {answer}");
+    }
 }
 
 #[tokio::test]
 async fn an_order_that_cannot_wait_is_refused_and_so_is_one_at_the_end() {
-    let mut bench = Bench::new().await;
-    let (orders, inbox) = sync_channel(0);
-    drop(orders);
+    let (bench, ordered) = Bench::deaf().await;
     // Whoever carries orders out has gone.
-    drop(std::mem::replace(&mut bench.orders, inbox));
+    drop(ordered);
     let (status, told) = bench.request("POST /v1/reload", "").await;
     assert_eq!((status, told), (503, json!({ "error": "elbow is ending" })));
 
-    let bench = Bench::new().await;
+    let (bench, _ordered) = Bench::deaf().await;
     let request = b"POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     let (mut first, mut second) = (bench.connect().await, bench.connect().await);
     first.write_all(request).await.expect("admin reads");
@@ -143,5 +134,8 @@ async fn an_order_that_cannot_wait_is_refused_and_so_is_one_at_the_end() {
     };
     let answer = String::from_utf8_lossy(&answer[..length.expect("admin answers")]);
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.contains("too many changes are waiting"), "{answer}");
+    assert!(
+        answer.contains("too many changes wait for their turn"),
+        "{answer}"
+    );
 }

@@ -37,6 +37,11 @@ impl Bench {
         (status.expect("a status"), body.to_owned())
     }
 
+    /// Where its first listener accepts.
+    fn port(&self) -> u16 {
+        self.link.snapshot.load().routes[0].address.port()
+    }
+
     async fn backends(&self) -> Vec<(String, u64, Value)> {
         let (_, rows) = self.request("GET /v1/backends", "").await;
         let rows = rows.as_array().expect("a list").clone();
@@ -122,8 +127,129 @@ async fn instances_come_change_and_go() {
     assert_eq!((status, &row["stage"]), (202, &json!("connections")));
 }
 
+#[tokio::test]
+async fn what_is_left_out_of_a_registration_stays_and_of_a_name_is_the_default() {
+    let bench = Bench::new().await;
+    let place = "/v1/load-balancers/web/instances/i-2";
+    let (status, row) = bench
+        .request(&format!("PUT {place}"), r#"{"port":81,"weight":9}"#)
+        .await;
+    assert_eq!((status, &row["weight"]), (200, &json!(9)), "{row}");
+    let shown = json!({
+        "id": "i-2", "address": "127.0.0.2", "port": 81, "weight": 9, "named_by": "api",
+        "load_balancers": ["web"]
+    });
+    assert_eq!(
+        bench.request("GET /v1/instances/i-2", "").await,
+        (200, shown)
+    );
+    let body = r#"{"address":"127.0.0.3"}"#;
+    let (status, row) = bench.request("PUT /v1/instances/i-2", body).await;
+    assert_eq!(
+        (status, &row["port"], &row["weight"]),
+        (200, &Value::Null, &json!(1))
+    );
+    let address = bench.link.snapshot.load().routes[0].backends[1].address;
+    assert_eq!(
+        address.to_string(),
+        "127.0.0.3:8080",
+        "in force where it is registered"
+    );
+    // An address may have a weight, which it keeps as long as it is registered.
+    let place = "/v1/load-balancers/web/instances/127.0.0.9:80";
+    let (status, row) = bench
+        .request(&format!("PUT {place}"), r#"{"weight":0}"#)
+        .await;
+    assert_eq!((status, &row["weight"]), (201, &json!(0)), "{row}");
+    let (_, all) = bench.request("GET /v1/instances", "").await;
+    let named_by: Vec<_> = all
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| &row["named_by"])
+        .collect();
+    assert_eq!(named_by, ["api", "file", "api"]);
+}
+
+#[tokio::test]
+async fn names_of_the_file_are_there_and_can_be_taken_away_while_nobody_has_them() {
+    let bench = Bench::new().await;
+    let (_, all) = bench.request("GET /v1/instances", "").await;
+    assert_eq!(all[0]["id"], "i-1");
+    assert_eq!(all[0]["load_balancers"], json!(["web"]));
+    let (status, error) = bench.request("DELETE /v1/instances/i-1", "").await;
+    assert_eq!(status, 409, "{error}");
+    let place = "/v1/load-balancers/web/instances/i-1";
+    let (status, _) = bench.request(&format!("DELETE {place}"), "").await;
+    assert_eq!(status, 202);
+    let (status, error) = bench.request("DELETE /v1/instances/i-1", "").await;
+    assert_eq!(status, 409, "it leaves, and may be told to stay: {error}");
+    let (status, error) = bench.request("PUT /v1/instances/i-4", "{}").await;
+    assert_eq!(status, 400, "{error}");
+    let body = r#"{"address":"127.0.0.4"}"#;
+    assert_eq!(bench.request("PUT /v1/instances/i-4", body).await.0, 201);
+    assert_eq!(bench.request("DELETE /v1/instances/i-4", "").await.0, 204);
+    assert_eq!(bench.request("GET /v1/instances/i-4", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn changes_wait_in_a_bounded_queue() {
+    let (bench, orders) = Bench::deaf().await;
+    let mut waiting = bench.connect().await;
+    let line = "DELETE /v1/instances/i-1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    waiting
+        .write_all(line.as_bytes())
+        .await
+        .expect("admin reads");
+    // The only place is taken once it is there, and what comes then is refused at once.
+    loop {
+        let (status, error) = bench.request("GET /v1/instances", "").await;
+        assert_eq!(status, 503, "{error}");
+        let told = error["error"].as_str().expect("words").to_owned();
+        if told.contains("try again") {
+            break;
+        }
+    }
+    drop(orders);
+    let (status, error) = bench.request("GET /v1/instances", "").await;
+    assert_eq!((status, &error["error"]), (503, &json!("elbow is ending")));
+}
+
+/// An operation of the document, as a request line with something for each parameter.
+fn line_of(method: &str, path: &str) -> String {
+    let parts = path.split('/');
+    let parts = parts.map(|part| if part.starts_with('{') { "x" } else { part });
+    format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
+}
+
+#[tokio::test]
+async fn what_the_document_describes_is_there_and_nothing_else() {
+    let bench = Bench::new().await;
+    let (status, document) = bench.request("GET /v1/openapi.json", "").await;
+    assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")));
+    let paths = document["paths"].as_object().expect("paths");
+    assert!(paths.len() > 10, "{paths:?}");
+    for (path, operations) in paths {
+        for method in ["GET", "PUT", "POST", "DELETE", "PATCH"] {
+            let line = line_of(method, path);
+            let (status, answer) = bench.request_with(&line, "", "").await;
+            if operations.get(method.to_lowercase()).is_some() {
+                assert_ne!(status, 405, "{line}");
+                assert!(!answer.starts_with("404: not here"), "{line}");
+                let responses = &operations[method.to_lowercase()]["responses"];
+                assert!(
+                    responses.get(status.to_string()).is_some(),
+                    "{line} {status}"
+                );
+            } else {
+                assert_eq!(status, 405, "{line}");
+            }
+        }
+    }
+}
+
 /// Requests that do not hold: the line, the body, the status and a part of what is said.
-const REFUSED: [(&str, &str, u16, &str); 17] = [
+const REFUSED: [(&str, &str, u16, &str); 27] = [
     ("POST /v1/drains", "{", 400, "the body"),
     (
         "POST /v1/drains",
@@ -181,6 +307,46 @@ const REFUSED: [(&str, &str, u16, &str); 17] = [
         404,
         "no instance `i-3`",
     ),
+    (
+        "PUT /v1/load-balancers/x/instances/i-1",
+        "{}",
+        404,
+        "no load balancer `x`",
+    ),
+    (
+        "PUT /v1/load-balancers/web/instances/127.0.0.1",
+        r#"{"port":1}"#,
+        400,
+        "port is said by the id",
+    ),
+    (
+        "PUT /v1/load-balancers/web/instances/i-1",
+        r#"{"address":"127.0.0.2"}"#,
+        409,
+        "are the same instance",
+    ),
+    (
+        "PUT /v1/instances/i-2",
+        r#"{"address":"127.0.0.1"}"#,
+        409,
+        "are the same instance",
+    ),
+    (
+        "PUT /v1/instances/i-2",
+        r#"{"address":"127.0.0.1","weight":257}"#,
+        400,
+        "weight must be",
+    ),
+    ("GET /v1/instances/i-3", "", 404, "no instance has"),
+    ("DELETE /v1/instances/i-3", "", 404, "no instance has"),
+    (
+        "PUT /v1/certificates",
+        r#"{"arn":"site","certificate":"/a"}"#,
+        400,
+        "arn must begin with arn:",
+    ),
+    ("DELETE /v1/certificates", "", 400, "missing field `arn`"),
+    ("DELETE /v1/certificates?arn=arn:x", "", 404, "`arn:x`"),
     ("DELETE /v1/drains/web/i-3", "", 404, "no instance `i-3`"),
     (
         "GET /v1/explain?load_balancer=x",
@@ -210,7 +376,8 @@ async fn what_does_not_hold_is_said_and_changes_nothing() {
     let too_long = " ".repeat(16 * 1024 + 1);
     let too_long = ("POST /v1/drains", &*too_long, 413, "length limit");
     for (request_line, body, expected, clause) in REFUSED.into_iter().chain([too_long]) {
-        let (status, error) = bench.request(request_line, body).await;
+        let request_line = request_line.replace("port=1&", &format!("port={}&", bench.port()));
+        let (status, error) = bench.request(&request_line, body).await;
         let told = error["error"].as_str().unwrap_or_default();
         assert_eq!(status, expected, "{request_line} {error}");
         assert!(told.contains(clause), "{request_line}: {told}");
@@ -262,6 +429,7 @@ async fn an_explanation_reads_values_and_whole_fields() {
         session: 0xab,
         began: 900,
     };
+    let port = bench.port();
     let value = seals().seal(&binding, [1; crate::sticky::NONCE_BYTES]);
     let value = String::from_utf8(value.to_vec()).expect("it is hex");
     for cookie in [
@@ -269,7 +437,7 @@ async fn an_explanation_reads_values_and_whole_fields() {
         format!("a=b;%20AWSELB={value}"),
         format!("Cookie:%20AWSELB={value}"),
     ] {
-        let target = format!("GET /v1/explain?load_balancer=web&port=1&cookie={cookie}");
+        let target = format!("GET /v1/explain?load_balancer=web&port={port}&cookie={cookie}");
         let (status, told) = bench.request(&target, "").await;
         assert_eq!((status, &told["verdict"]), (200, &json!("valid")), "{told}");
         assert_eq!(
@@ -277,7 +445,7 @@ async fn an_explanation_reads_values_and_whole_fields() {
             (&json!("i-1"), &json!("00000000000000ab"), &json!(900))
         );
     }
-    let target = "GET /v1/explain?load_balancer=web&port=1&without=i-1";
+    let target = format!("GET /v1/explain?load_balancer=web&port={port}&without=i-1");
     let (_, told) = bench.request(&format!("{target}&cookie={value}"), "").await;
     assert_eq!(
         (&told["verdict"], &told["home"]),
