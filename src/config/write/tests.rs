@@ -7,7 +7,7 @@ use crate::config::{Overrides, parse, parse_with_sources};
 const EVERYTHING: &str = r#"
 host = { shards = 3, pin = false, driver = "epoll", state_dir = 'C:\state "x"',
   shutdown_timeout = 0, session_window = "250ms" }
-admin = { listen = "0.0.0.0:9090", names = ["elb.example.com"], credential = [
+admin = { listen = "0.0.0.0:9191", names = ["elb.example.com"], credential = [
   { access_key_id = "A", secret_access_key_file = "/secret", read_only = true }] }
 api = { address_pool = "2001:db8::/64", dns_suffix = "elb.example.com", region = "eu-1",
   known_ids = ["vpc-1", "sg-1"] }

@@ -225,7 +225,7 @@ async fn backends_are_json_rows_with_live_counts() {
             "draining": null, "outstanding": 4
         },
         {
-            "load_balancer": "web", "backend": "i-2", "address": "127.0.0.1", "port": null,
+            "load_balancer": "web", "backend": "i-2", "address": "127.0.0.2", "port": null,
             "state": "OutOfService",
             "reason_code": "ELB", "description": "Instance registration is still in progress.",
             "health": "registering", "life": 0, "weight": 1, "sessions": 0, "over_bound": false, "draining": null,
