@@ -1,14 +1,15 @@
 //! `[load_balancer.attributes]`.
 //!
-//! Not here: its affinity switches (`affinity.rs`), and what stands for keys that are not written
-//! (`profile.rs`).
+//! Not here: its affinity switches (`affinity.rs`), what one client may take (`bounds.rs`), and
+//! what stands for keys that are not written (`profile.rs`).
 
 use std::time::Duration;
 
 use super::affinity::affinity;
+use super::bounds::bounds;
 use super::duration::{Lengths, SHORTEST};
 use super::read::{Field, Report, Section};
-use super::{Affinity, Attributes, CorsCookieName, DrainMode, Mistake, Upgrades};
+use super::{Affinity, Attributes, Bounds, CorsCookieName, DrainMode, Mistake, Upgrades};
 
 /// CLB.md §4.3, and below as text.
 const IDLE_TIMEOUT: Lengths = Lengths {
@@ -44,6 +45,7 @@ impl Default for Attributes {
             connection_draining: None,
             drain_mode: DrainMode::Connections { timeout: None },
             upgrades: Upgrades::default(),
+            bounds: Bounds::default(),
             affinity: Affinity::default(),
         }
     }
@@ -136,6 +138,7 @@ pub(super) fn attributes(
     let upgrades = section.read_or("upgrades", default.upgrades, |field| {
         Upgrades::read(&field, report)
     });
+    let bounds = bounds(&mut section, default.bounds, reads_heads, report);
     let affinity = affinity(&mut section, default.affinity, reads_heads, report);
     section.refuse_not_yet(&["access_log", "cross_zone", "desync_mode"], report);
     section.finish(report);
@@ -145,6 +148,7 @@ pub(super) fn attributes(
         connection_draining: connection_draining?,
         drain_mode: drain_mode?,
         upgrades: upgrades?,
+        bounds: bounds?,
         affinity: affinity?,
     })
 }

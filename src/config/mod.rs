@@ -1,15 +1,16 @@
 //! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
 //!
 //! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`), of TLS
-//! (`tls.rs`, `negotiation.rs`, `client_auth.rs`) and of affinity (`affinity.rs`). How a file
-//! becomes one is read from `lower.rs` downwards, how flags do in `flags.rs`. Not here: anything
-//! that changes while elbow runs (`state`). Invariant: no other module checks a range or a
-//! reference again.
+//! (`tls.rs`, `negotiation.rs`, `client_auth.rs`), of affinity (`affinity.rs`) and of what a client
+//! may take (`bounds.rs`). How a file becomes one is read from `lower.rs` downwards, how flags do
+//! in `flags.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no other
+//! module checks a range or a reference again.
 
 mod affinity;
 mod api;
 mod attributes;
 mod backend_policy;
+mod bounds;
 mod certificate;
 mod client_auth;
 mod cookie;
@@ -27,6 +28,7 @@ mod policy;
 mod problem;
 mod profile;
 mod read;
+mod size;
 mod ssl_policy;
 mod summary;
 mod target;
@@ -43,6 +45,7 @@ use std::time::Duration;
 
 pub use affinity::{Affinity, Failover, Fallback, UnderscoreEncoding};
 pub use backend_policy::public_key;
+pub use bounds::Bounds;
 pub use client_auth::ClientAuth;
 pub use cookie::{CookieTemplate, SameSite};
 pub use flags::Overrides;
@@ -299,6 +302,8 @@ pub struct Attributes {
     pub drain_mode: DrainMode,
     /// What clients of HTTP listeners may change to. Default: `websocket`.
     pub upgrades: Upgrades,
+    /// What one client may take.
+    pub bounds: Bounds,
     /// How sessions are kept together and new ones spread.
     pub affinity: Affinity,
 }

@@ -314,6 +314,9 @@ fn attribute_switches(attributes: &Attributes) -> Switches {
     let upgrades =
         |attributes: &Attributes| format!("[{}]", attributes.upgrades.names().join(", "));
     switches.changed("upgrades", upgrades(attributes), upgrades(&clb));
+    for (key, bound) in attributes.bounds.written() {
+        switches.value(key, bound);
+    }
     let (affinity, clb) = (&attributes.affinity, clb.affinity);
     let (encoding, clb_encoding) = (affinity.underscore_encoding, clb.underscore_encoding);
     switches.changed("underscore_encoding", encoding.name(), clb_encoding.name());
