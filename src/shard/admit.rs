@@ -1,9 +1,11 @@
 //! From a request head to what is sent to the backend, in one step that never waits.
 
+use std::cell::Cell;
+
 use super::serve::Client;
 use super::stick::{CookieRewrite, look_up, write_standby};
 use super::{Shard, World};
-use crate::http::{Body, Forwarding, Refusal, Request, Rewrite, Version, field_slots};
+use crate::http::{Body, BrokenBody, Forwarding, Refusal, Request, Rewrite, Version, field_slots};
 use crate::state::Route;
 use crate::sticky::Stick;
 use crate::sys::Block;
@@ -16,7 +18,7 @@ use crate::sys::Block;
 )]
 pub(super) struct Inbound {
     /// The body as far as it has been taken; none so far.
-    pub(super) body: Body,
+    pub(super) body: Cell<Body>,
     /// The client's version.
     pub(super) version: Version,
     /// The client can send another request on this connection.
@@ -34,6 +36,16 @@ pub(super) struct Inbound {
     pub(super) stick: Stick,
 }
 
+impl Inbound {
+    /// [`Body::pass`].
+    pub(super) fn pass(&self, bytes: &[u8]) -> Result<usize, BrokenBody> {
+        let mut body = self.body.get();
+        let passed = body.pass(bytes);
+        self.body.set(body);
+        passed
+    }
+}
+
 /// Judges a head, looks its session up, and writes the head for the backend into `wire`.
 ///
 /// # Errors
@@ -48,6 +60,8 @@ pub(super) fn admit(
 ) -> Result<Inbound, Refusal> {
     let mut slots = field_slots();
     let request = Request::parse(head, &mut slots)?;
+    let may_have = route.attributes.bounds.max_body.unwrap_or(u64::MAX);
+    let body = Body::at_most(request.framing, may_have)?;
     let stick = look_up(shard, client, route, world.snapshot.epoch, &request);
     let upgrade = request
         .upgrade()
@@ -55,7 +69,7 @@ pub(super) fn admit(
     let forwarded = (&request, &stick, upgrade.is_some());
     write(shard, world, route, client, forwarded, wire)?;
     Ok(Inbound {
-        body: Body::new(request.framing),
+        body: Cell::new(body),
         version: request.version,
         keep_alive: request.wants_keep_alive(),
         expects_continue: request.expects_continue,
@@ -105,7 +119,7 @@ fn write(
     scratch.clear();
     request.write(&forwarding, &mut scratch);
     if scratch.len() > wire.room() {
-        return Err(Refusal::TooLong);
+        return Err(Refusal::LargeHead);
     }
     wire.append(&scratch);
     Ok(())

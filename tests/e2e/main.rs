@@ -12,6 +12,7 @@ mod harness;
 
 mod admin_hostile;
 mod bodies;
+mod bounds;
 mod client_certificates;
 mod commands;
 mod cookies;
