@@ -37,21 +37,38 @@ pub const IDLE_TLS_BYTES_MAX: usize = 20 * 1024;
 /// stay in the L2 cache.
 pub const RELAY_BLOCK_BYTES: usize = 64 * 1024;
 
+/// Relay blocks in use in one shard from which on no exchange begins: the request is answered with
+/// 503, relayed connections stay in idle blocks. An exchange holds one, and up to two more for a
+/// long head, an upload that is answered early, or TLS.
+///
+/// 2 GiB of addresses for 32,768 exchanges that wait for their backends at once; of each block as
+/// many pages are memory as bytes were in it, two for ordinary requests.
+pub const RELAY_BLOCKS_MAX: usize = 32_768;
+
 /// Bytes kept free in front of received bytes in a relay block: two stickiness cookies of some 190
 /// bytes each, `Cache-control`, `Connection`, or the inserts of a request.
 pub const RELAY_HEADROOM_BYTES: usize = 1024;
 
-/// Longest request head, as for ALB (CLB.md §4.6). Beyond it: 400, connection closed.
+/// Longest request head, as for ALB (CLB.md §4.6). Beyond it: 431, connection closed.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 62 * 1024;
 
-/// Longest request line, as for ALB (CLB.md §4.6). Beyond it: 400.
+/// Longest request line, its end left out, as for ALB (CLB.md §4.6). Beyond it: 414, connection
+/// closed.
 pub const REQUEST_LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Longest response head, as for ALB (CLB.md §4.6). Beyond it: 502.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 
-/// Most header fields in one head. Beyond it: 400 for a request, 502 for a response.
+/// Most header fields in one head. Beyond it: 431 for a request, 502 for a response.
 pub const FIELDS_MAX: usize = 100;
+
+/// Bytes of interim answers (1xx) of a backend in one exchange: eight of the longest heads. Beyond
+/// it: 502.
+pub const INTERIM_BYTES_MAX: u32 = 8 * 32 * 1024;
+
+/// What the shortest of them counts for, so that there are a hundred at most: each gives the
+/// backend its whole time again.
+pub const INTERIM_BYTES_MIN: u32 = INTERIM_BYTES_MAX / 100;
 
 /// Longest request method. Beyond it: 405 (CLB.md §4.8).
 pub const METHOD_BYTES_MAX: usize = 127;
@@ -75,10 +92,11 @@ pub const COOKIE_DOMAIN_BYTES_MAX: usize = 128;
 /// on, and no stickiness cookie goes with them.
 pub const APP_COOKIES_MAX: usize = 8;
 
-/// Longest chunk-size line including extensions. Beyond it: 400 or 502.
+/// Longest chunk-size line including extensions. Beyond it: 400, or the answer is broken off.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4096;
 
-/// Most bytes of trailer fields after a chunked body. Beyond it: 400 or 502.
+/// Most bytes of trailer fields after a chunked body. Beyond it: 400, or the answer is broken
+/// off.
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
 /// Longest PROXY header in text (version 1), line end included, as its specification has it.
@@ -146,6 +164,11 @@ pub const CUTS_KEPT_MS: u64 = 10_000;
 
 /// Client connections that one shard serves at once. Beyond it new ones are closed on accept.
 pub const CONNECTIONS_PER_SHARD: usize = 65_536;
+
+/// Buckets of eight clients each in which connections are counted by client, a mebibyte of them.
+/// With 65,536 clients at once two of a hundred find theirs full: those are served, do not count
+/// and are told in a metric.
+pub const CLIENT_BUCKETS: usize = 16_384;
 
 /// Bytes of the block to which a body moves that does not fit a relay block: a few large
 /// operations cost less than many small ones (a 1 MiB answer a third less than in relay blocks).
@@ -494,6 +517,9 @@ const _: () = assert!(
     "a head of any answer, written anew, fits the largest block"
 );
 const _: () = assert!(FREE_BULK_BLOCKS <= BULK_BLOCKS_MAX);
+const _: () = assert!(FREE_RELAY_BLOCKS <= RELAY_BLOCKS_MAX);
+const _: () = assert!(INTERIM_BYTES_MAX as usize >= RESPONSE_HEAD_BYTES_MAX);
+const _: () = assert!(CLIENT_BUCKETS.is_power_of_two() && CLIENT_BUCKETS <= 65_536);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < RELAY_BLOCK_BYTES - RELAY_HEADROOM_BYTES);
 const _: () = assert!(

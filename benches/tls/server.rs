@@ -179,7 +179,7 @@ async fn over_elbow(stream: TcpStream, own: Rc<Elbow>) -> io::Result<()> {
             pieces.map(|piece| blocks.holding(piece)).collect()
         });
         for _ in 0..answer.len() {
-            let (sent, block) = tls.send(answer.remove(0), || ()).await;
+            let (sent, block) = tls.send(answer.remove(0), |_| ()).await;
             sent?;
             answer.push(block);
         }

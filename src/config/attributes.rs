@@ -1,14 +1,15 @@
 //! `[load_balancer.attributes]`.
 //!
-//! Not here: its affinity switches (`affinity.rs`), and what stands for keys that are not written
-//! (`profile.rs`).
+//! Not here: its affinity switches (`affinity.rs`), what one client may take (`bounds.rs`), and
+//! what stands for keys that are not written (`profile.rs`).
 
 use std::time::Duration;
 
 use super::affinity::affinity;
+use super::bounds::bounds;
 use super::duration::{Lengths, SHORTEST};
 use super::read::{Field, Report, Section};
-use super::{Affinity, Attributes, CorsCookieName, DrainMode, Mistake, Upgrades};
+use super::{Affinity, Attributes, Bounds, CorsCookieName, DrainMode, Mistake, Upgrades};
 use crate::http::DesyncMode;
 
 /// CLB.md §4.3, and below as text.
@@ -46,6 +47,7 @@ impl Default for Attributes {
             drain_mode: DrainMode::Connections { timeout: None },
             upgrades: Upgrades::default(),
             desync_mode: DesyncMode::Defensive,
+            bounds: Bounds::default(),
             affinity: Affinity::default(),
         }
     }
@@ -141,6 +143,7 @@ pub(super) fn attributes(
     let desync_mode = section.read_or("desync_mode", default.desync_mode, |field| {
         field.parsed(desync_mode, report)
     });
+    let bounds = bounds(&mut section, default.bounds, reads_heads, report);
     let affinity = affinity(&mut section, default.affinity, reads_heads, report);
     section.refuse_not_yet(&["access_log", "cross_zone"], report);
     section.finish(report);
@@ -151,6 +154,7 @@ pub(super) fn attributes(
         drain_mode: drain_mode?,
         upgrades: upgrades?,
         desync_mode: desync_mode?,
+        bounds: bounds?,
         affinity: affinity?,
     })
 }

@@ -1,15 +1,17 @@
 //! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
 //!
 //! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`), of TLS
-//! (`tls.rs`, `negotiation.rs`, `client_auth.rs`), of affinity (`affinity.rs`) and of credentials
-//! (`credential.rs`). How a file becomes one is read from `lower.rs` downwards, how flags do in
-//! `flags.rs`, and how one becomes a file again in `write.rs`. Not here: anything that changes while
-//! elbow runs (`state`). Invariant: no other module checks a range or a reference again.
+//! (`tls.rs`, `negotiation.rs`, `client_auth.rs`), of affinity (`affinity.rs`), of what a client may
+//! take (`bounds.rs`) and of credentials (`credential.rs`). How a file becomes one is read from
+//! `lower.rs` downwards, how flags do in `flags.rs`, and how one becomes a file again in `write.rs`.
+//! Not here: anything that changes while elbow runs (`state`). Invariant: no other module checks a
+//! range or a reference again.
 
 mod affinity;
 mod api;
 mod attributes;
 mod backend_policy;
+mod bounds;
 mod certificate;
 mod client_auth;
 mod cookie;
@@ -28,6 +30,7 @@ mod policy;
 mod problem;
 mod profile;
 mod read;
+mod size;
 mod sources;
 mod ssl_policy;
 mod summary;
@@ -48,6 +51,7 @@ use serde::{Deserialize, Serialize};
 
 pub use affinity::{Affinity, Failover, Fallback, UnderscoreEncoding};
 pub use backend_policy::public_key;
+pub use bounds::Bounds;
 pub use client_auth::ClientAuth;
 pub use cookie::{CookieTemplate, SameSite};
 pub use credential::Credential;
@@ -323,6 +327,8 @@ pub struct Attributes {
     /// What is done about requests that are not as RFC 9112 has them. Default: defensive
     /// (CLB.md §4.10).
     pub desync_mode: DesyncMode,
+    /// What one client may take.
+    pub bounds: Bounds,
     /// How sessions are kept together and new ones spread.
     pub affinity: Affinity,
 }

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::duration::Lengths;
 use super::problem::nearest;
+use super::size::{self, Sizes};
 use super::{Mistake, Problem};
 
 /// Longest value that a problem quotes in full, in characters.
@@ -333,6 +334,18 @@ impl<'t> Field<'t> {
             },
             _ => Err(lengths.mistake()),
         }
+    }
+
+    /// The value as an amount of bytes: a number, or text with a unit.
+    pub(super) fn size(&self, sizes: &Sizes, report: &mut Report<'_>) -> Option<u64> {
+        let size = match self.value {
+            DeValue::String(text) => size::parse(text).and_then(|bytes| sizes.take(bytes)),
+            _ => match self.unsigned() {
+                Some(bytes) => sizes.take(bytes),
+                None => Err(sizes.mistake()),
+            },
+        };
+        self.settle(size, report)
     }
 
     /// The values of a list.

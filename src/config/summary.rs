@@ -336,6 +336,9 @@ fn attribute_switches(attributes: &Attributes) -> Switches {
     switches.changed("upgrades", upgrades(attributes), upgrades(&clb));
     let (desync, clb_desync) = (attributes.desync_mode, clb.desync_mode);
     switches.changed("desync_mode", desync.name(), clb_desync.name());
+    for (key, bound) in attributes.bounds.written() {
+        switches.value(key, bound);
+    }
     let (affinity, clb) = (&attributes.affinity, clb.affinity);
     let (encoding, clb_encoding) = (affinity.underscore_encoding, clb.underscore_encoding);
     switches.changed("underscore_encoding", encoding.name(), clb_encoding.name());

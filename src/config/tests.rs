@@ -129,6 +129,9 @@ instances = ["i-0a1b2c3d", "i-1111", "10.0.1.8", "[::1]:9001"]
   drain_mode = "session"
   drain_deadline = "30m"
   desync_mode = "strictest"
+  max_body = "10MiB"
+  min_rate = 240
+  max_connections_per_client = 100
   underscore_encoding = "off"
   strip_cookie = true
   strict = true
@@ -494,6 +497,21 @@ fn numbers_outside_their_range_are_refused_at_both_ends() {
         ),
         (attributes, "idle_timeout = 1", "idle_timeout = 0"),
         (attributes, "idle_timeout = \"60s\"", "idle_timeout = 4001"),
+        (attributes, "max_body = 1", "max_body = 0"),
+        (attributes, "max_body = \"1TiB\"", "max_body = \"1025GiB\""),
+        (attributes, "max_body = \"10MiB\"", "max_body = \"10MB\""),
+        (attributes, "max_body = 10485760", "max_body = 1.5"),
+        (attributes, "min_rate = \"1MiB\"", "min_rate = \"1025KiB\""),
+        (
+            attributes,
+            "max_connections_per_client = 65535",
+            "max_connections_per_client = 65536",
+        ),
+        (
+            attributes,
+            "max_connections_per_client = 1",
+            "max_connections_per_client = 0",
+        ),
         (policy, "expiration_seconds = 0", "expiration_seconds = -1"),
         (
             policy,
@@ -668,8 +686,9 @@ copy_unknown_attributes, absolute_limit 12h)
   backends: i-0a1b2c3d=10.0.1.7 i-1111=10.0.1.6:9001 (weight 5) 10.0.1.8 [::1]:9001
   checked by HTTP:8080/ping every 10s, timeout 250ms, out after 3 failures, back after 4 successes
   attributes: idle_timeout 4000s, cors_cookie_name both, connection_draining 5m, \
-drain_mode session, drain_deadline 30m, desync_mode strictest, underscore_encoding off, \
-strip_cookie, strict, fallback_affinity client-address, load_bound 0.5, slow_start 30s, standby_header, reason_header, \
+drain_mode session, drain_deadline 30m, desync_mode strictest, max_body 10MiB, min_rate 240B, \
+max_connections_per_client 100, underscore_encoding off, strip_cookie, strict, \
+fallback_affinity client-address, load_bound 0.5, slow_start 30s, standby_header, reason_header, \
 failover least-outstanding";
     assert_eq!(summary, expected);
 }

@@ -24,14 +24,23 @@ pub enum Framing {
     UntilClose,
 }
 
-/// A chunked body that does not follow RFC 9112 §7.1, or goes beyond a bound. The connection that
-/// it came from cannot be used again.
+/// Why a body cannot be passed on. The connection that it came from cannot be used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BrokenBody;
+pub enum BrokenBody {
+    /// It is chunked and does not follow RFC 9112 §7.1, or a line of its framing is longer than its
+    /// bound.
+    Malformed,
+    /// It has more content than it may have.
+    TooLarge,
+}
 
 /// A body under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Body(State);
+pub struct Body {
+    state: State,
+    /// Content that chunks to come may have.
+    may_have: u64,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -47,12 +56,12 @@ enum Chunk {
     Size {
         size: u64,
         digits: u8,
-        line: usize,
+        line: u16,
     },
     /// In a chunk extension.
     Extension {
         size: u64,
-        line: usize,
+        line: u16,
     },
     /// CR of the size line seen.
     SizeLf {
@@ -62,22 +71,32 @@ enum Chunk {
     Data(u64),
     DataCr,
     DataLf,
-    /// In the trailer section: bytes so far, bytes of the current line.
+    /// In the trailer section: bytes so far, and where in a line.
     Trailer {
-        total: usize,
-        line: usize,
+        total: u16,
+        at: Line,
     },
-    /// CR seen in the trailer section; `line` bytes came before it.
+    /// CR seen behind a trailer field, or, if `is_empty`, instead of one.
     TrailerLf {
-        total: usize,
-        line: usize,
+        total: u16,
+        is_empty: bool,
     },
+}
+
+const _: () = assert!(CHUNK_LINE_BYTES_MAX < 1 << 16 && TRAILER_BYTES_MAX < 1 << 16);
+
+/// A place in a line of the trailer section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Start,
+    Name,
+    Value,
 }
 
 impl Body {
     /// A body that begins now.
     pub fn new(framing: Framing) -> Self {
-        Self(match framing {
+        let state = match framing {
             Framing::None | Framing::Length(0) => State::Done,
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Chunked(Chunk::Size {
@@ -86,23 +105,42 @@ impl Body {
                 line: 0,
             }),
             Framing::UntilClose => State::UntilClose,
-        })
+        };
+        Self {
+            state,
+            may_have: u64::MAX,
+        }
+    }
+
+    /// A body that begins now and may have so many bytes of content. Of one that is chunked the
+    /// first chunk that goes beyond is found out by its size, before its data.
+    ///
+    /// # Errors
+    /// [`BrokenBody::TooLarge`] if its length says already that it is.
+    pub fn at_most(framing: Framing, may_have: u64) -> Result<Self, BrokenBody> {
+        match framing {
+            Framing::Length(length) if length > may_have => Err(BrokenBody::TooLarge),
+            _ => Ok(Self {
+                may_have,
+                ..Self::new(framing)
+            }),
+        }
     }
 
     /// Whether its last byte has been seen.
     pub fn is_done(self) -> bool {
-        self.0 == State::Done
+        self.state == State::Done
     }
 
     /// Whether it ends by the close of the connection.
     pub fn is_until_close(self) -> bool {
-        self.0 == State::UntilClose
+        self.state == State::UntilClose
     }
 
     /// How many bytes may be received without taking any that belong to the next message, as far
     /// as is known: a bound for `Length`, none otherwise.
     pub fn wanted(self) -> usize {
-        match self.0 {
+        match self.state {
             State::Done => 0,
             State::Length(left) => usize::try_from(left).unwrap_or(usize::MAX),
             State::UntilClose | State::Chunked(_) => usize::MAX,
@@ -112,7 +150,7 @@ impl Body {
     /// Lets `bytes` go past and says how many of them belong to this body.
     ///
     /// # Errors
-    /// [`BrokenBody`] for a chunked body that is malformed or beyond a bound.
+    /// Why a chunked body is broken.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<usize, BrokenBody> {
         let mut at = 0;
         while at < bytes.len() && !self.is_done() {
@@ -143,7 +181,7 @@ impl Body {
     /// Takes one run of content, or one byte of the framing.
     fn step(&mut self, bytes: &[u8]) -> Result<Step, BrokenBody> {
         let run = |left: u64| usize::try_from(left).map_or(bytes.len(), |n| n.min(bytes.len()));
-        let (next, taken) = match self.0 {
+        let (next, taken) = match self.state {
             State::Done => (State::Done, 0),
             State::UntilClose => (State::UntilClose, bytes.len()),
             State::Length(left) => {
@@ -167,15 +205,19 @@ impl Body {
                 (State::Chunked(next), run(left))
             }
             State::Chunked(chunk) => {
-                let byte = *bytes.first().ok_or(BrokenBody)?;
-                self.0 = chunk.step(byte)?;
+                let byte = *bytes.first().ok_or(BrokenBody::Malformed)?;
+                self.state = chunk.step(byte)?;
+                if let State::Chunked(Chunk::Data(size)) = self.state {
+                    let left = self.may_have.checked_sub(size);
+                    self.may_have = left.ok_or(BrokenBody::TooLarge)?;
+                }
                 return Ok(Step {
                     taken: 1,
                     is_content: false,
                 });
             }
         };
-        self.0 = next;
+        self.state = next;
         Ok(Step {
             taken,
             is_content: true,
@@ -196,9 +238,10 @@ impl Chunk {
             (Self::Size { size, digits, line }, _) if byte.is_ascii_hexdigit() => {
                 // 15 digits fit u64 and any body; one more digit could overflow.
                 if digits == 15 {
-                    return Err(BrokenBody);
+                    return Err(BrokenBody::Malformed);
                 }
-                let digit = char::from(byte).to_digit(16).ok_or(BrokenBody)?;
+                let digit = char::from(byte).to_digit(16);
+                let digit = digit.ok_or(BrokenBody::Malformed)?;
                 let size = size << 4 | u64::from(digit);
                 Self::Size {
                     size,
@@ -221,13 +264,18 @@ impl Chunk {
                 b';',
             ) => Self::Extension { size, line },
             (Self::Extension { size, .. }, b'\r') => Self::SizeLf { size },
-            (Self::Extension { size, line }, _) if line < CHUNK_LINE_BYTES_MAX && is_text(byte) => {
+            (Self::Extension { size, line }, _)
+                if usize::from(line) < CHUNK_LINE_BYTES_MAX && is_text(byte) =>
+            {
                 Self::Extension {
                     size,
                     line: line + 1,
                 }
             }
-            (Self::SizeLf { size: 0 }, b'\n') => Self::Trailer { total: 0, line: 0 },
+            (Self::SizeLf { size: 0 }, b'\n') => Self::Trailer {
+                total: 0,
+                at: Line::Start,
+            },
             (Self::SizeLf { size }, b'\n') => Self::Data(size),
             (Self::DataCr, b'\r') => Self::DataLf,
             (Self::DataLf, b'\n') => Self::Size {
@@ -235,26 +283,47 @@ impl Chunk {
                 digits: 0,
                 line: 0,
             },
-            (Self::Trailer { total, line }, b'\r') => Self::TrailerLf { total, line },
-            (Self::Trailer { total, line }, _) if total < TRAILER_BYTES_MAX && is_text(byte) => {
-                // A trailer line that begins with a blank would be read as a fold by some.
-                if line == 0 && matches!(byte, b' ' | b'\t') {
-                    return Err(BrokenBody);
-                }
+            (Self::Trailer { total, at }, b'\r') if at != Line::Name => Self::TrailerLf {
+                total,
+                is_empty: at == Line::Start,
+            },
+            (Self::Trailer { total, at }, _) if usize::from(total) < TRAILER_BYTES_MAX => {
                 Self::Trailer {
                     total: total + 1,
-                    line: line + 1,
+                    at: at.step(byte)?,
                 }
             }
-            (Self::TrailerLf { line: 0, .. }, b'\n') => return Ok(State::Done),
-            (Self::TrailerLf { total, .. }, b'\n') => Self::Trailer { total, line: 0 },
-            _ => return Err(BrokenBody),
+            (Self::TrailerLf { is_empty: true, .. }, b'\n') => return Ok(State::Done),
+            (Self::TrailerLf { total, .. }, b'\n') => Self::Trailer {
+                total,
+                at: Line::Start,
+            },
+            _ => return Err(BrokenBody::Malformed),
         };
         Ok(State::Chunked(next))
     }
 }
 
-/// A byte that may stand in an extension or a trailer line: no control characters but tab.
+impl Line {
+    /// Takes one byte of a trailer field. A line that begins with a blank would be read as a fold
+    /// by some, and one without a name as anything.
+    fn step(self, byte: u8) -> Result<Self, BrokenBody> {
+        match (self, byte) {
+            (Self::Start | Self::Name, _) if is_token(byte) => Ok(Self::Name),
+            (Self::Name, b':') => Ok(Self::Value),
+            (Self::Value, _) if is_text(byte) => Ok(Self::Value),
+            _ => Err(BrokenBody::Malformed),
+        }
+    }
+}
+
+/// A byte that may stand in a name (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// A byte that may stand in an extension or the value of a trailer field: no control characters but
+/// tab.
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
@@ -311,10 +380,21 @@ mod tests {
             b"0000000000000001\r\n",
             b"5;\x01\r\n",
             b"0\r\n x: y\r\n",
+            b"0\r\nx: y\r\n z\r\n",
             b"0\r\nx\ny",
+            b"0\r\nx\r\n",
+            b"0\r\nx : y\r\n",
+            b"0\r\n: y\r\n",
+            b"0\r\nx: \x00\r\n",
         ] {
             let mut body = Body::new(Framing::Chunked);
-            assert_eq!(body.pass(wire), Err(BrokenBody), "{}", wire.escape_ascii());
+            let passed = body.pass(wire);
+            assert_eq!(
+                passed,
+                Err(BrokenBody::Malformed),
+                "{}",
+                wire.escape_ascii()
+            );
         }
     }
 
@@ -323,8 +403,23 @@ mod tests {
         for start in [&b"5;"[..], b"0\r\nx: "] {
             let mut wire = start.to_vec();
             wire.resize(16 * 1024, b'a');
-            assert_eq!(Body::new(Framing::Chunked).pass(&wire), Err(BrokenBody));
+            let passed = Body::new(Framing::Chunked).pass(&wire);
+            assert_eq!(passed, Err(BrokenBody::Malformed));
         }
+    }
+
+    #[test]
+    fn a_body_has_no_more_content_than_it_may() {
+        let too_large = Err(BrokenBody::TooLarge);
+        assert!(Body::at_most(Framing::Length(10), 10).is_ok());
+        assert_eq!(Body::at_most(Framing::Length(11), 10), too_large);
+        assert!(Body::at_most(Framing::None, 0).is_ok());
+        let passed =
+            |wire: &[u8]| Body::at_most(Framing::Chunked, 10).and_then(|mut b| b.pass(wire));
+        assert_eq!(passed(b"6\r\n123456\r\n4\r\n7890\r\n0\r\n\r\n"), Ok(25));
+        assert_eq!(passed(b"b\r\n"), Err(BrokenBody::TooLarge));
+        let two = b"6\r\n123456\r\n5\r\n";
+        assert_eq!(passed(two), Err(BrokenBody::TooLarge));
     }
 
     proptest! {

@@ -16,5 +16,5 @@ pub use desync::{Classification, DesyncMode, Reason, Treatment, Verdict, classif
 pub use field::is_known_field;
 pub use head::{FieldSlots, HeadEnd, Rewrite, Version, field_slots, find_end, leading_blank};
 pub use reply::{CONTINUE, Reply};
-pub use request::{Forwarding, Refusal, Request};
+pub use request::{Forwarding, Refusal, Request, excess};
 pub use response::{BadResponse, Downstream, Response};

@@ -1,4 +1,5 @@
-//! The answers that elbow makes itself, to the letter of CLB.md §4.8.
+//! The answers that elbow makes itself, to the letter of CLB.md §4.8; those that CLB has none of,
+//! in the same shape.
 
 /// An answer of elbow's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,13 +11,19 @@ pub enum Reply {
     MethodNotAllowed,
     /// The client did not send the whole request in the idle timeout.
     RequestTimeout,
+    /// The body is longer than the load balancer's `max_body`.
+    ContentTooLarge,
+    /// The request line is longer than its bound.
+    UriTooLong,
     /// An `Expect` other than `100-continue` (RFC 9110 §10.1.1).
     ExpectationFailed,
+    /// The head is longer than its bound, or has more fields.
+    HeadTooLarge,
     /// A transfer coding other than `chunked` (RFC 9112 §6.1).
     NotImplemented,
     /// The backend's answer is not HTTP, or has two readings.
     BadGateway,
-    /// No backend is in service, or none could be reached.
+    /// No backend is in service, none could be reached, or the shard has no buffers left.
     ServiceUnavailable,
     /// The backend was silent for the idle timeout, or closed before it answered.
     GatewayTimeout,
@@ -40,11 +47,14 @@ macro_rules! answer {
 
 impl Reply {
     /// Every reply, in the order of its index, for metrics.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::BadRequest,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
+        Self::ContentTooLarge,
+        Self::UriTooLong,
         Self::ExpectationFailed,
+        Self::HeadTooLarge,
         Self::NotImplemented,
         Self::BadGateway,
         Self::ServiceUnavailable,
@@ -52,11 +62,14 @@ impl Reply {
     ];
 
     /// The replies' names for metrics, in the order of their index.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 11] = [
         "bad_request",
         "method_not_allowed",
         "request_timeout",
+        "content_too_large",
+        "uri_too_long",
         "expectation_failed",
+        "head_too_large",
         "not_implemented",
         "bad_gateway",
         "service_unavailable",
@@ -69,7 +82,10 @@ impl Reply {
             Self::BadRequest => 400,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
+            Self::ContentTooLarge => 413,
+            Self::UriTooLong => 414,
             Self::ExpectationFailed => 417,
+            Self::HeadTooLarge => 431,
             Self::NotImplemented => 501,
             Self::BadGateway => 502,
             Self::ServiceUnavailable => 503,
@@ -84,7 +100,12 @@ impl Reply {
             (Self::BadRequest, _) => answer!("400 BAD_REQUEST", "close"),
             (Self::MethodNotAllowed, _) => answer!("405 METHOD_NOT_ALLOWED", "close"),
             (Self::RequestTimeout, _) => answer!("408 REQUEST_TIMEOUT", "close"),
+            (Self::ContentTooLarge, _) => answer!("413 CONTENT_TOO_LARGE", "close"),
+            (Self::UriTooLong, _) => answer!("414 URI_TOO_LONG", "close"),
             (Self::ExpectationFailed, _) => answer!("417 EXPECTATION_FAILED", "close"),
+            (Self::HeadTooLarge, _) => {
+                answer!("431 REQUEST_HEADER_FIELDS_TOO_LARGE", "close")
+            }
             (Self::NotImplemented, _) => answer!("501 NOT_IMPLEMENTED", "close"),
             (Self::BadGateway, true) => answer!("502 BAD_GATEWAY", "keep-alive"),
             (Self::BadGateway, false) => answer!("502 BAD_GATEWAY", "close"),

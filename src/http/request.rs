@@ -4,26 +4,30 @@
 //! forwarded.
 
 use httparse::Header;
+use memchr::memchr;
 
-use super::body::Framing;
+use super::body::{BrokenBody, Framing};
 use super::desync::{Verdict, classify};
 use super::field::{ConnectionOptions, FieldSet, Name, is_alike};
 use super::head::{FieldSlots, Rewrite, Version, line_of, list, write_rewritten};
 use super::reply::Reply;
-use crate::limits::{METHOD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
+use crate::limits::{METHOD_BYTES_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 
 /// Why a request is refused. The client is to blame for each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Not an HTTP/1 head, or more fields than [`crate::limits::FIELDS_MAX`].
+    /// Not an HTTP/1 head.
     Malformed,
-    /// The request line or the head is longer than its bound.
-    TooLong,
+    /// The request line is longer than [`REQUEST_LINE_BYTES_MAX`].
+    LongLine,
+    /// The head is longer than [`REQUEST_HEAD_BYTES_MAX`], or has more than
+    /// [`crate::limits::FIELDS_MAX`] fields.
+    LargeHead,
     /// The method is longer than [`METHOD_BYTES_MAX`].
     LongMethod,
     /// CONNECT, which a reverse proxy does not serve.
     Connect,
-    /// The target is neither a path nor an absolute URI, nor `*` for OPTIONS.
+    /// The target is neither a path nor an absolute URI, nor `*` for OPTIONS, or has a fragment.
     Target,
     /// HTTP/1.1 without Host, several Hosts, or one that is not a host.
     Host,
@@ -39,17 +43,21 @@ pub enum Refusal {
     /// It has one reading, but the load balancer's [`DesyncMode`](super::DesyncMode) takes it for
     /// an attack.
     Desync,
+    /// The body is longer than it may be.
+    LargeBody,
 }
 
 impl Refusal {
     /// What the client is told.
     pub fn reply(self) -> Reply {
         match self {
+            Self::LongLine => Reply::UriTooLong,
+            Self::LargeHead => Reply::HeadTooLarge,
+            Self::LargeBody => Reply::ContentTooLarge,
             Self::LongMethod => Reply::MethodNotAllowed,
             Self::TransferCoding => Reply::NotImplemented,
             Self::Expectation => Reply::ExpectationFailed,
             Self::Malformed
-            | Self::TooLong
             | Self::Connect
             | Self::Target
             | Self::Host
@@ -58,6 +66,29 @@ impl Refusal {
             | Self::Desync => Reply::BadRequest,
         }
     }
+}
+
+impl From<BrokenBody> for Refusal {
+    fn from(broken: BrokenBody) -> Self {
+        match broken {
+            BrokenBody::Malformed => Self::Body,
+            BrokenBody::TooLarge => Self::LargeBody,
+        }
+    }
+}
+
+/// Whether what has come in without being a whole head is already more than a head may be, and
+/// which part of it is. Asked for every receive, so that nobody is listened to for longer.
+pub fn excess(begun: &[u8]) -> Option<Refusal> {
+    let line = &begun[..begun.len().min(REQUEST_LINE_BYTES_MAX + 1)];
+    if line.len() > REQUEST_LINE_BYTES_MAX && memchr(b'\r', line).is_none() {
+        let method = &line[..=METHOD_BYTES_MAX];
+        return Some(match memchr(b' ', method) {
+            None => Refusal::LongMethod,
+            Some(_) => Refusal::LongLine,
+        });
+    }
+    (begun.len() >= REQUEST_HEAD_BYTES_MAX).then_some(Refusal::LargeHead)
 }
 
 /// A request head that can be forwarded.
@@ -125,8 +156,10 @@ impl<'b, 'h> Request<'b, 'h> {
         let mut parsed = httparse::Request::new(&mut []);
         let config = httparse::ParserConfig::default();
         let status = config.parse_request_with_uninit_headers(&mut parsed, head, slots);
-        if !matches!(status, Ok(httparse::Status::Complete(length)) if length == head.len()) {
-            return Err(Refusal::Malformed);
+        match status {
+            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::LargeHead),
+            Ok(_) | Err(_) => return Err(Refusal::Malformed),
         }
         let method = parsed.method.ok_or(Refusal::Malformed)?;
         let target = parsed.path.ok_or(Refusal::Malformed)?;
@@ -158,8 +191,12 @@ impl<'b, 'h> Request<'b, 'h> {
         if self.method == "CONNECT" {
             return Err(Refusal::Connect);
         }
-        if self.target.len() + self.method.len() + 11 > REQUEST_LINE_BYTES_MAX {
-            return Err(Refusal::TooLong);
+        if self.method.len() + self.target.len() + "  HTTP/1.1".len() > REQUEST_LINE_BYTES_MAX {
+            return Err(Refusal::LongLine);
+        }
+        // Some readers cut a fragment off, and others take it for part of the path.
+        if memchr(b'#', self.target.as_bytes()).is_some() {
+            return Err(Refusal::Target);
         }
         let is_path = self.target.starts_with('/');
         let is_asterisk = self.target == "*" && self.method == "OPTIONS";

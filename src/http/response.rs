@@ -88,6 +88,10 @@ impl<'b, 'h> Response<'b, 'h> {
                     if content_length.replace(length).is_some() {
                         return Err(BadResponse);
                     }
+                    // It is forbidden there (RFC 9110 §8.6), and a reader may still go by it.
+                    if matches!(self.status, 100..=199 | 204) {
+                        self.cuts.insert(index);
+                    }
                 }
                 Name::TransferEncoding => {
                     if transfer_encoding.replace(field.value).is_some() {
@@ -373,6 +377,17 @@ mod tests {
         let head = "HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: x\r\nA: b\r\n\r\n";
         let expected = "HTTP/1.1 101 Yes\r\nUpgrade: x\r\nA: b\r\nConnection: upgrade\r\n\r\n";
         assert_eq!(rewritten(head, &KEEP), expected);
+    }
+
+    #[test]
+    fn an_answer_that_can_have_no_body_announces_none() {
+        let head = "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nA: b\r\n\r\n";
+        let expected = "HTTP/1.1 204 No Content\r\nA: b\r\nConnection: keep-alive\r\n\r\n";
+        assert_eq!(rewritten(head, &KEEP), expected);
+        let head = "HTTP/1.1 103 Hints\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(rewritten(head, &KEEP), "HTTP/1.1 103 Hints\r\n\r\n");
+        let head = "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n";
+        assert!(rewritten(head, &KEEP).contains("Content-Length: 5"));
     }
 
     #[test]

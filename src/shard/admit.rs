@@ -1,11 +1,13 @@
 //! From a request head to what is sent to the backend, in one step that never waits.
 
+use std::cell::Cell;
+
 use super::serve::Client;
 use super::stick::{CookieRewrite, look_up, write_standby};
 use super::{Shard, World};
 use crate::http::{
-    Body, FieldSlots, Forwarding, Refusal, Request, Rewrite, Treatment, Verdict, Version, classify,
-    field_slots,
+    Body, BrokenBody, FieldSlots, Forwarding, Refusal, Request, Rewrite, Treatment, Verdict,
+    Version, classify, field_slots,
 };
 use crate::state::{LoadBalancerLine, Route};
 use crate::sticky::Stick;
@@ -19,7 +21,7 @@ use crate::sys::Block;
 )]
 pub(super) struct Inbound {
     /// The body as far as it has been taken; none so far.
-    pub(super) body: Body,
+    pub(super) body: Cell<Body>,
     /// The client's version.
     pub(super) version: Version,
     /// The client can send another request on this connection.
@@ -45,6 +47,14 @@ impl Inbound {
     pub(super) fn may_keep_alive(&self) -> bool {
         self.keep_alive && !self.is_isolated
     }
+
+    /// [`Body::pass`].
+    pub(super) fn pass(&self, bytes: &[u8]) -> Result<usize, BrokenBody> {
+        let mut body = self.body.get();
+        let passed = body.pass(bytes);
+        self.body.set(body);
+        passed
+    }
 }
 
 /// Judges a head, looks its session up, and writes the head for the backend into `wire`.
@@ -61,6 +71,8 @@ pub(super) fn admit(
 ) -> Result<Inbound, Refusal> {
     let mut slots = field_slots();
     let (request, is_isolated) = judge(shard, route, client, head, &mut slots)?;
+    let may_have = route.attributes.bounds.max_body.unwrap_or(u64::MAX);
+    let body = Body::at_most(request.framing, may_have)?;
     let stick = look_up(shard, client, route, world.snapshot.epoch, &request);
     // Where readers may disagree about the request's end, they do about the protocol's beginning.
     let upgrade = request.upgrade().filter(|_| !is_isolated);
@@ -68,7 +80,7 @@ pub(super) fn admit(
     let forwarded = (&request, &stick, upgrade.is_some());
     write(shard, world, route, client, forwarded, wire)?;
     Ok(Inbound {
-        body: Body::new(request.framing),
+        body: Cell::new(body),
         version: request.version,
         keep_alive: request.wants_keep_alive(),
         is_isolated,
@@ -151,7 +163,7 @@ fn write(
     scratch.clear();
     request.write(&forwarding, &mut scratch);
     if scratch.len() > wire.room() {
-        return Err(Refusal::TooLong);
+        return Err(Refusal::LargeHead);
     }
     wire.append(&scratch);
     Ok(())

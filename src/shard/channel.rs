@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 use futures_util::future::Either;
 
 use super::tls::Tls;
-use crate::sys::socket::{self, Way, shut_down};
+use crate::sys::socket::{self, Sight, Way, shut_down};
 use crate::sys::{Block, Secured, Stream};
 
 /// A connection: one receive and one send at a time, both at once.
@@ -46,7 +46,7 @@ impl Channel<'_> {
     pub(super) fn send(
         &self,
         block: Block,
-        on_progress: impl Fn(),
+        on_progress: impl Fn(usize),
     ) -> impl Future<Output = (io::Result<()>, Block)> {
         match self {
             Self::Plain(stream) => Either::Left(stream.send(block, on_progress)),
@@ -75,11 +75,11 @@ impl Channel<'_> {
         }
     }
 
-    /// Whether nothing has come in and the peer has not closed.
-    pub(super) fn is_quiet(&self) -> bool {
+    /// What there is to see of it while nobody reads it.
+    pub(super) fn look(&self) -> Sight {
         match self {
-            Self::Plain(_) | Self::Tls(_) => socket::is_quiet(self.descriptor()),
-            Self::Secured(secured) => secured.is_quiet(),
+            Self::Plain(_) | Self::Tls(_) => socket::look(self.descriptor()),
+            Self::Secured(secured) => secured.look(),
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::admit::Inbound;
+use super::pace::Pace;
 use super::proxy_header::{announce, preface};
 use super::relay::Opened;
 use super::respond::{reply, respond, send_interim, switch};
@@ -17,8 +18,11 @@ use super::streaming::stream_through;
 use super::upstream::Lease;
 use super::watch::Waiting;
 use crate::balance::{Moment, least_outstanding};
-use crate::http::{HeadEnd, Reply, Response, find_end};
-use crate::limits::{BACKENDS_TRIED_MAX, RELAY_HEADROOM_BYTES, RESPONSE_HEAD_BYTES_MAX};
+use crate::http::{HeadEnd, Refusal, Reply, Response, find_end};
+use crate::limits::{
+    BACKENDS_TRIED_MAX, INTERIM_BYTES_MAX, INTERIM_BYTES_MIN, RELAY_HEADROOM_BYTES,
+    RESPONSE_HEAD_BYTES_MAX,
+};
 use crate::state::{BackendLine, LoadBalancerLine, Report, Route};
 use crate::sticky::Next;
 use crate::sys::{Block, Instant, unix_millis};
@@ -33,6 +37,8 @@ pub(super) struct Exchange<'a> {
     pub(super) epoch: u64,
     pub(super) counts: &'a LoadBalancerLine,
     pub(super) inbound: Inbound,
+    /// How the client takes the answer.
+    pub(super) pace: Pace,
 }
 
 /// What becomes of the client's connection.
@@ -143,26 +149,22 @@ pub(super) async fn exchange(
     mut inbox: Block,
     mut wire: Block,
 ) -> (Served, Block) {
-    let mut body = this.inbound.body;
     let at_hand = inbox.len().min(wire.room());
-    let Ok(taken) = body.pass(&inbox.bytes()[..at_hand]) else {
-        this.shard.blocks.put(wire);
-        reply(
-            this.shard,
-            this.client,
-            this.route,
-            Reply::BadRequest,
-            false,
-        )
-        .await;
-        return (Served::Done(After::Linger), inbox);
+    let taken = match this.inbound.pass(&inbox.bytes()[..at_hand]) {
+        Ok(taken) => taken,
+        Err(broken) => {
+            this.shard.blocks.put(wire);
+            let own = Refusal::from(broken).reply();
+            reply(this.shard, this.client, this.route, own, false).await;
+            return (Served::Done(After::Linger), inbox);
+        }
     };
     wire.append(&inbox.bytes()[..taken]);
     inbox.consume(taken);
-    if body.is_done() {
+    if this.inbound.body.get().is_done() {
         (forward_whole(this, wire).await, inbox)
     } else {
-        let (after, inbox) = stream_through(this, &mut body, inbox, wire).await;
+        let (after, inbox) = stream_through(this, inbox, wire).await;
         (Served::Done(after), inbox)
     }
 }
@@ -237,7 +239,7 @@ async fn send_and_read(
     wire: Block,
 ) -> (Result<usize, NoAnswer>, Block) {
     this.client.watch.wait(Waiting::Answer, this.deadline());
-    let (sent, mut wire) = lease.channel().send(wire, || this.progress()).await;
+    let (sent, mut wire) = lease.channel().send(wire, |_| this.progress()).await;
     if sent.is_err() {
         return (Err(this.silence(false)), wire);
     }
@@ -253,15 +255,22 @@ pub(super) async fn read_answer(
 ) -> (Result<usize, NoAnswer>, Block) {
     let mut searched = 0;
     let mut is_begun = false;
+    let mut interim_left = INTERIM_BYTES_MAX;
     loop {
         match find_end(wire.bytes(), searched) {
             HeadEnd::At(bytes) if bytes <= RESPONSE_HEAD_BYTES_MAX => {
                 if wire.bytes().get(9) != Some(&b'1') || this.is_switch(&wire) {
                     return (Ok(bytes), wire);
                 }
+                let Some(left) = interim_left.checked_sub(interim_cost(bytes)) else {
+                    return (Err(NoAnswer::Bad), wire);
+                };
+                interim_left = left;
                 if send_interim(this, &wire.bytes()[..bytes]).await.is_err() {
                     return (Err(NoAnswer::Bad), wire);
                 }
+                // It has said that it goes on.
+                this.progress();
                 wire.consume(bytes);
                 searched = 0;
                 continue;
@@ -285,6 +294,12 @@ pub(super) async fn read_answer(
         }
         is_begun = true;
     }
+}
+
+/// What an interim answer of so many bytes takes of [`INTERIM_BYTES_MAX`].
+fn interim_cost(bytes: usize) -> u32 {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    bytes.max(INTERIM_BYTES_MIN)
 }
 
 impl<'a> Exchange<'a> {
@@ -362,6 +377,14 @@ impl<'a> Exchange<'a> {
     /// Something moved: whoever is waited for gets the whole time again.
     pub(super) fn progress(&self) {
         self.client.watch.extend(self.deadline());
+    }
+
+    /// The client has taken so many bytes of an answer: it gets the whole time again if it was as
+    /// fast as it must be.
+    pub(super) fn took(&self, count: usize) {
+        if self.pace.earns(&self.route.attributes, count) {
+            self.progress();
+        }
     }
 
     /// What the end of the backend's connection means before there is a whole head.

@@ -11,9 +11,11 @@ mod channel;
 mod driver;
 mod exchange;
 mod handshake;
+mod pace;
 mod proxy_header;
 mod relay;
 mod respond;
+mod seat;
 mod serve;
 mod splice;
 mod stick;
@@ -131,10 +133,12 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
             next_trim = now.after(TRIM_INTERVAL);
             shard.blocks.trim();
             shard.pipes.trim();
-            shard.idle.close_broken();
+            shard.idle.close_broken(shard.counts());
         }
         shard.idle.sweep(now);
         shard.counts().idle_upstream.set(shard.idle.count() as u64);
+        let relay_blocks = shard.blocks.relay_in_use() as u64;
+        shard.counts().relay_blocks.set(relay_blocks);
     }
 }
 

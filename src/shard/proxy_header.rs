@@ -25,7 +25,13 @@ pub(super) async fn receive_header(shard: &Shard, client: &mut Client<'_>) -> Op
     let deadline = deadline(shard, client);
     client.watch.wait(Waiting::Idle, deadline);
     loop {
-        inbox = with_room(shard, inbox);
+        inbox = match with_room(shard, inbox) {
+            Ok(roomy) => roomy,
+            Err(full) => {
+                shard.blocks.put(full);
+                return None;
+            }
+        };
         let received;
         // In front of TLS, so below it.
         (received, inbox) = client.stream.stream().receive(inbox, usize::MAX).await;
@@ -101,8 +107,11 @@ pub(super) fn announced(
     let mut header = shard.scratch.borrow_mut();
     header.clear();
     write(version, client.endpoints(), &mut header);
-    let has_room = shard.blocks.replace_front(&mut early, 0, &header);
-    has_room.then_some(early)
+    if shard.blocks.replace_front(&mut early, 0, &header) {
+        return Some(early);
+    }
+    shard.blocks.put(early);
+    None
 }
 
 /// Where the route's backends are to know whose connection they get: puts the header in front of

@@ -18,6 +18,7 @@ use super::channel::Channel;
 use super::exchange::{Exchange, Tried, give_up_on};
 use super::handshake::shake_hands;
 use super::proxy_header::{announced, preface, receive_header};
+use super::seat::take_seat;
 use super::serve::Client;
 use super::splice::{End, Stop, splice};
 use super::upstream::Lease;
@@ -38,10 +39,14 @@ pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
         return;
     };
     let client = &*client;
+    let Some(_seat) = take_seat(shard, client) else {
+        return shard.blocks.put(early);
+    };
     let Some(early) = shake_hands(shard, client, early).await else {
         return;
     };
     let Some(opened) = open(shard, client).await else {
+        shard.blocks.put(early);
         // Nobody was there to end it, and an end would seem to be somebody's answer.
         return client.watch.reset();
     };
@@ -259,7 +264,7 @@ impl<'a> Relay<'a> {
         let end = loop {
             if !block.is_empty() {
                 let sent;
-                (sent, block) = to.send(block, || self.progress()).await;
+                (sent, block) = to.send(block, |_| self.progress()).await;
                 if sent.is_err() {
                     break End::Sending;
                 }
@@ -274,7 +279,10 @@ impl<'a> Relay<'a> {
                 self.shard.blocks.put(block);
                 block = match self.splice(from, to, passed).await {
                     Stop::Small => self.shard.blocks.idle(),
-                    Stop::NoPipe => self.shard.larger(self.shard.blocks.relay()),
+                    Stop::NoPipe => match self.shard.blocks.try_relay() {
+                        Some(block) => self.shard.larger(block),
+                        None => self.shard.blocks.idle(),
+                    },
                     Stop::End(end) => {
                         block = self.shard.blocks.idle();
                         break end;
@@ -323,12 +331,17 @@ impl<'a> Relay<'a> {
         let next = match size {
             Size::Same => block,
             Size::Larger if block.capacity() >= RELAY_BLOCK_BYTES => self.shard.larger(block),
-            Size::Larger => {
-                blocks.put(block);
-                let mut larger = blocks.relay();
-                larger.clear(0);
-                larger
-            }
+            Size::Larger => match blocks.try_relay() {
+                Some(mut larger) => {
+                    blocks.put(block);
+                    larger.clear(0);
+                    larger
+                }
+                None => {
+                    self.shard.counts().relay_blocks_short.add(1);
+                    block
+                }
+            },
             Size::Smallest => {
                 blocks.put(block);
                 blocks.idle()

@@ -60,8 +60,11 @@ pub(super) async fn respond(
         }
         this.progress();
         let sent;
-        (sent, wire) = this.client.send(wire, || this.progress()).await;
+        (sent, wire) = this.client.send(wire, |count| this.took(count)).await;
         is_whole = sent.is_ok();
+        if !is_whole && this.client.watch.is_expired() {
+            this.counts.slow_readers.add(1);
+        }
         if !is_whole || outbound.body.is_done() {
             break;
         }
@@ -102,7 +105,7 @@ pub(super) async fn switch(
         return Served::Done(reply(this.shard, client, route, Reply::BadGateway, false).await);
     }
     this.progress();
-    let (sent, wire) = this.client.send(wire, || this.progress()).await;
+    let (sent, wire) = this.client.send(wire, |_| this.progress()).await;
     this.shard.blocks.put(wire);
     if sent.is_err() {
         this.counts.aborted.add(1);
@@ -175,8 +178,11 @@ fn settle(
         (taken, taken)
     };
     // Bytes behind the end of the answer belong to nothing that was asked for.
-    let is_clean = taken == behind.len();
-    let keep_upstream = response_keeps_alive && is_clean && !this.inbound.is_isolated;
+    let has_surplus = taken < behind.len();
+    if has_surplus {
+        this.shard.counts().upstream_surplus.add(1);
+    }
+    let keep_upstream = response_keeps_alive && !has_surplus && !this.inbound.is_isolated;
     let length = head.len() + kept;
     wire.truncate(length);
     held.counts.responses[usize::from(status / 100).clamp(1, 5) - 1].add(1);
@@ -230,6 +236,9 @@ async fn receive_more(
         return (More::Broken, wire);
     };
     outbound.keep_upstream &= taken == length;
+    if taken < length {
+        this.shard.counts().upstream_surplus.add(1);
+    }
     wire.truncate(kept);
     (More::Bytes, wire)
 }
@@ -249,7 +258,7 @@ pub(super) fn is_bulk(last: &Block, body: Body) -> bool {
 /// # Errors
 /// The head is malformed, or is a 101 that nobody asked for.
 pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(), BadResponse> {
-    let mut out = this.shard.blocks.relay();
+    let mut out;
     {
         let mut slots = field_slots();
         let response = Response::parse(head, false, &mut slots)?;
@@ -257,7 +266,6 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
             return Err(BadResponse);
         }
         if response.status == 100 || this.inbound.version == Version::Http10 {
-            this.shard.blocks.put(out);
             return Ok(());
         }
         let mut scratch = this.shard.scratch.borrow_mut();
@@ -269,10 +277,11 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
             extra_lines: b"",
         };
         response.write(&downstream, &mut scratch);
+        out = this.shard.blocks.relay();
         out.append(&scratch);
     }
     // A client that is gone shows when the final answer is sent.
-    let (_, out) = this.client.send(out, || ()).await;
+    let (_, out) = this.client.send(out, |_| ()).await;
     this.shard.blocks.put(out);
     Ok(())
 }
@@ -281,7 +290,7 @@ pub(super) async fn send_interim(this: &Exchange<'_>, head: &[u8]) -> Result<(),
 pub(super) async fn send_continue(shard: &Shard, client: &Client<'_>) -> io::Result<()> {
     let mut out = shard.blocks.idle();
     out.append(CONTINUE);
-    let (sent, out) = client.send(out, || ()).await;
+    let (sent, out) = client.send(out, |_| ()).await;
     shard.blocks.put(out);
     sent
 }
@@ -301,7 +310,7 @@ pub(super) async fn reply(
     );
     let mut out = shard.blocks.idle();
     out.append(own.bytes(keep_alive));
-    let (sent, out) = client.send(out, || ()).await;
+    let (sent, out) = client.send(out, |_| ()).await;
     shard.blocks.put(out);
     if sent.is_ok() && keep_alive {
         After::Next

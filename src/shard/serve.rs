@@ -1,24 +1,26 @@
 //! One client connection, request by request. This is the data path: read it top to bottom.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::accept::Listener;
 use super::admit::{admit, count};
 use super::channel::Channel;
 use super::exchange::{After, Exchange, Served, exchange};
 use super::handshake::shake_hands;
+use super::pace::Pace;
 use super::proxy_header::receive_header;
 use super::relay::relay_switched;
 use super::respond::{linger, reply};
+use super::seat::take_seat;
 use super::tls::Tls;
 use super::watch::{Waiting, Watched};
 use super::{Shard, host_text};
-use crate::http::{HeadEnd, Reason, Refusal, Reply, Verdict, find_end, leading_blank};
+use crate::http::{HeadEnd, Reason, Refusal, Reply, Verdict, excess, find_end, leading_blank};
 use crate::limits::{IDLE_BLOCK_BYTES, LINGER_TIME, REQUEST_HEAD_BYTES_MAX};
 use crate::proxy_protocol::Endpoints;
 use crate::state::Route;
-use crate::sys::socket::reset_on_close;
+use crate::sys::socket::{Sight, reset_on_close};
 use crate::sys::{Block, Instant, Stream};
 
 /// A client connection.
@@ -68,6 +70,14 @@ impl<'s> Client<'s> {
         self.announced = Some(Box::new(endpoints));
     }
 
+    /// The client's address, by the socket or by a PROXY header.
+    pub(super) fn ip(&self) -> IpAddr {
+        match &self.announced {
+            Some(endpoints) => endpoints.source.ip(),
+            None => self.peer.ip(),
+        }
+    }
+
     /// The two ends of the client's own connection, by a system call where no PROXY header has
     /// said them; `None` if it is gone.
     pub(super) fn endpoints(&self) -> Option<Endpoints> {
@@ -85,7 +95,7 @@ impl<'s> Client<'s> {
     pub(super) async fn send(
         &self,
         block: Block,
-        on_progress: impl Fn(),
+        on_progress: impl Fn(usize),
     ) -> (io::Result<()>, Block) {
         self.watch.set_sending(true);
         let sent = self.stream.send(block, on_progress).await;
@@ -120,6 +130,9 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
         return;
     };
     let client = &*client;
+    let Some(_seat) = take_seat(shard, client) else {
+        return shard.blocks.put(inbox);
+    };
     let Some(mut inbox) = shake_hands(shard, client, inbox).await else {
         return;
     };
@@ -141,16 +154,20 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
                 reply(shard, client, route, Reply::RequestTimeout, false).await;
                 break Served::Done(After::Close);
             }
-            Arrival::Refused(refusal, verdict) => {
+            Arrival::Refused(own, verdict) => {
                 count(client, counts, verdict);
-                reply(shard, client, route, refusal.reply(), false).await;
+                reply(shard, client, route, own, false).await;
                 break Served::Done(After::Linger);
             }
         };
         // A deadline that passed while the last of the head came in has lost.
         client.watch.renew();
 
-        let mut wire = shard.blocks.relay();
+        let Some(mut wire) = large_block(shard) else {
+            counts.requests.add(1);
+            reply(shard, client, route, Reply::ServiceUnavailable, false).await;
+            break Served::Done(After::Linger);
+        };
         let head = &inbox.bytes()[..head_bytes];
         let admitted = admit(shard, &world, route, client, head, &mut wire);
         let inbound = match admitted {
@@ -170,6 +187,7 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
             epoch: world.snapshot.epoch,
             counts,
             inbound,
+            pace: Pace::default(),
         };
         let served;
         (served, inbox) = exchange(&this, inbox, wire).await;
@@ -190,7 +208,10 @@ async fn conclude(shard: &Shard, client: &Client<'_>, end: Served, mut inbox: Bl
             return Box::pin(relay_switched(shard, client, *opened, inbox)).await;
         }
     };
-    if end == After::Linger {
+    // Who has said that this was the last may have sent more all the same, and a close with unread
+    // bytes would take the answer away.
+    let is_spoken_to = end == After::Close && client.stream.look() == Sight::Bytes;
+    if end == After::Linger || is_spoken_to {
         inbox = linger(client, inbox).await;
     }
     shard.blocks.put(inbox);
@@ -209,15 +230,18 @@ enum Arrival {
     Gone,
     /// The head was begun and not finished in time.
     Late,
-    /// What came cannot be the beginning of a request; how far it is from one.
-    Refused(Refusal, Verdict),
+    /// What came cannot be the beginning of a request, or there is no room for it; how far it is
+    /// from one.
+    Refused(Reply, Verdict),
 }
 
 /// Receives until there is a whole head. The deadline of a head runs from its first byte and does
-/// not move: a client that sends a byte now and then gains nothing by it.
+/// not move: a client that sends a byte now and then gains nothing by it, and none that sends empty
+/// lines does.
 async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arrival, Block) {
     let mut searched = 0_usize;
     let mut is_begun = false;
+    let idle_until = deadline(shard, client);
     loop {
         let blank = leading_blank(inbox.bytes());
         inbox.consume(blank);
@@ -228,24 +252,28 @@ async fn read_head(shard: &Shard, client: &Client<'_>, mut inbox: Block) -> (Arr
             }
             HeadEnd::BareLineEnd => {
                 let verdict = Reason::NonCrLfLineTermination.into();
-                return (Arrival::Refused(Refusal::Malformed, verdict), inbox);
-            }
-            HeadEnd::Open if inbox.len() < REQUEST_HEAD_BYTES_MAX => {}
-            HeadEnd::At(_) | HeadEnd::Open => {
-                let refused = Arrival::Refused(Refusal::TooLong, Verdict::COMPLIANT);
+                let refused = Arrival::Refused(Refusal::Malformed.reply(), verdict);
                 return (refused, inbox);
+            }
+            HeadEnd::At(_) | HeadEnd::Open => {
+                if let Some(refusal) = excess(inbox.bytes()) {
+                    return refused(refusal.reply(), inbox);
+                }
             }
         }
         searched = inbox.len();
         if inbox.is_empty() {
             inbox.clear(0);
             is_begun = false;
-            client.watch.wait(Waiting::Idle, deadline(shard, client));
+            client.watch.wait(Waiting::Idle, idle_until);
         } else if !is_begun {
             is_begun = true;
             client.watch.wait(Waiting::Head, deadline(shard, client));
         }
-        inbox = with_room(shard, inbox);
+        inbox = match with_room(shard, inbox) {
+            Ok(roomy) => roomy,
+            Err(full) => return refused(Reply::ServiceUnavailable, full),
+        };
         let received;
         (received, inbox) = client.stream.receive(inbox, usize::MAX).await;
         if !matches!(received, Ok(1..)) {
@@ -271,20 +299,38 @@ pub(super) fn deadline(shard: &Shard, client: &Client<'_>) -> Instant {
     Instant::now().after(idle_timeout.unwrap_or_default())
 }
 
+fn refused(own: Reply, inbox: Block) -> (Arrival, Block) {
+    (Arrival::Refused(own, Verdict::COMPLIANT), inbox)
+}
+
+/// A large block for a request; `None`, which is counted: too many are in use.
+fn large_block(shard: &Shard) -> Option<Block> {
+    let block = shard.blocks.try_relay();
+    if block.is_none() {
+        shard.counts().relay_blocks_short.add(1);
+    }
+    block
+}
+
 /// The same bytes in a block that can take more of them.
-pub(super) fn with_room(shard: &Shard, mut inbox: Block) -> Block {
+///
+/// # Errors
+/// The block as it was, which is counted: too many large ones are in use.
+pub(super) fn with_room(shard: &Shard, mut inbox: Block) -> Result<Block, Block> {
     if inbox.room() > 0 {
-        return inbox;
+        return Ok(inbox);
     }
     inbox.compact();
     if inbox.room() > 0 {
-        return inbox;
+        return Ok(inbox);
     }
-    let mut larger = shard.blocks.relay();
+    let Some(mut larger) = large_block(shard) else {
+        return Err(inbox);
+    };
     larger.clear(0);
     larger.append(inbox.bytes());
     shard.blocks.put(inbox);
-    larger
+    Ok(larger)
 }
 
 /// A large block is not held by a connection that may idle from now on.

@@ -6,11 +6,12 @@
 use std::cell::Cell;
 
 use super::exchange::{After, Exchange, Held, NoAnswer, Tried, read_answer};
+use super::pace::Pace;
 use super::proxy_header::announce;
 use super::respond::{is_bulk, reply, respond, send_continue};
 use super::upstream::Lease;
 use super::watch::Waiting;
-use crate::http::{Body, Reply};
+use crate::http::{BrokenBody, Refusal, Reply};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
 use crate::sys::socket::{Way, shut_down};
 use crate::sys::{Block, Instant};
@@ -22,8 +23,8 @@ enum Upload {
     Whole,
     /// The client went away, or its time was over.
     ClientStopped,
-    /// The chunks are malformed.
-    Broken,
+    /// The chunks are malformed, or too many.
+    Broken(BrokenBody),
     /// The backend takes no more; it may have answered.
     BackendStopped,
     /// The answer was over before the body.
@@ -51,7 +52,6 @@ struct Progress {
 /// its body; `inbox` may hold more of them and comes back with those behind its end.
 pub(super) async fn stream_through(
     this: &Exchange<'_>,
-    body: &mut Body,
     inbox: Block,
     mut wire: Block,
 ) -> (After, Block) {
@@ -60,6 +60,7 @@ pub(super) async fn stream_through(
         && inbox.is_empty()
         && send_continue(this.shard, this.client).await.is_err()
     {
+        this.shard.blocks.put(wire);
         return (After::Close, inbox);
     }
     let (held, mut lease) = match this.open(&mut Tried::default(), false).await {
@@ -74,7 +75,7 @@ pub(super) async fn stream_through(
     let progress = Progress::default();
     this.client.watch.wait(Waiting::Answer, this.deadline());
     let ((upload, inbox), (download, keep_upstream)) = monoio::join!(
-        upload(this, &progress, &lease, body, inbox, wire),
+        upload(this, &progress, &lease, inbox, wire),
         download(this, &progress, &lease, &held),
     );
     if keep_upstream && upload == Upload::Whole {
@@ -88,46 +89,53 @@ async fn upload(
     this: &Exchange<'_>,
     progress: &Progress,
     lease: &Lease,
-    body: &mut Body,
     mut inbox: Block,
     mut wire: Block,
 ) -> (Upload, Block) {
+    let pace = Pace::default();
     let ended = loop {
         let sent;
-        (sent, wire) = lease.channel().send(wire, || this.progress()).await;
+        (sent, wire) = lease.channel().send(wire, |_| this.progress()).await;
         if progress.is_answered.get() {
             break Upload::Overtaken;
         }
         if sent.is_err() || this.client.watch.is_expired() {
             break Upload::BackendStopped;
         }
+        let body = this.inbound.body.get();
         if body.is_done() {
             break Upload::Whole;
         }
-        if is_bulk(&wire, *body) {
+        if is_bulk(&wire, body) {
             wire = this.shard.larger(wire);
         }
         wire.clear(0);
         let passed;
         if inbox.is_empty() {
-            this.client.watch.wait(Waiting::Upload, this.deadline());
+            let since = Instant::now();
+            this.client.watch.wait(
+                Waiting::Upload,
+                pace.deadline(&this.route.attributes, since),
+            );
             let received;
             (received, wire) = this.client.stream.receive(wire, body.wanted()).await;
             if progress.is_answered.get() {
                 break Upload::Overtaken;
             }
-            if !matches!(received, Ok(1..)) {
-                break Upload::ClientStopped;
+            match received {
+                Ok(count @ 1..) => pace.note(&this.route.attributes, count, since),
+                Ok(0) | Err(_) => break Upload::ClientStopped,
             }
-            passed = body.pass(wire.bytes());
+            passed = this.inbound.pass(wire.bytes());
         } else {
             let at_hand = inbox.len().min(wire.room());
             wire.append(&inbox.bytes()[..at_hand]);
-            passed = body.pass(wire.bytes());
+            passed = this.inbound.pass(wire.bytes());
             inbox.consume(passed.unwrap_or(0));
         }
-        let Ok(taken) = passed else {
-            break Upload::Broken;
+        let taken = match passed {
+            Ok(taken) => taken,
+            Err(broken) => break Upload::Broken(broken),
         };
         if inbox.is_empty() && taken < wire.len() {
             // The bytes behind the body's end are the next request's.
@@ -144,7 +152,7 @@ async fn upload(
             this.client.watch.wait(Waiting::Answer, this.deadline());
         }
         // What the backend got is not a whole request; it must not think so.
-        Upload::ClientStopped | Upload::Broken => shut_down(lease.descriptor(), Way::Both),
+        Upload::ClientStopped | Upload::Broken(_) => shut_down(lease.descriptor(), Way::Both),
         Upload::Overtaken => wire = discard(this, wire).await,
     }
     this.shard.blocks.put(wire);
@@ -219,7 +227,7 @@ async fn conclude(this: &Exchange<'_>, upload: Upload, download: Download) -> Af
         (Download::Passed(After::Reset), _) => After::Reset,
         (Download::Passed(after), Upload::Whole) => after,
         (Download::Passed(_), Upload::ClientStopped | Upload::Overtaken) => After::Close,
-        (Download::Passed(_), Upload::Broken | Upload::BackendStopped) => After::Linger,
+        (Download::Passed(_), Upload::Broken(_) | Upload::BackendStopped) => After::Linger,
         (Download::Missing(_), Upload::ClientStopped) if !this.client.watch.is_expired() => {
             After::Close
         }
@@ -234,15 +242,9 @@ async fn conclude(this: &Exchange<'_>, upload: Upload, download: Download) -> Af
             .await;
             After::Close
         }
-        (Download::Missing(_), Upload::Broken) => {
-            reply(
-                this.shard,
-                this.client,
-                this.route,
-                Reply::BadRequest,
-                false,
-            )
-            .await;
+        (Download::Missing(_), Upload::Broken(broken)) => {
+            let own = Refusal::from(broken).reply();
+            reply(this.shard, this.client, this.route, own, false).await;
             After::Linger
         }
         (Download::Missing(no_answer), Upload::Whole) => {

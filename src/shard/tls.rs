@@ -160,7 +160,7 @@ impl<'s> Tls<'s> {
     ///
     /// # Errors
     /// Those of the connection, or that its keys may seal no more.
-    pub async fn send(&self, block: Block, on_progress: impl Fn()) -> (io::Result<()>, Block) {
+    pub async fn send(&self, block: Block, on_progress: impl Fn(usize)) -> (io::Result<()>, Block) {
         let mut taken = 0;
         loop {
             let (count, wire) = match self.seal(&block.bytes()[taken..]) {
@@ -192,7 +192,7 @@ impl<'s> Tls<'s> {
     /// Sends what the session has to say by itself.
     async fn flush(&self) -> io::Result<()> {
         while let (_, Some(wire)) = self.seal(&[])? {
-            let (sent, wire) = self.stream.send(wire, || ()).await;
+            let (sent, wire) = self.stream.send(wire, |_| ()).await;
             self.blocks.put(wire);
             sent?;
         }
@@ -291,6 +291,15 @@ impl<'s> Tls<'s> {
         }
         session.process_new_packets()?;
         Ok(true)
+    }
+}
+
+impl Drop for Tls<'_> {
+    /// What the client has sent and nobody has read.
+    fn drop(&mut self) {
+        if let Some(wire) = self.sealed.take() {
+            self.blocks.put(wire);
+        }
     }
 }
 

@@ -19,7 +19,8 @@ use super::channel::Channel;
 use super::serve::Client;
 use super::watch::{Waiting, Watch};
 use crate::limits::{BACKEND_HANDSHAKE_TIME, CONNECT_TIMEOUT, IDLE_UPSTREAM_PER_BACKEND};
-use crate::state::BackendLine;
+use crate::state::{BackendLine, ShardLine};
+use crate::sys::socket::Sight;
 use crate::sys::{Instant, Secured, Stream, Terms};
 
 /// Where a connection leads and what is on it: those of one place are alike.
@@ -64,12 +65,12 @@ struct Resting {
 impl Idle {
     /// A connection that can be used again: open, and with nothing in it. Bytes that came in while
     /// it rested would be taken for the answer to a request that had not been sent.
-    fn take(&self, place: Place) -> Option<Channel<'static>> {
+    fn take(&self, place: Place, counts: &ShardLine) -> Option<Channel<'static>> {
         let mut by_place = self.by_place.borrow_mut();
         let stack = by_place.get_mut(&place)?;
         while let Some(Resting { channel, .. }) = stack.resting.pop() {
             self.count.set(self.count.get() - 1);
-            if channel.is_quiet() {
+            if is_usable(&channel, counts) {
                 return Some(channel);
             }
         }
@@ -104,10 +105,13 @@ impl Idle {
         self.count.set(count);
     }
 
-    /// Closes those that the backend has closed: nobody may come to take them for long.
-    pub(super) fn close_broken(&self) {
+    /// Closes those that the backend has closed, or has said something on that nobody asked for:
+    /// nobody may come to take them for long.
+    pub(super) fn close_broken(&self, counts: &ShardLine) {
         self.by_place.borrow_mut().retain(|_, stack| {
-            stack.resting.retain(|resting| resting.channel.is_quiet());
+            stack
+                .resting
+                .retain(|resting| is_usable(&resting.channel, counts));
             true
         });
     }
@@ -124,6 +128,15 @@ impl Idle {
     pub(super) fn count(&self) -> usize {
         self.count.get()
     }
+}
+
+/// Whether a connection that rests can carry an exchange.
+fn is_usable(channel: &Channel<'static>, counts: &ShardLine) -> bool {
+    let sight = channel.look();
+    if sight == Sight::Bytes {
+        counts.upstream_surplus.add(1);
+    }
+    sight == Sight::Quiet
 }
 
 /// A connection to a backend, in use by one exchange.
@@ -151,7 +164,7 @@ impl Lease {
         counts: &BackendLine,
     ) -> io::Result<Self> {
         let place = Place::new(address, client.listener);
-        if let Some(channel) = shard.idle.take(place) {
+        if let Some(channel) = shard.idle.take(place, shard.counts()) {
             counts.pool_hits.add(1);
             return Ok(Self::new(channel, place, client, true));
         }

@@ -122,6 +122,11 @@ pub struct LoadBalancerLine {
     pub relayed_up: Count,
     /// Bytes relayed from backends to clients, after an upgrade too.
     pub relayed_down: Count,
+    /// Client connections closed as their client had as many as `max_connections_per_client` lets
+    /// it have.
+    pub clients_refused: Count,
+    /// Exchanges that ended as their client did not read its answer, or too slowly.
+    pub slow_readers: Count,
     /// Client connections closed as a trusted address began them with no whole PROXY header.
     pub proxy_headers_refused: Count,
 }
@@ -151,10 +156,19 @@ pub struct ShardLine {
     pub table_misses: Count,
     /// Sessions evicted at the bound.
     pub table_evictions: Count,
+    /// Client connections that do not count among their client's, as its bucket was full.
+    pub clients_uncounted: Count,
     /// Idle upstream connections now.
     pub idle_upstream: Count,
     /// Idle upstream connections closed at the bound.
     pub idle_upstream_surplus: Count,
+    /// Upstream connections closed as the backend had sent more than it was asked for.
+    pub upstream_surplus: Count,
+    /// Relay blocks in use.
+    pub relay_blocks: Count,
+    /// Times that a request was refused, or bytes stayed in a small block, as
+    /// `limits::RELAY_BLOCKS_MAX` were in use.
+    pub relay_blocks_short: Count,
     /// Times that a long body stayed in a small block as the large ones were all in use.
     pub bulk_blocks_short: Count,
     /// Bytes relayed through pipes, uncopied.

@@ -6,6 +6,7 @@
 //! be another one; counters stay the same objects from one snapshot to the next.
 
 mod change;
+mod clients;
 mod command;
 mod departure;
 mod leave;
@@ -25,6 +26,7 @@ use crate::config;
 use crate::health::{Clock, Status, View};
 use crate::limits::CUTS_KEPT_MS;
 
+pub use clients::{Clients, Entry, Seat};
 pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
 pub use load::{
     AdminRefusal, BackendLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine, PerShard,

@@ -4,7 +4,8 @@
 //! room on both sides. Invariant: `start <= end <= capacity`, and `start..end` is initialised.
 //!
 //! A block is owned by whoever works with it and moves into an operation of the ring and back, so
-//! the kernel never writes to memory that someone else holds.
+//! the kernel never writes to memory that someone else holds. In the end it goes back to where it
+//! came from ([`Blocks::put`]), by which those in use are counted.
 
 use std::cell::{Cell, RefCell};
 use std::mem::{self, MaybeUninit};
@@ -13,7 +14,7 @@ use monoio::buf::{IoBuf, IoBufMut};
 
 use crate::limits::{
     BULK_BLOCK_BYTES, BULK_BLOCKS_MAX, FREE_BLOCKS_KEPT_BYTES, FREE_BULK_BLOCKS, FREE_IDLE_BLOCKS,
-    FREE_RELAY_BLOCKS, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES, RELAY_HEADROOM_BYTES,
+    FREE_RELAY_BLOCKS, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES, RELAY_BLOCKS_MAX, RELAY_HEADROOM_BYTES,
 };
 
 /// A heap buffer with one run of bytes in it.
@@ -209,6 +210,7 @@ pub struct Blocks {
     idle: RefCell<Free>,
     relay: RefCell<Free>,
     bulk: RefCell<Free>,
+    relay_in_use: Cell<usize>,
     bulk_in_use: Cell<usize>,
 }
 
@@ -237,6 +239,7 @@ impl Default for Blocks {
             idle: free(IDLE_BLOCK_BYTES, FREE_IDLE_BLOCKS),
             relay: free(RELAY_BLOCK_BYTES, FREE_RELAY_BLOCKS),
             bulk: free(BULK_BLOCK_BYTES, FREE_BULK_BLOCKS),
+            relay_in_use: Cell::new(0),
             bulk_in_use: Cell::new(0),
         }
     }
@@ -248,11 +251,21 @@ impl Blocks {
         self.idle.borrow_mut().take()
     }
 
-    /// A large block with [`RELAY_HEADROOM_BYTES`] of headroom.
+    /// A large block with [`RELAY_HEADROOM_BYTES`] of headroom, for what has begun and goes on.
     pub fn relay(&self) -> Block {
-        let mut block = self.relay.borrow_mut().take();
+        let mut block = self.lend(RELAY_BLOCK_BYTES);
         block.clear(RELAY_HEADROOM_BYTES);
         block
+    }
+
+    /// The same, for what is about to begin; `None` from [`RELAY_BLOCKS_MAX`] in use on.
+    pub fn try_relay(&self) -> Option<Block> {
+        (self.relay_in_use.get() < RELAY_BLOCKS_MAX).then(|| self.relay())
+    }
+
+    /// How many large blocks are in use.
+    pub fn relay_in_use(&self) -> usize {
+        self.relay_in_use.get()
     }
 
     /// The smallest kind of block that can hold `bytes`, with those in it.
@@ -305,8 +318,8 @@ impl Blocks {
 
     /// Takes a block back; beyond the bounds it goes to the allocator.
     pub fn put(&self, block: Block) {
-        if block.capacity() >= BULK_BLOCK_BYTES {
-            self.bulk_in_use.set(self.bulk_in_use.get() - 1);
+        if let Some(in_use) = self.in_use(block.capacity()) {
+            in_use.set(in_use.get() - 1);
         }
         let mut free = self.kind(block.capacity()).borrow_mut();
         if free.blocks.len() < free.bound {
@@ -322,10 +335,19 @@ impl Blocks {
 
     fn lend(&self, bytes: usize) -> Block {
         let block = self.kind(bytes).borrow_mut().take();
-        if block.capacity() >= BULK_BLOCK_BYTES {
-            self.bulk_in_use.set(self.bulk_in_use.get() + 1);
+        if let Some(in_use) = self.in_use(block.capacity()) {
+            in_use.set(in_use.get() + 1);
         }
         block
+    }
+
+    /// How many blocks of that size are in use; idle ones are as many as connections.
+    fn in_use(&self, capacity: usize) -> Option<&Cell<usize>> {
+        match capacity {
+            BULK_BLOCK_BYTES => Some(&self.bulk_in_use),
+            RELAY_BLOCK_BYTES => Some(&self.relay_in_use),
+            _ => None,
+        }
     }
 
     /// Gives half of the blocks that were not needed since the last call back to the allocator,
@@ -438,6 +460,19 @@ mod tests {
         blocks.bulk_in_use.set(BULK_BLOCKS_MAX - 1);
         assert!(blocks.replace_front(&mut block, 4, &too_long[1..]));
         assert_eq!(block.len(), BULK_BLOCK_BYTES);
+    }
+
+    #[test]
+    fn nothing_begins_once_the_large_blocks_are_in_use_and_what_has_begun_goes_on() {
+        let blocks = Blocks::default();
+        blocks.relay_in_use.set(RELAY_BLOCKS_MAX - 1);
+        let last = blocks.try_relay().expect("one is left");
+        assert!(blocks.try_relay().is_none());
+        let going_on = blocks.relay();
+        assert_eq!(blocks.relay_in_use(), RELAY_BLOCKS_MAX + 1);
+        blocks.put(last);
+        blocks.put(going_on);
+        assert!(blocks.try_relay().is_some());
     }
 
     #[test]

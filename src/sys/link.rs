@@ -2,7 +2,8 @@
 //!
 //! Not a command queue: a shard is never told to do something, it looks. Invariant: nothing here
 //! makes a shard wait. Reading a snapshot is one relaxed load when nothing changed, a report that
-//! finds the mailbox full is dropped and counted.
+//! finds the mailbox full is dropped and counted, a client's connections are counted without a
+//! lock.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::sync::mpsc;
 
 use crate::limits;
-use crate::state::{PerShard, Report, ShardLine, Snapshot};
+use crate::state::{Clients, PerShard, Report, ShardLine, Snapshot};
 
 /// What one HTTPS or SSL listener shakes hands with, the same for all shards. Only the control
 /// thread stores another; that holds for connections to come.
@@ -68,6 +69,8 @@ pub struct Link {
     pub listeners: ArcSwap<Listeners>,
     /// Counters of each shard.
     pub shards: PerShard<ShardLine>,
+    /// How many connections each client has, where that is bounded.
+    pub clients: Clients,
     reports: mpsc::Sender<Report>,
     phase: AtomicU8,
 }
@@ -94,6 +97,7 @@ impl Link {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             listeners: ArcSwap::from_pointee(listeners),
             shards: PerShard::new(shard_count),
+            clients: Clients::default(),
             reports,
             phase: AtomicU8::new(Phase::Serving as u8),
         };

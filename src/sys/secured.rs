@@ -24,7 +24,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::block::{Block, Incoming, Outgoing};
-use super::socket::{receive_now, send_now};
+use super::socket::{Sight, receive_now, send_now};
 use super::stream::Stream;
 use crate::limits::IDLE_BLOCK_BYTES;
 
@@ -82,7 +82,7 @@ impl Secured {
         let connector = TlsConnector::from(Arc::clone(terms));
         let shaken = connector.connect(name, Tap(Rc::clone(&wire))).await;
         // Also where it failed: an alert says why.
-        let flushed = wire.flush(&|| ()).await;
+        let flushed = wire.flush(&|_| ()).await;
         let session = shaken?;
         flushed?;
         wire.reads.set(Reads::Plainly);
@@ -110,7 +110,11 @@ impl Secured {
     ///
     /// # Errors
     /// Those of the connection, or that its keys may seal no more.
-    pub async fn send(&self, mut block: Block, on_progress: impl Fn()) -> (io::Result<()>, Block) {
+    pub async fn send(
+        &self,
+        mut block: Block,
+        on_progress: impl Fn(usize),
+    ) -> (io::Result<()>, Block) {
         let mark = block.mark();
         let mut writer = self.writer.take().expect("one send at a time");
         let result = loop {
@@ -142,17 +146,21 @@ impl Secured {
         let sealed = writer.shutdown().await;
         self.writer.set(Some(writer));
         sealed?;
-        self.wire.flush(&|| ()).await
+        self.wire.flush(&|_| ()).await
     }
 
-    /// Whether nothing has come in, the session's own words apart, and the backend has not closed.
-    pub fn is_quiet(&self) -> bool {
+    /// What has come in, the session's own words apart.
+    pub fn look(&self) -> Sight {
         let mut reader = self.reader.take().expect("one receive at a time");
         self.wire.reads.set(Reads::AtHand);
         let read = reader.read(Box::new([0_u8; 1])).now_or_never();
         self.wire.reads.set(Reads::Plainly);
         self.reader.set(Some(reader));
-        matches!(read, Some((Err(error), _)) if error.kind() == io::ErrorKind::WouldBlock)
+        match read {
+            Some((Ok(1..), _)) => Sight::Bytes,
+            Some((Err(error), _)) if error.kind() == io::ErrorKind::WouldBlock => Sight::Quiet,
+            _ => Sight::End,
+        }
     }
 
     /// The connection below, for its descriptor and address.
@@ -176,7 +184,7 @@ impl Drop for Secured {
 
 impl Wire {
     /// Sends what waits.
-    async fn flush(&self, on_progress: &impl Fn()) -> io::Result<()> {
+    async fn flush(&self, on_progress: &impl Fn(usize)) -> io::Result<()> {
         let mut outgoing = mem::take(&mut *self.outgoing.borrow_mut());
         let mut start = 0;
         while start < outgoing.len() {
@@ -184,9 +192,11 @@ impl Wire {
             outgoing = slice.into_inner();
             match result? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
-                count => start += count,
+                count => {
+                    start += count;
+                    on_progress(count);
+                }
             }
-            on_progress();
         }
         let mut waiting = self.outgoing.borrow_mut();
         if waiting.capacity() == 0 && outgoing.capacity() <= IDLE_BLOCK_BYTES {
@@ -212,7 +222,7 @@ impl AsyncReadRent for Tap {
         match self.0.reads.get() {
             Reads::Plainly => {}
             Reads::InTurn => {
-                if let Err(error) = self.0.flush(&|| ()).await {
+                if let Err(error) = self.0.flush(&|_| ()).await {
                     return (Err(error), buffer);
                 }
             }

@@ -94,9 +94,24 @@ pub fn shut_down(descriptor: RawFd, way: Way) {
     }
 }
 
-/// Whether nothing has come in and the peer has not closed: what an idle connection that can be
-/// used again looks like.
+/// What there is to see of a connection that nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Nothing has come in and the peer has not closed: it can be used again.
+    Quiet,
+    /// Bytes have come in.
+    Bytes,
+    /// The peer has closed, or the connection is broken.
+    End,
+}
+
+/// Whether nothing has come in and the peer has not closed.
 pub fn is_quiet(descriptor: RawFd) -> bool {
+    look(descriptor) == Sight::Quiet
+}
+
+/// What there is to see of a connection, of which nothing is taken.
+pub fn look(descriptor: RawFd) -> Sight {
     let mut byte = 0_u8;
     let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
     #[expect(
@@ -105,7 +120,12 @@ pub fn is_quiet(descriptor: RawFd) -> bool {
     )]
     // SAFETY: the kernel writes at most one byte to a live local.
     let received = unsafe { libc::recv(descriptor, (&raw mut byte).cast(), 1, flags) };
-    received < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+    match received {
+        1.. => Sight::Bytes,
+        0 => Sight::End,
+        _ if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock => Sight::Quiet,
+        _ => Sight::End,
+    }
 }
 
 /// Receives what has come in already, at most what the buffer takes.
@@ -245,7 +265,7 @@ mod tests {
         far.flush().unwrap();
         let mut byte = [0];
         near.peek(&mut byte).unwrap();
-        assert!(!is_quiet(near.as_raw_fd()));
+        assert_eq!(look(near.as_raw_fd()), Sight::Bytes);
     }
 
     #[test]
@@ -253,7 +273,7 @@ mod tests {
         let (mut near, far) = pair();
         drop(far);
         assert_eq!(near.read(&mut [0]).unwrap(), 0);
-        assert!(!is_quiet(near.as_raw_fd()));
+        assert_eq!(look(near.as_raw_fd()), Sight::End);
     }
 
     #[test]

@@ -43,12 +43,16 @@ impl Stream {
         (result, incoming.block)
     }
 
-    /// Sends all bytes of the block, which comes back as it went. `on_progress` is called for
-    /// every part of it that the peer has taken, so that slow is not mistaken for stuck.
+    /// Sends all bytes of the block, which comes back as it went. `on_progress` is called with the
+    /// bytes of every part of it that the peer has taken, so that slow is not mistaken for stuck.
     ///
     /// A plain `send(2)` before the ring measured no faster at 8, 64 and 512 connections, and
     /// slower with 16 KiB bodies, so there is the one way.
-    pub async fn send(&self, mut block: Block, on_progress: impl Fn()) -> (io::Result<()>, Block) {
+    pub async fn send(
+        &self,
+        mut block: Block,
+        on_progress: impl Fn(usize),
+    ) -> (io::Result<()>, Block) {
         let mark = block.mark();
         let result = loop {
             if block.is_empty() {
@@ -60,7 +64,7 @@ impl Stream {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     block.consume(count);
-                    on_progress();
+                    on_progress(count);
                 }
                 Err(error) => break Err(error),
             }

@@ -16,6 +16,7 @@ mod admin_credentials;
 mod admin_hostile;
 mod asking;
 mod bodies;
+mod bounds;
 mod client_certificates;
 mod commands;
 mod cookies;

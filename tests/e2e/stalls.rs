@@ -21,6 +21,7 @@ fn expect_nothing_held(elbow: &Elbow) {
     eventually("no client is connected", || {
         elbow.sum("elbow_connections") == 0
     });
+    eventually("no buffer is held", || elbow.sum("elbow_relay_blocks") == 0);
 }
 
 /// Sends that many bytes, as far as they are taken.

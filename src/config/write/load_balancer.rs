@@ -7,11 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::affinity::Affinity;
 use super::super::negotiation::Origin;
+use super::super::size::written;
 use super::super::sources::Sources;
 use super::super::{
-    Admin, ApplicationPolicy, Attributes, BackendPolicy, CertificateFiles, ClientAuth, Config,
-    CookieTemplate, DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer, SslPolicy,
-    Stickiness, Tls, Trust, parse,
+    Admin, ApplicationPolicy, Attributes, BackendPolicy, Bounds, CertificateFiles, ClientAuth,
+    Config, CookieTemplate, DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer,
+    SslPolicy, Stickiness, Tls, Trust, parse,
 };
 use super::page::{Block, Marks, Page};
 
@@ -360,6 +361,7 @@ fn attributes<'s>(page: &mut Page<'s>, attributes: &Attributes, marks: Marks<'s>
         drain_mode,
         upgrades,
         desync_mode,
+        bounds,
         affinity,
     } = attributes;
     let mut block = page.block("[load_balancer.attributes]", marks);
@@ -378,7 +380,24 @@ fn attributes<'s>(page: &mut Page<'s>, attributes: &Attributes, marks: Marks<'s>
     }
     block.list("upgrades", upgrades.names());
     block.key("desync_mode", desync_mode.name());
+    write_bounds(&mut block, bounds);
     write_affinity(&mut block, affinity);
+}
+
+fn write_bounds(block: &mut Block<'_, '_>, bounds: &Bounds) {
+    let Bounds {
+        max_body,
+        min_rate,
+        max_connections,
+    } = bounds;
+    for (key, bytes) in [("max_body", max_body), ("min_rate", min_rate)] {
+        if let Some(bytes) = bytes {
+            block.key(key, written(*bytes));
+        }
+    }
+    if let Some(count) = max_connections {
+        block.key("max_connections_per_client", *count);
+    }
 }
 
 fn write_affinity(block: &mut Block<'_, '_>, affinity: &Affinity) {

@@ -100,6 +100,30 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         |l| &l.idle_upstream_surplus,
     ),
     (
+        "elbow_upstream_surplus",
+        "Upstream connections closed as the backend had sent more than it was asked for",
+        Counter,
+        |l| &l.upstream_surplus,
+    ),
+    (
+        "elbow_clients_uncounted",
+        "Client connections beside the bound of their client as too many clients were counted",
+        Counter,
+        |l| &l.clients_uncounted,
+    ),
+    (
+        "elbow_relay_blocks",
+        "Buffers of 64 KiB in use now",
+        Gauge,
+        |l| &l.relay_blocks,
+    ),
+    (
+        "elbow_relay_blocks_short",
+        "Times that a request was refused, or a stream stayed in small buffers, for want of them",
+        Counter,
+        |l| &l.relay_blocks_short,
+    ),
+    (
         "elbow_bulk_blocks_short",
         "Times that a long body stayed in a small block as the large ones were all in use",
         Counter,
@@ -252,6 +276,18 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
         "Bytes relayed from backends to clients",
         Counter,
         |l| &l.relayed_down,
+    ),
+    (
+        "elbow_clients_refused",
+        "Client connections closed as their client had as many as it may",
+        Counter,
+        |l| &l.clients_refused,
+    ),
+    (
+        "elbow_slow_readers",
+        "Exchanges that ended as their client did not read its answer, or too slowly",
+        Counter,
+        |l| &l.slow_readers,
     ),
     (
         "elbow_proxy_headers_refused",

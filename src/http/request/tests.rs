@@ -232,10 +232,15 @@ fn other_refusals_have_their_own_reasons() {
     let path = "a".repeat(REQUEST_LINE_BYTES_MAX);
     for (line, expected) in [
         (format!("{long} / HTTP/1.1\r\nHost: h"), Refusal::LongMethod),
-        (format!("GET /{path} HTTP/1.1\r\nHost: h"), Refusal::TooLong),
+        (
+            format!("GET /{path} HTTP/1.1\r\nHost: h"),
+            Refusal::LongLine,
+        ),
         ("CONNECT h:443 HTTP/1.1\r\nHost: h".into(), Refusal::Connect),
         ("GET a HTTP/1.1\r\nHost: h".into(), Refusal::Target),
         ("GET * HTTP/1.1\r\nHost: h".into(), Refusal::Target),
+        ("GET /a#b HTTP/1.1\r\nHost: h".into(), Refusal::Target),
+        ("GET http://h#b HTTP/1.1\r\nHost: h".into(), Refusal::Target),
         (
             "GET http://u@h/ HTTP/1.1\r\nHost: h".into(),
             Refusal::Target,

@@ -104,7 +104,7 @@ fn both_directions_run_at_once_and_through_changes_of_keys() {
                 let mut block = blocks.larger(blocks.relay());
                 let size = block.room().min(BYTES - sent);
                 block.append(&(sent..sent + size).map(byte).collect::<Vec<_>>());
-                let (result, block) = tls.send(block, || ()).await;
+                let (result, block) = tls.send(block, |_| ()).await;
                 result.unwrap();
                 assert_eq!(block.len(), size, "the block comes back as it went");
                 blocks.put(block);
@@ -150,7 +150,7 @@ fn an_announced_end_comes_after_the_last_byte() {
             assert_eq!(received.unwrap(), 0);
         }
         // The client's end is not ours.
-        tls.send(block, || ()).await.0.unwrap();
+        tls.send(block, |_| ()).await.0.unwrap();
         for _ in 0..2 {
             tls.close_notify().await.unwrap();
         }

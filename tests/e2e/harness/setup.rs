@@ -202,6 +202,12 @@ impl Setup {
         elbow
     }
 
+    /// The line of `[host]` for the driver that all tests use; empty if that is elbow's choice.
+    pub(crate) fn driver_line() -> String {
+        env::var(DRIVER_VARIABLE)
+            .map_or_else(|_| String::new(), |driver| format!("driver = {driver:?}\n"))
+    }
+
     pub(crate) fn to_toml(&self) -> String {
         let mut toml = String::from("[host]\naddress = \"127.0.0.1\"\n");
         let has_cores = self
@@ -211,9 +217,7 @@ impl Setup {
         if !has_cores {
             toml.push_str("shards = 2\n");
         }
-        if let Ok(driver) = env::var(DRIVER_VARIABLE) {
-            toml.push_str(&format!("driver = {driver:?}\n"));
-        }
+        toml.push_str(&Self::driver_line());
         for line in &self.host_lines {
             toml.push_str(line);
             toml.push('\n');
