@@ -3,8 +3,8 @@
 //! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`), of TLS
 //! (`tls.rs`, `negotiation.rs`, `client_auth.rs`), of affinity (`affinity.rs`) and of credentials
 //! (`credential.rs`). How a file becomes one is read from `lower.rs` downwards, how flags do in
-//! `flags.rs`, and how one becomes a file again in `write.rs`. Not here: anything that changes while
-//! elbow runs (`state`). Invariant: no other module checks a range or a reference again.
+//! `flags.rs`, and how one becomes a file again in `write.rs`. Not here: anything that changes
+//! while elbow runs (`state`). Invariant: no other module checks a range or a reference again.
 
 mod affinity;
 mod api;
