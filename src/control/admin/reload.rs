@@ -22,7 +22,8 @@ pub(super) struct Problems {
 
 /// Reads the configuration again
 ///
-/// As SIGHUP does: what is otherwise in the file becomes so, and what is the same goes on untouched.
+/// As SIGHUP does: what is otherwise in the file becomes so, and what is the same goes on
+/// untouched.
 #[utoipa::path(
     post,
     path = "/v1/reload",
