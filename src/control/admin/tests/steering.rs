@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::control::ReadAgain;
+use crate::http::Reply;
 
 impl Bench {
     /// Status and JSON of the answer to a reload that reads this.
@@ -30,8 +31,8 @@ async fn the_process_and_its_load_balancers_are_told_with_sums_over_shards() {
         let line = snapshot.routes[0].counts.line(shard);
         line.requests.add(10);
         // A bad request is the client's doing, a bad gateway is not.
-        line.own_answers[0].add(5);
-        line.own_answers[5].add(1);
+        line.own_answers[Reply::BadRequest as usize].add(5);
+        line.own_answers[Reply::BadGateway as usize].add(1);
         let backend = snapshot.routes[0].backends[0].counts.line(shard);
         backend.responses[4].add(3);
         backend.outstanding.add(2);
