@@ -62,7 +62,7 @@
 //! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what then runs |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
-//! | [`control`] | shell | checker, admin, reload, memory, signals, keys, files of TLS (tokio) |
+//! | [`control`] | shell | checker, admin, who may ask it, reload, journal, keys, files (tokio) |
 //! | [`sys`] | shell | sockets, ring buffers, pinning, clock: the only `unsafe` |
 //! | [`cli`], [`demo`] | shell | commands and flags; the backends of `elbow demo` |
 //! | [`limits`] | | every bound of the system, with its reason |

@@ -7,12 +7,15 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use ureq::http::Request;
+use ureq::http::{HeaderValue, Request};
 
 use crate::sys::unix_seconds;
 
 /// The region that is signed for unless the environment names one.
 const REGION: &str = "us-east-1";
+
+/// The field by which AWS's own clients tell their requests apart.
+const INVOCATION: &str = "amz-sdk-invocation-id";
 
 /// The service that is signed for.
 const SERVICE: &str = "elasticloadbalancing";
@@ -36,8 +39,16 @@ impl Signer {
         })
     }
 
-    /// Adds the fields of a signature. The request has its `Host` field, as it is sent.
+    /// Adds the fields of a signature, and one that no other request has: two equal ones within a
+    /// second would have one signature, which changes something once. The request has its `Host`
+    /// field, as it is sent.
     pub(super) fn sign(&self, request: &mut Request<String>) -> Result<(), String> {
+        let mut number = [0; 16];
+        aws_lc_rs::rand::fill(&mut number)
+            .map_err(|_| "there are no random bytes to sign with".to_owned())?;
+        let number = u128::from_ne_bytes(number).to_string();
+        let number = HeaderValue::try_from(number).expect("digits are a value");
+        request.headers_mut().insert(INVOCATION, number);
         let told = |error: &dyn std::error::Error| format!("cannot sign the request: {error}");
         let identity = self.credentials.clone().into();
         let params = v4::SigningParams::builder()
@@ -83,13 +94,19 @@ mod tests {
             credentials: Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"),
             region: "eu-west-1".to_owned(),
         };
-        let request = Request::get("http://127.0.0.1:9090/v1/drains?a=b").header("host", "x");
-        let mut request = request.body(String::new()).expect("it is a request");
-        signer.sign(&mut request).expect("it is signed");
+        let signed = || {
+            let request = Request::get("http://127.0.0.1:9090/v1/drains?a=b").header("host", "x");
+            let mut request = request.body(String::new()).expect("it is a request");
+            signer.sign(&mut request).expect("it is signed");
+            request
+        };
+        let request = signed();
         let field = |name: &str| request.headers()[name].to_str().expect("ASCII").to_owned();
         assert_eq!(field("x-amz-date").len(), 16);
         let authorization = field("authorization");
-        let scope = "/eu-west-1/elasticloadbalancing/aws4_request, SignedHeaders=host;x-amz-date,";
+        assert_ne!(signed().headers()["authorization"], *authorization);
+        let scope = "/eu-west-1/elasticloadbalancing/aws4_request, \
+                     SignedHeaders=amz-sdk-invocation-id;host;x-amz-date,";
         assert!(
             authorization.contains("Credential=AKIDEXAMPLE/"),
             "{authorization}"

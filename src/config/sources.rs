@@ -24,6 +24,8 @@ pub struct Sources {
     pub(super) overrides: Overrides,
     /// Load balancers that are not as the file has them, by name: why, in words.
     pub(super) changed: BTreeMap<String, String>,
+    /// Instances and certificates that are not as the file has them, by id and ARN: why, in words.
+    pub(super) named: BTreeMap<String, String>,
     /// What else is to be told of load balancers, a line each.
     pub(super) remarks: Vec<String>,
 }
@@ -51,7 +53,12 @@ impl Sources {
         self.changed.insert(load_balancer.to_owned(), why);
     }
 
-    /// Adds something to tell of load balancers that are not there.
+    /// The instance of this id, or the certificate of this ARN, is not as the file has it, and why.
+    pub fn name(&mut self, name: &str, why: String) {
+        self.named.insert(name.to_owned(), why);
+    }
+
+    /// Adds something to tell of what is not there.
     pub fn remark(&mut self, remark: String) {
         self.remarks.push(remark);
     }

@@ -86,22 +86,26 @@ impl Regions {
                     backend,
                     since_ms,
                     ..
-                } => sources.remark(named("instance", &name, backend.is_some(), since_ms)),
+                } => say_of(sources, "instance", &name, backend.is_some(), since_ms),
                 Record::Certificate {
                     arn: name,
                     files,
                     since_ms,
                     ..
-                } => sources.remark(named("certificate", &name, files.is_some(), since_ms)),
+                } => say_of(sources, "certificate", &name, files.is_some(), since_ms),
             }
         }
     }
 }
 
-/// What is told of a name that `/v1` gave or took away.
-fn named(what: &str, name: &str, is_there: bool, since_ms: Option<u64>) -> String {
-    let done = if is_there { "named" } else { "taken away" };
-    format!("{what} {name}: {done} by /v1{}", since(since_ms))
+/// Says of a name that `/v1` has given it, or has taken it away.
+fn say_of(sources: &mut Sources, what: &str, name: &str, is_there: bool, since_ms: Option<u64>) {
+    let since = since(since_ms);
+    if is_there {
+        sources.name(name, format!("API{since}"));
+    } else {
+        sources.remark(format!("{what} {name}: taken away by the API{since}"));
+    }
 }
 
 fn since(ms: Option<u64>) -> String {

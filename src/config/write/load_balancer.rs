@@ -14,7 +14,7 @@ use super::super::{
     Config, CookieTemplate, DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer,
     SslPolicy, Stickiness, Tls, Trust, parse,
 };
-use super::page::{Block, Marks, Page};
+use super::page::{Block, Marks, Page, told};
 
 /// Writes a load balancer of this configuration; as comments if no file can say it.
 pub(super) fn write(page: &mut Page<'_>, balancer: &LoadBalancer, config: &Config) {
@@ -38,14 +38,6 @@ pub(super) fn write(page: &mut Page<'_>, balancer: &LoadBalancer, config: &Confi
             page.lead(text.trim());
             page.end_lead();
         }
-    }
-}
-
-/// Who made the load balancer as it is, and where the file has it.
-fn told(why: &str, in_file: Marks<'_>, sources: &Sources) -> String {
-    match in_file {
-        Marks::Lines(Some(place)) => format!("{why}; in the file at {}", sources.at(place.line)),
-        Marks::Lines(None) | Marks::None => why.to_owned(),
     }
 }
 

@@ -53,6 +53,14 @@ impl<'s> Marks<'s> {
     }
 }
 
+/// Who made something as it is, and where the file has it.
+pub(super) fn told(why: &str, in_file: Marks<'_>, sources: &Sources) -> String {
+    match in_file {
+        Marks::Lines(Some(place)) => format!("{why}; in the file at {}", sources.at(place.line)),
+        Marks::Lines(None) | Marks::None => why.to_owned(),
+    }
+}
+
 /// The keys of one table.
 pub(super) struct Block<'p, 's> {
     page: &'p mut Page<'s>,
@@ -116,7 +124,12 @@ impl<'s> Page<'s> {
     /// One of several tables under `key`.
     pub(super) fn entry(&mut self, header: &str, key: &str, name: &str) -> Block<'_, 's> {
         let marks = self.marks(key).below(name);
-        self.block(header, marks)
+        let Some(why) = self.sources.named.get(name) else {
+            return self.block(header, marks);
+        };
+        let sources = self.sources;
+        self.lead(&told(why, marks, sources));
+        self.block(header, Marks::None)
     }
 
     /// Tables that are written already, with an empty line before each.

@@ -233,7 +233,8 @@ strict = true
 #[test]
 fn flags_are_told_and_what_the_api_has_changed() {
     let text = "[[load_balancer]]\nname = \"web\"\n[[load_balancer.listener]]\n\
-                protocol = \"TCP\"\nport = 25\ninstance_port = 2525\n";
+                protocol = \"TCP\"\nport = 25\ninstance_port = 2525\n\
+                [[instance]]\nid = \"i-1\"\naddress = \"10.0.0.1\"\n";
     let (config, sources) = parse_with_sources(text, "elbow.toml").expect(text);
     let overrides = Overrides {
         cores: NonZeroUsize::new(2).map(Cores::Count),
@@ -246,7 +247,10 @@ fn flags_are_told_and_what_the_api_has_changed() {
     let mut other = config.load_balancers[0].clone();
     other.name = "eu-west-1/web".to_owned();
     config.load_balancers.push(other);
+    let instance = config.instances.get_mut("i-1").expect("the file has it");
+    instance.port = Some(9001);
     let mut sources = sources.with_overrides(overrides);
+    sources.name("i-1", "API, since later".to_owned());
     sources.change("web", "API, since then".to_owned());
     sources.change("eu-west-1/web", "API".to_owned());
     sources.remark("old: deleted by the API".to_owned());
@@ -259,6 +263,8 @@ fn flags_are_told_and_what_the_api_has_changed() {
         "listen = \"off\" # flag --admin",
         "# API, since then; in the file at elbow.toml:1",
         "port = 25",
+        "# API, since later; in the file at elbow.toml:7",
+        "port = 9001",
         "# old: deleted by the API",
         "# No file can say this one: it is of another region.",
         "# name = \"eu-west-1/web\"",
