@@ -207,8 +207,9 @@ fn who_has_the_key_is_let_in_and_nobody_else() {
     assert_eq!(stage.curl("/healthz", &[]), (200, "ok\n".to_owned()));
     let policies = stage.signed(CHANGES, "/", &["-d", DESCRIBE]).1;
     assert!(policies.contains("by-key") && !policies.contains("by-nobody"));
-    let log = stage.elbow.log();
     let audit = format!("who={id}");
+    stage.elbow.expect_logged(&audit);
+    let log = stage.elbow.log();
     assert!(
         log.lines()
             .any(|l| l.contains(&audit) && l.contains("CreateLBCookie")),
@@ -348,12 +349,9 @@ fn who_may_only_read_changes_nothing() {
     let weight = "{\"weight\": 2}";
     let (status, body) = stage.signed(CHANGES, &instance, &["-X", "PUT", "-d", weight]);
     assert_eq!(status, 200, "{body}");
-    let log = stage.elbow.log();
-    let audit = format!(
-        "done who={} method=PUT path=\"{instance}\" status=200",
-        CHANGES.0
-    );
-    assert!(log.contains(&audit), "{audit} in\n{log}");
+    let by = CHANGES.0;
+    let audit = format!("done who={by} method=PUT path=\"{instance}\" status=200");
+    stage.elbow.expect_logged(&audit);
     stage.assert_well();
 }
 
@@ -440,11 +438,7 @@ fn a_secret_changes_on_sighup_and_a_bad_file_changes_nothing() {
     };
     stage.directory.write(id, "");
     reload("elbow_reload_errors_total");
-    assert!(
-        stage.elbow.log().contains("no secret in it"),
-        "{}",
-        stage.elbow.log()
-    );
+    stage.elbow.expect_logged("no secret in it");
     stage.assert_well();
     stage.directory.write(id, "a-new-secret\n");
     reload("elbow_reloads_total");

@@ -85,7 +85,7 @@ fn client_that_reads_in_sips_is_dropped_and_counted() {
     let request = get("/", &[]);
     stream.write_all(request.as_bytes()).expect("elbow reads");
     // The pauses are those of a clock that a condition is asked by.
-    let mut sip = [0; 4096];
+    let mut sip = [0; 64];
     let mut is_dropped = false;
     eventually("dropped", || {
         is_dropped |= stream.read(&mut sip).is_err();

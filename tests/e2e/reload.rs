@@ -170,11 +170,7 @@ fn an_address_that_cannot_be_had_changes_nothing() {
     assert!(!elbow.reload(&format!("{web}{other}")));
     assert_eq!(who(&mut elbow.connect()), "one");
     assert!(elbow.listeners_of("other").is_empty());
-    let log = elbow.log();
-    assert!(
-        log.contains(&format!("other: cannot listen on 127.0.0.1:{taken}")),
-        "{log}"
-    );
+    elbow.expect_logged(&format!("other: cannot listen on 127.0.0.1:{taken}"));
     drop(stranger);
     assert!(elbow.reload(&format!("{web}{other}")));
 }
@@ -231,9 +227,8 @@ fn a_file_that_does_not_hold_changes_nothing() {
         assert_eq!(who(&mut elbow.connect()), "one");
         assert_eq!(elbow.listeners_of("web"), [elbow.address()]);
     }
-    let log = elbow.log();
-    assert!(log.contains("did you mean `port`?"), "{log}");
-    assert!(log.contains("absent.pem: No such file"), "{log}");
+    elbow.expect_logged("did you mean `port`?");
+    elbow.expect_logged("absent.pem: No such file");
     // And then it holds.
     assert!(elbow.reload(&setup.https(&site.lines()).to_toml()));
     let address = elbow.listeners_of("web")[1];

@@ -217,6 +217,11 @@ impl Elbow {
         self.stderr.lock().expect("no holder panics").clone()
     }
 
+    /// Waits until it has logged this; what it logs is read on a thread beside the test's.
+    pub(crate) fn expect_logged(&self, text: &str) {
+        eventually(text, || self.log().contains(text));
+    }
+
     /// The process that was started: elbow, or what stands before it.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
