@@ -108,12 +108,15 @@ impl Idle {
     /// Closes those that the backend has closed, or has said something on that nobody asked for:
     /// nobody may come to take them for long.
     pub(super) fn close_broken(&self, counts: &ShardLine) {
+        let mut count = 0;
         self.by_place.borrow_mut().retain(|_, stack| {
             stack
                 .resting
                 .retain(|resting| is_usable(&resting.channel, counts));
+            count += stack.resting.len();
             true
         });
+        self.count.set(count);
     }
 
     /// Closes those to backends that are not there any more.

@@ -191,7 +191,7 @@ impl Case {
 }
 
 /// What `{ok}` is of a backend.
-pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// And as clients get it.
 pub(crate) const OK_FROM_ELBOW: &str =

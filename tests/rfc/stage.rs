@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use crate::case::{Case, Fate, OK, OK_FROM_ELBOW, Step};
+use crate::case::{Case, Fate, OK_FROM_ELBOW, Step};
 use crate::harness::{Elbow, PATIENCE, Setup, Wire, dial, eventually, get};
 
 /// Most places at which the first head of a case is cut in two; longer ones are cut here and there.
@@ -20,6 +20,9 @@ const SINGLE_BYTES_MAX: usize = 2000;
 
 /// What an open connection still has to carry.
 const PROBE: &str = "GET /probe HTTP/1.1\r\nHost: probe\r\n";
+
+/// The answer to it, after which elbow has no use for the connection.
+const LAST_OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
 /// How the client sends.
 #[derive(Debug, Clone, Copy)]
@@ -229,7 +232,10 @@ impl Play<'_> {
     fn backend(&mut self) -> Result<&mut TcpStream, String> {
         if self.backend.is_none() {
             let stream = self.stage.arrivals.recv_timeout(PATIENCE);
-            let stream = stream.map_err(|_| "got no connection".to_owned())?;
+            let stream = stream.map_err(|_| {
+                let at_client = at_hand(&self.client);
+                format!("got no connection; the client has {at_client:?}")
+            })?;
             stream
                 .set_read_timeout(Some(PATIENCE))
                 .and_then(|()| stream.set_nodelay(true))
@@ -275,7 +281,8 @@ impl Play<'_> {
     }
 
     /// One more request, by the same client or another: it is all that the backend gets now, on the
-    /// same connection if that is open.
+    /// same connection if that is open. Its answer is the last there, so that the next case finds
+    /// nothing kept.
     fn probe(&mut self, fate: Fate, another: Option<TcpStream>) -> Result<(), String> {
         if let Some(another) = another {
             self.client = another;
@@ -292,9 +299,10 @@ impl Play<'_> {
         }
         let backend = self.backend()?;
         expect(backend, expected.as_bytes()).map_err(|what| format!("then the backend {what}"))?;
-        say(backend, OK.as_bytes());
+        say(backend, LAST_OK.as_bytes());
         expect(&mut self.client, OK_FROM_ELBOW.as_bytes())
             .map_err(|what| format!("then the client {what}"))?;
+        self.end_of_backend()?;
         match self.stage.arrivals.try_recv() {
             Ok(_) => Err("elbow has made a connection that nobody asked for".to_owned()),
             Err(_) => Ok(()),
@@ -357,6 +365,16 @@ fn end_of(stream: &mut TcpStream) -> Result<Fate, String> {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(Fate::Reset),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Fate::Open),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What has come in and was not taken yet.
+fn at_hand(stream: &TcpStream) -> String {
+    let mut bytes = [0; 1000];
+    drop(stream.set_nonblocking(true));
+    match stream.peek(&mut bytes) {
+        Ok(count) => shown(&bytes[..count]),
+        Err(error) => error.to_string(),
     }
 }
 
