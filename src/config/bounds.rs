@@ -33,8 +33,10 @@ impl Bounds {
     /// Bytes that must move in `idle_timeout` before the next one begins; at least one, and at most
     /// what 32 bits hold.
     pub fn quota(&self, idle_timeout: Duration) -> u64 {
+        let Some(rate) = self.min_rate else {
+            return 1;
+        };
         let ms = u64::try_from(idle_timeout.as_millis()).unwrap_or(u64::MAX);
-        let rate = self.min_rate.unwrap_or(0);
         (rate.saturating_mul(ms) / 1000).max(1)
     }
 

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use super::Mistake;
 use super::read::{Report, Section};
+use crate::http;
 use crate::limits::{COOKIE_DOMAIN_BYTES_MAX, COOKIE_NAME_BYTES_MAX, COOKIE_PATH_BYTES_MAX};
 
 /// The names of the second cookie, each of which is accepted on input (CLB.md §2.2).
@@ -176,8 +177,7 @@ fn cookie_name(text: &str) -> Result<String, Mistake> {
 
 /// Whether it is a token (RFC 9110 §5.6.2), such as names of cookies and of fields.
 pub(super) fn is_token(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_allowed)
+    !text.is_empty() && text.bytes().all(http::is_token)
 }
 
 fn path(text: &str) -> Result<String, Mistake> {

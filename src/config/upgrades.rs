@@ -5,6 +5,7 @@
 //! past everything that elbow does with requests.
 
 use super::Mistake;
+use super::cookie::is_token;
 use super::read::{Field, Report};
 use crate::limits::UPGRADES_MAX;
 
@@ -58,12 +59,10 @@ impl Upgrades {
     }
 
     fn check(&self, text: &str) -> Result<String, Mistake> {
-        let is_allowed =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&byte);
-        if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(is_allowed) {
+        let (family, version) = text.split_once('/').unwrap_or((text, "1"));
+        if text.len() > NAME_BYTES_MAX || !is_token(family) || !is_token(version) {
             return Err("must be the name of a protocol, such as \"websocket\"".into());
         }
-        let family = text.split('/').next().unwrap_or_default();
         if ["h2c", "h2", "http", "tls"]
             .iter()
             .any(|name| family.eq_ignore_ascii_case(name))

@@ -137,36 +137,20 @@ async fn serve(
     stops: mpsc::Receiver<Stop>,
     hangups: Signal,
 ) -> io::Result<Ending> {
-    let Control {
-        state,
-        link,
-        reports,
-        admin,
-        seals,
-        state_dir,
-        shutdown_timeout,
-        origin,
-        inventory,
-        regions,
-        journal,
-        read_again,
-        ticket_keys,
-        about,
-    } = control;
     let counts = Arc::new(ControlLine::default());
     let (wishes, wished) = mpsc::channel(limits::COMMANDS_WAITING);
-    let (published, view) = watch::channel(Published::of(&state));
-    tokio::spawn(keep_turning(ticket_keys, Arc::clone(&counts)));
-    let standing = Standing::new(&about, &origin, &regions.api.region);
+    let (published, view) = watch::channel(Published::of(&control.state));
+    tokio::spawn(keep_turning(control.ticket_keys, Arc::clone(&counts)));
+    let standing = Standing::new(&control.about, &control.origin, &control.regions.api.region);
     let has_missed_hangup = Arc::default();
-    let credentials = inventory.files.credentials.clone();
+    let credentials = control.inventory.files.credentials.clone();
     let setup = Setup {
-        inventory,
-        origin,
-        regions,
-        journal,
-        read_again,
-        link: Arc::clone(&link),
+        inventory: control.inventory,
+        origin: control.origin,
+        regions: control.regions,
+        journal: control.journal,
+        read_again: control.read_again,
+        link: Arc::clone(&control.link),
         wishes,
         published: view.clone(),
         counts: Arc::clone(&counts),
@@ -174,7 +158,7 @@ async fn serve(
     };
     let orders = setup.start()?;
     tokio::spawn(pass_on(hangups, orders.clone(), has_missed_hangup));
-    if let Some(listener) = admin {
+    if let Some(listener) = control.admin {
         if credentials.now().is_open() {
             credentials::log_open();
         }
@@ -184,25 +168,32 @@ async fn serve(
             credentials,
         };
         let counts = Arc::clone(&counts);
-        let admin = Admin::new(Arc::clone(&link), view, doors, seals, counts, about);
+        let admin = Admin::new(
+            Arc::clone(&control.link),
+            view,
+            doors,
+            control.seals,
+            counts,
+            control.about,
+        );
         tokio::spawn(admin.serve(listening(listener)?));
     }
     let (results, commands) = mpsc::channel(limits::COMMANDS_WAITING);
     let mut checker = Checker::new(results, &counts);
-    checker.follow(state.check_plans());
+    checker.follow(control.state.check_plans());
     let publisher = Publisher {
-        memory: Memory::new(state_dir, state.remembered(), counts),
-        state,
-        link: Arc::clone(&link),
+        memory: Memory::new(control.state_dir, control.state.remembered(), counts),
+        state: control.state,
+        link: Arc::clone(&control.link),
         published,
         distrust: Distrust::new(time::Instant::now()),
     };
     let inbox = Inbox {
         commands,
         wished,
-        reports,
+        reports: control.reports,
     };
-    let stopped = drain::until_stopped(&link, stops, shutdown_timeout);
+    let stopped = drain::until_stopped(&control.link, stops, control.shutdown_timeout);
     Ok(conduct(publisher, checker, inbox, stopped).await)
 }
 

@@ -9,6 +9,7 @@
 //!
 //! Invariant: once a body is broken or done it takes no further byte.
 
+use super::field::is_token;
 use crate::limits::{CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
 
 /// How the end of a body is known (RFC 9112 §6.3).
@@ -315,11 +316,6 @@ impl Line {
             _ => Err(BrokenBody::Malformed),
         }
     }
-}
-
-/// A byte that may stand in a name (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A byte that may stand in an extension or the value of a trailer field: no control characters but

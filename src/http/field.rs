@@ -85,6 +85,11 @@ fn letters(mut name: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
+/// Whether a token may have that byte: a method, a name, a protocol (RFC 9110 §5.6.2).
+pub fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// Whether a field of that name, in any case, is one that elbow treats apart, or could be taken for
 /// one by a backend.
 pub fn is_known_field(name: &str) -> bool {

@@ -13,7 +13,7 @@ mod response;
 
 pub use body::{Body, BrokenBody, Framing};
 pub use desync::{Classification, DesyncMode, Reason, Treatment, Verdict, classify};
-pub use field::is_known_field;
+pub use field::{is_known_field, is_token};
 pub use head::{FieldSlots, HeadEnd, Rewrite, Version, field_slots, find_end, leading_blank};
 pub use reply::{CONTINUE, Reply};
 pub use request::{Forwarding, Refusal, Request, excess};

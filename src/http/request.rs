@@ -270,10 +270,19 @@ impl<'b, 'h> Request<'b, 'h> {
             }
         }
         self.cuts = self.cuts.union(self.options.nominated(self.fields));
+        self.judge_together((content_length, transfer_encoding), has_lookalike)
+    }
+
+    /// What its fields come to together: its `length` by Content-Length and Transfer-Encoding.
+    fn judge_together(
+        &mut self,
+        length: (Option<u64>, Option<&[u8]>),
+        has_lookalike: bool,
+    ) -> Result<(), Refusal> {
         if self.lacks_host() && self.version == Version::Http11 {
             return Err(Refusal::Host);
         }
-        self.framing = self.judge_framing(content_length, transfer_encoding)?;
+        self.framing = self.judge_framing(length)?;
         self.expects_continue &= self.framing != Framing::None;
         // All else that could be wrong has been refused.
         let is_get_or_head = matches!(self.method, "GET" | "HEAD");
@@ -285,8 +294,7 @@ impl<'b, 'h> Request<'b, 'h> {
 
     fn judge_framing(
         &self,
-        content_length: Option<u64>,
-        transfer_encoding: Option<&[u8]>,
+        (content_length, transfer_encoding): (Option<u64>, Option<&[u8]>),
     ) -> Result<Framing, Refusal> {
         match (transfer_encoding, content_length) {
             (None, None) => Ok(Framing::None),

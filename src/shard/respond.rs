@@ -10,7 +10,8 @@ use super::stick;
 use super::upstream::Lease;
 use super::watch::Waiting;
 use crate::http::{
-    BadResponse, Body, CONTINUE, Downstream, Framing, Reply, Response, Version, field_slots,
+    BadResponse, Body, BrokenBody, CONTINUE, Downstream, Framing, Reply, Response, Version,
+    field_slots,
 };
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
 use crate::state::Route;
@@ -29,6 +30,24 @@ struct Outbound {
     keep_upstream: bool,
     /// The body loses its chunks.
     unchunks: bool,
+}
+
+impl Outbound {
+    /// Lets what has come of the body go past, and says how many bytes of it are to be sent.
+    fn take(&mut self, shard: &Shard, bytes: &mut [u8]) -> Result<usize, BrokenBody> {
+        let (kept, taken) = if self.unchunks {
+            self.body.unchunk(bytes)?
+        } else {
+            let taken = self.body.pass(bytes)?;
+            (taken, taken)
+        };
+        if taken < bytes.len() {
+            // They are behind the end of the answer and belong to nothing that was asked for.
+            shard.counts().upstream_surplus.add(1);
+            self.keep_upstream = false;
+        }
+        Ok(kept)
+    }
 }
 
 /// Sends the backend's answer on to the client, body and all. `wire` holds its head, of so many
@@ -169,29 +188,17 @@ fn settle(
         return Err(BadResponse);
     }
 
-    let mut body = Body::new(framing);
-    let behind = &mut wire.bytes_mut()[head.len()..];
-    let (kept, taken) = if unchunks {
-        body.unchunk(behind).map_err(|_| BadResponse)?
-    } else {
-        let taken = body.pass(behind).map_err(|_| BadResponse)?;
-        (taken, taken)
-    };
-    // Bytes behind the end of the answer belong to nothing that was asked for.
-    let has_surplus = taken < behind.len();
-    if has_surplus {
-        this.shard.counts().upstream_surplus.add(1);
-    }
-    let keep_upstream = response_keeps_alive && !has_surplus && !this.inbound.is_isolated;
-    let length = head.len() + kept;
-    wire.truncate(length);
-    held.counts.responses[usize::from(status / 100).clamp(1, 5) - 1].add(1);
-    Ok(Outbound {
-        body,
+    let mut outbound = Outbound {
+        body: Body::new(framing),
         keep_alive,
-        keep_upstream,
+        keep_upstream: response_keeps_alive && !this.inbound.is_isolated,
         unchunks,
-    })
+    };
+    let behind = &mut wire.bytes_mut()[head.len()..];
+    let kept = outbound.take(this.shard, behind).map_err(|_| BadResponse)?;
+    wire.truncate(head.len() + kept);
+    held.counts.responses[usize::from(status / 100).clamp(1, 5) - 1].add(1);
+    Ok(outbound)
 }
 
 /// What came of waiting for more of a body.
@@ -226,21 +233,13 @@ async fn receive_more(
         }
         Ok(0) | Err(_) => return (More::Broken, wire),
     }
-    let length = wire.len();
-    let passed = if outbound.unchunks {
-        outbound.body.unchunk(wire.bytes_mut())
-    } else {
-        outbound.body.pass(wire.bytes()).map(|taken| (taken, taken))
-    };
-    let Ok((kept, taken)) = passed else {
-        return (More::Broken, wire);
-    };
-    outbound.keep_upstream &= taken == length;
-    if taken < length {
-        this.shard.counts().upstream_surplus.add(1);
+    match outbound.take(this.shard, wire.bytes_mut()) {
+        Ok(kept) => {
+            wire.truncate(kept);
+            (More::Bytes, wire)
+        }
+        Err(_) => (More::Broken, wire),
     }
-    wire.truncate(kept);
-    (More::Bytes, wire)
 }
 
 /// Whether a body has so much to come that it is worth the largest block: it says so, or what came

@@ -156,8 +156,7 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
             }
             Arrival::Refused(own, verdict) => {
                 count(client, counts, verdict);
-                reply(shard, client, route, own, false).await;
-                break Served::Done(After::Linger);
+                break refuse(shard, client, route, own).await;
             }
         };
         // A deadline that passed while the last of the head came in has lost.
@@ -165,8 +164,7 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
 
         let Some(mut wire) = large_block(shard) else {
             counts.requests.add(1);
-            reply(shard, client, route, Reply::ServiceUnavailable, false).await;
-            break Served::Done(After::Linger);
+            break refuse(shard, client, route, Reply::ServiceUnavailable).await;
         };
         let head = &inbox.bytes()[..head_bytes];
         let admitted = admit(shard, &world, route, client, head, &mut wire);
@@ -174,8 +172,7 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
             Ok(inbound) => inbound,
             Err(refusal) => {
                 shard.blocks.put(wire);
-                reply(shard, client, route, refusal.reply(), false).await;
-                break Served::Done(After::Linger);
+                break refuse(shard, client, route, refusal.reply()).await;
             }
         };
         inbox.consume(head_bytes);
@@ -197,6 +194,12 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
         inbox = shrink(shard, inbox);
     };
     conclude(shard, client, end, inbox).await;
+}
+
+/// Answers a request that is not forwarded, and has its connection end.
+async fn refuse(shard: &Shard, client: &Client<'_>, route: &Route, own: Reply) -> Served {
+    reply(shard, client, route, own, false).await;
+    Served::Done(After::Linger)
 }
 
 /// Ends a connection as its last exchange says, or carries on what it has become.

@@ -9,6 +9,7 @@ use crate::elb::catalog::{
     SSL_POLICIES, TLS_PROTOCOLS,
 };
 use crate::elb::{Code, Failure, Policy, PolicyKind};
+use crate::http::is_token;
 use crate::limits::{
     BACKEND_KEYS_MAX, COOKIE_NAME_BYTES_MAX, POLICY_ATTRIBUTES_MAX, POLICY_VALUE_BYTES_MAX,
 };
@@ -226,7 +227,6 @@ fn expiration(text: &str) -> Result<Option<u32>, Failure> {
 
 /// A token (RFC 9110 §5.6.2), and no name of a cookie that elbow makes itself.
 fn cookie_name(name: &str) -> Result<String, Failure> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > COOKIE_NAME_BYTES_MAX || !name.bytes().all(is_token) {
         return Err(Failure::invalid(format!(
             "{COOKIE_NAME} must be 1 to {COOKIE_NAME_BYTES_MAX} letters, digits and other \

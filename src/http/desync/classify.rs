@@ -6,7 +6,7 @@
 //! codings, lengths, the two together, method, version, target.
 
 use super::{Reason, Verdict};
-use crate::http::field::{Name, framing_lookalike};
+use crate::http::field::{Name, framing_lookalike, is_token};
 use crate::http::request::parse_length;
 
 /// The transfer codings that a request may be in (RFC 9112 §7).
@@ -288,9 +288,4 @@ fn trim(mut value: &[u8]) -> &[u8] {
         value = rest;
     }
     value
-}
-
-/// Whether a name or a method may have that byte (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
