@@ -1,4 +1,5 @@
-//! All that threads share: snapshots and the phase go down to the shards, reports come up.
+//! All that threads share: snapshots and the phase go down to the shards, reports come up, and
+//! shards wake one another.
 //!
 //! Not a command queue: a shard is never told to do something, it looks. Invariant: nothing here
 //! makes a shard wait. Reading a snapshot is one relaxed load when nothing changed, a report that
@@ -7,13 +8,14 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::sync::mpsc;
 
+use super::bell::Bell;
 use crate::limits;
 use crate::state::{Clients, PerShard, Report, ShardLine, Snapshot};
 
@@ -71,6 +73,10 @@ pub struct Link {
     pub shards: PerShard<ShardLine>,
     /// How many connections each client has, where that is bounded.
     pub clients: Clients,
+    /// By which one shard tells another that somebody there may go on who waits.
+    pub bells: PerShard<Bell>,
+    /// The last number that was given to somebody who waits.
+    arrivals: AtomicU64,
     reports: mpsc::Sender<Report>,
     phase: AtomicU8,
 }
@@ -98,6 +104,8 @@ impl Link {
             listeners: ArcSwap::from_pointee(listeners),
             shards: PerShard::new(shard_count),
             clients: Clients::default(),
+            bells: PerShard::new(shard_count),
+            arrivals: AtomicU64::new(0),
             reports,
             phase: AtomicU8::new(Phase::Serving as u8),
         };
@@ -108,6 +116,11 @@ impl Link {
     #[must_use]
     pub fn report(&self, report: Report) -> bool {
         self.reports.try_send(report).is_ok()
+    }
+
+    /// A number for whoever begins to wait, larger than all before, from 1.
+    pub fn next_arrival(&self) -> u64 {
+        self.arrivals.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// What the process is doing now.

@@ -4,6 +4,7 @@
 //! connection (`shard`), or decided (`state`). Invariant: every function is safe to call as its
 //! documentation says, whatever is passed.
 
+mod bell;
 mod block;
 mod clock;
 mod link;
@@ -13,6 +14,7 @@ pub mod socket;
 mod stream;
 pub mod thread;
 
+pub use bell::{Bell, Ear};
 pub use block::{Block, Blocks, Mark};
 pub use clock::{Instant, unix_millis, unix_seconds};
 pub use link::{BackendTerms, Link, Listeners, Listening, Phase, Terms, TlsOffer};

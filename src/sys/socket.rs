@@ -128,6 +128,25 @@ pub fn look(descriptor: RawFd) -> Sight {
     }
 }
 
+/// Whether the peer has said that it sends no more, also where bytes from before still wait, or the
+/// connection is broken.
+pub fn has_ended(descriptor: RawFd) -> bool {
+    let mut poll = libc::pollfd {
+        fd: descriptor,
+        events: libc::POLLRDHUP,
+        revents: 0,
+    };
+    #[expect(unsafe_code, reason = "poll(2) on a descriptor that monoio owns")]
+    // SAFETY: the kernel reads and writes one live local, and does not wait.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    ready > 0
+}
+
+/// Whether nothing is left to receive and nothing more will come.
+pub fn is_over(descriptor: RawFd) -> bool {
+    look(descriptor) == Sight::End
+}
+
 /// Receives what has come in already, at most what the buffer takes.
 ///
 /// # Errors
@@ -274,6 +293,27 @@ mod tests {
         drop(far);
         assert_eq!(near.read(&mut [0]).unwrap(), 0);
         assert_eq!(look(near.as_raw_fd()), Sight::End);
+    }
+
+    #[test]
+    fn an_end_is_seen_behind_bytes_and_over_is_what_has_none_left() {
+        let (mut near, mut far) = pair();
+        far.write_all(b"x").unwrap();
+        near.peek(&mut [0]).unwrap();
+        let look = |near: &TcpStream| (has_ended(near.as_raw_fd()), is_over(near.as_raw_fd()));
+        assert_eq!(look(&near), (false, false));
+        shut_down(far.as_raw_fd(), Way::Send);
+        assert_eq!(look(&near), (true, false));
+        near.read_exact(&mut [0]).unwrap();
+        assert_eq!(look(&near), (true, true));
+    }
+
+    #[test]
+    fn a_reset_connection_has_ended() {
+        let (near, far) = pair();
+        reset(far.as_raw_fd());
+        assert!(near.peek(&mut [0]).is_err());
+        assert!(has_ended(near.as_raw_fd()) && is_over(near.as_raw_fd()));
     }
 
     #[test]
