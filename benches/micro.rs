@@ -375,6 +375,7 @@ fn backend(index: usize) -> Backend {
         weight: 1,
         born_ms: 0,
         is_over_bound: false,
+        max_outstanding: None,
         counts: Arc::new(counts),
     }
 }

@@ -217,6 +217,15 @@ pub const IDLE_UPSTREAM_PER_BACKEND: usize = 1024;
 /// listener tries before it is reset.
 pub const BACKENDS_TRIED_MAX: usize = 4;
 
+/// The largest bound of requests that one backend may be given: as many as a shard has clients.
+/// At a load balancer's bound requests wait in its surge queue.
+pub const OUTSTANDING_MAX: u32 = 65_536;
+
+/// Requests of one load balancer, and connections of its TCP listeners, that may wait for a backend
+/// that has room, over all shards (CLB.md §4.2). Beyond it, or beyond what the load balancer says:
+/// 503, or a reset, counted as spillover.
+pub const SURGE_QUEUE_MAX: u32 = 1024;
+
 /// Accepts that each shard keeps posted per listener, so that one wake-up takes that many
 /// connections.
 pub const POSTED_ACCEPTS: usize = 8;

@@ -193,6 +193,7 @@ fn in_service(address: SocketAddr) -> Backend {
         weight: 1,
         born_ms: 0,
         is_over_bound: false,
+        max_outstanding: None,
         counts: Arc::new(PerShard::new(1)),
     }
 }

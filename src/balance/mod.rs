@@ -167,6 +167,7 @@ mod tests {
             weight: 1,
             born_ms: 0,
             is_over_bound: false,
+            max_outstanding: None,
             counts: Arc::new(counts),
         }
     }

@@ -1,19 +1,20 @@
 //! `[load_balancer.attributes]`.
 //!
-//! Not here: its affinity switches (`affinity.rs`), what one client may take (`bounds.rs`), and
-//! what stands for keys that are not written (`profile.rs`).
+//! Not here: its affinity switches (`affinity.rs`), the bounds of its backends (`overload.rs`) and
+//! of a client (`bounds.rs`), and what stands for keys that are not written (`profile.rs`).
 
 use std::time::Duration;
 
 use super::affinity::affinity;
 use super::bounds::bounds;
 use super::duration::{Lengths, SHORTEST};
+use super::overload::overload;
 use super::read::{Field, Report, Section};
-use super::{Affinity, Attributes, Bounds, CorsCookieName, DrainMode, Mistake, Upgrades};
+use super::{Affinity, Attributes, Bounds, CorsCookieName, DrainMode, Mistake, Overload, Upgrades};
 use crate::http::DesyncMode;
 
-/// CLB.md §4.3, and below as text.
-const IDLE_TIMEOUT: Lengths = Lengths {
+/// CLB.md §4.3, and below as text; `queue_timeout` is as long.
+pub(super) const IDLE_TIMEOUT: Lengths = Lengths {
     seconds: 1..=4000,
     shortest: SHORTEST,
 };
@@ -48,8 +49,16 @@ impl Default for Attributes {
             upgrades: Upgrades::default(),
             desync_mode: DesyncMode::Defensive,
             bounds: Bounds::default(),
+            overload: Overload::default(),
             affinity: Affinity::default(),
         }
+    }
+}
+
+impl Attributes {
+    /// How long a request may wait for a backend that has room.
+    pub fn queue_timeout(&self) -> Duration {
+        self.overload.queue_timeout.unwrap_or(self.idle_timeout)
     }
 }
 
@@ -144,6 +153,7 @@ pub(super) fn attributes(
         field.parsed(desync_mode, report)
     });
     let bounds = bounds(&mut section, default.bounds, reads_heads, report);
+    let overload = overload(&mut section, report);
     let affinity = affinity(&mut section, default.affinity, reads_heads, report);
     section.refuse_not_yet(&["access_log", "cross_zone"], report);
     section.finish(report);
@@ -155,6 +165,7 @@ pub(super) fn attributes(
         upgrades: upgrades?,
         desync_mode: desync_mode?,
         bounds: bounds?,
+        overload: overload?,
         affinity: affinity?,
     })
 }

@@ -2,10 +2,10 @@
 //!
 //! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`), of TLS
 //! (`tls.rs`, `negotiation.rs`, `client_auth.rs`), of affinity (`affinity.rs`), of what a client
-//! may take (`bounds.rs`) and of credentials (`credential.rs`). How a file becomes one is read from
-//! `lower.rs` downwards, how flags do in `flags.rs`, and how one becomes a file again in
-//! `write.rs`. Not here: anything that changes while elbow runs (`state`). Invariant: no other
-//! module checks a range or a reference again.
+//! may take (`bounds.rs`), of what a backend may (`overload.rs`) and of credentials
+//! (`credential.rs`). How a file becomes one is read from `lower.rs` downwards, how flags do in
+//! `flags.rs`, and how one becomes a file again in `write.rs`. Not here: anything that changes
+//! while elbow runs (`state`). Invariant: no other module checks a range or a reference again.
 
 mod affinity;
 mod api;
@@ -26,6 +26,7 @@ mod load_balancer;
 mod lower;
 mod negotiation;
 mod network;
+mod overload;
 mod policy;
 mod problem;
 mod profile;
@@ -58,6 +59,7 @@ pub use credential::Credential;
 pub use flags::Overrides;
 pub use lower::{parse, parse_with_sources};
 pub use negotiation::{CIPHERS, SslPolicy, Suite};
+pub use overload::Overload;
 pub use policy::{ApplicationPolicy, DurationPolicy, Refresh, Stickiness};
 pub(crate) use problem::nearest;
 pub use problem::{Mistake, Problem, Problems};
@@ -329,6 +331,8 @@ pub struct Attributes {
     pub desync_mode: DesyncMode,
     /// What one client may take.
     pub bounds: Bounds,
+    /// How much a backend takes at once.
+    pub overload: Overload,
     /// How sessions are kept together and new ones spread.
     pub affinity: Affinity,
 }

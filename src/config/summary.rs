@@ -339,6 +339,14 @@ fn attribute_switches(attributes: &Attributes) -> Switches {
     for (key, bound) in attributes.bounds.written() {
         switches.value(key, bound);
     }
+    let (overload, clb_overload) = (&attributes.overload, clb.overload);
+    switches.value("max_outstanding", overload.max_outstanding);
+    switches.changed(
+        "surge_queue",
+        overload.surge_queue,
+        clb_overload.surge_queue,
+    );
+    switches.value("queue_timeout", overload.queue_timeout.map(written));
     let (affinity, clb) = (&attributes.affinity, clb.affinity);
     let (encoding, clb_encoding) = (affinity.underscore_encoding, clb.underscore_encoding);
     switches.changed("underscore_encoding", encoding.name(), clb_encoding.name());

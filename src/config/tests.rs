@@ -141,6 +141,9 @@ instances = ["i-0a1b2c3d", "i-1111", "10.0.1.8", "[::1]:9001"]
   standby_header = true
   reason_header = true
   failover = "least-outstanding"
+  max_outstanding = 50
+  surge_queue = 0
+  queue_timeout = "2s"
 "#;
 
 /// The least that a file must say, with `listener` within its listener and `rest` after it.
@@ -687,7 +690,8 @@ copy_unknown_attributes, absolute_limit 12h)
   checked by HTTP:8080/ping every 10s, timeout 250ms, out after 3 failures, back after 4 successes
   attributes: idle_timeout 4000s, cors_cookie_name both, connection_draining 5m, \
 drain_mode session, drain_deadline 30m, desync_mode strictest, max_body 10MiB, min_rate 240B, \
-max_connections_per_client 100, underscore_encoding off, strip_cookie, strict, \
+max_connections_per_client 100, max_outstanding 50, surge_queue 0, queue_timeout 2s, \
+underscore_encoding off, strip_cookie, strict, \
 fallback_affinity client-address, load_bound 0.5, slow_start 30s, standby_header, reason_header, \
 failover least-outstanding";
     assert_eq!(summary, expected);

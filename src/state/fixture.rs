@@ -91,6 +91,7 @@ pub(crate) fn unknown_backend(id: &str) -> Backend {
         weight: 1,
         born_ms: 0,
         is_over_bound: false,
+        max_outstanding: None,
         counts: Arc::new(PerShard::new(1)),
     }
 }

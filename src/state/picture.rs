@@ -83,6 +83,7 @@ impl LoadBalancer {
             weight: member.weight,
             born_ms: open.map_or(0, |life| life.born.wall_ms),
             is_over_bound: member.is_over_bound,
+            max_outstanding: self.attributes.overload.max_outstanding,
             counts: Arc::clone(&member.counts),
         }
     }

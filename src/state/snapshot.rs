@@ -4,6 +4,7 @@
 //! it are the counters of `load.rs`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::load::{BackendLine, LoadBalancerLine, PerShard};
@@ -103,6 +104,9 @@ pub struct Backend {
     pub born_ms: u64,
     /// It has more than its share of sessions and takes no new ones.
     pub is_over_bound: bool,
+    /// How many requests it has at most at once, over all shards, connections of TCP listeners
+    /// included; `None`: however many come.
+    pub max_outstanding: Option<NonZeroU32>,
     /// Its counters, shared by all listeners of the load balancer.
     pub counts: Arc<PerShard<BackendLine>>,
 }

@@ -119,6 +119,51 @@ fn slow_start_is_off_at_0_and_at_false() {
 }
 
 #[test]
+fn a_bound_of_requests_comes_with_a_queue_as_the_classic_load_balancer_has_it() {
+    let overload = |keys| attributes(keys).overload;
+    let expected = Overload {
+        max_outstanding: NonZeroU32::new(65_536),
+        surge_queue: 1024,
+        queue_timeout: None,
+    };
+    assert_eq!(overload("max_outstanding = 65536"), expected);
+    let keys = "surge_queue = 0\nmax_outstanding = 1\nqueue_timeout = \"250ms\"";
+    let expected = Overload {
+        max_outstanding: NonZeroU32::new(1),
+        surge_queue: 0,
+        queue_timeout: Some(Duration::from_millis(250)),
+    };
+    assert_eq!(overload(keys), expected);
+    assert_eq!(overload("max_outstanding = false"), Overload::default());
+    let waits = |keys| attributes(keys).queue_timeout();
+    assert_eq!(
+        waits("max_outstanding = 1\nidle_timeout = 7"),
+        Duration::from_secs(7)
+    );
+    assert_eq!(waits(keys), Duration::from_millis(250));
+}
+
+#[test]
+fn what_a_bound_of_requests_may_not_say_is_refused_with_what_it_may() {
+    let no_bound = "needs max_outstanding: without it nobody waits";
+    let timeout = "must be 1 to 4000 seconds, or text from \"50ms\" to \"4000s\"";
+    for (keys, expected) in [
+        ("max_outstanding = 0", "must be 1 to 65536"),
+        ("max_outstanding = 65537", "must be 1 to 65536"),
+        ("max_outstanding = true", "must be a whole number"),
+        ("surge_queue = 10", no_bound),
+        ("max_outstanding = false\nqueue_timeout = 1", no_bound),
+        (
+            "max_outstanding = 9\nsurge_queue = 1025",
+            "must be 0 to 1024",
+        ),
+        ("max_outstanding = 9\nqueue_timeout = 0", timeout),
+    ] {
+        assert_eq!(only_mistake(&with(keys)), expected, "{keys}");
+    }
+}
+
+#[test]
 fn what_an_attribute_may_not_say_is_refused_with_what_it_may() {
     let draining = "must be 1 to 3600 seconds, or text from \"50ms\" to \"1h\", or true or false";
     let slow_start = "must be 1 to 900 seconds, or text from \"50ms\" to \"15m\", or 0 or false";

@@ -12,7 +12,7 @@ use super::super::sources::Sources;
 use super::super::{
     Admin, ApplicationPolicy, Attributes, BackendPolicy, Bounds, CertificateFiles, ClientAuth,
     Config, CookieTemplate, DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer,
-    SslPolicy, Stickiness, Tls, Trust, parse,
+    Overload, SslPolicy, Stickiness, Tls, Trust, parse,
 };
 use super::page::{Block, Marks, Page, told};
 
@@ -354,6 +354,7 @@ fn attributes<'s>(page: &mut Page<'s>, attributes: &Attributes, marks: Marks<'s>
         upgrades,
         desync_mode,
         bounds,
+        overload,
         affinity,
     } = attributes;
     let mut block = page.block("[load_balancer.attributes]", marks);
@@ -373,6 +374,7 @@ fn attributes<'s>(page: &mut Page<'s>, attributes: &Attributes, marks: Marks<'s>
     block.list("upgrades", upgrades.names());
     block.key("desync_mode", desync_mode.name());
     write_bounds(&mut block, bounds);
+    write_overload(&mut block, overload);
     write_affinity(&mut block, affinity);
 }
 
@@ -389,6 +391,22 @@ fn write_bounds(block: &mut Block<'_, '_>, bounds: &Bounds) {
     }
     if let Some(count) = max_connections {
         block.key("max_connections_per_client", *count);
+    }
+}
+
+fn write_overload(block: &mut Block<'_, '_>, overload: &Overload) {
+    let Overload {
+        max_outstanding,
+        surge_queue,
+        queue_timeout,
+    } = overload;
+    let Some(most) = max_outstanding else {
+        return block.key("max_outstanding", false);
+    };
+    block.key("max_outstanding", most.get());
+    block.key("surge_queue", *surge_queue);
+    if let Some(timeout) = queue_timeout {
+        block.length("queue_timeout", *timeout);
     }
 }
 
