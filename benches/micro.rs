@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 
-use elbow::balance::{Moment, least_outstanding};
+use elbow::balance::{Moment, NEWCOMER, least_outstanding};
 use elbow::config::{ApplicationPolicy, Attributes, CorsCookieName, DurationPolicy, Stickiness};
 use elbow::health::{Stamp, View, id_hash};
 use elbow::http::{
@@ -34,6 +34,7 @@ const POOLS: [usize; 3] = [3, 30, 300];
 const STEADY: Moment = Moment {
     now_ms: 0,
     slow_start: Duration::ZERO,
+    number: NEWCOMER,
 };
 
 const SCOPE: u64 = 7;

@@ -38,6 +38,7 @@
 //! 1. `shard/serve.rs`: the data path in one function: read head → admit (judge, stick, write
 //!    anew) → exchange (choose, forward) → respond (settle the cookie, relay) → next.
 //!    `shard/channel.rs` is what it reads from and writes to: a connection, with TLS on it or not.
+//!    What finds no backend with room goes on in `shard/in_turn.rs`, at its turn in `surge.rs`.
 //!    Connections of TCP and SSL listeners take the short way through `shard/relay.rs`, and what is
 //!    long there and in clear through `shard/splice.rs`.
 //! 2. [`http`]: what a head is allowed to say, and how it is written anew.
@@ -56,7 +57,7 @@
 //! | [`http`] | pure | HTTP/1.1 heads, framing, rewriting, replies, over borrowed bytes |
 //! | [`sticky`] | pure | cookie text, the seal, the table, verdicts, sketches of sessions |
 //! | [`health`] | pure | the rise/fall machine, lives, the view and its merge, ranks, `resolve` |
-//! | [`balance`] | pure | least outstanding requests, round robin; by weight, slow start |
+//! | [`balance`] | pure | least outstanding requests, round robin; weights, bounds, who waits |
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what then runs |
@@ -82,6 +83,14 @@
 //! 7. The clock is read in [`sys`] alone.
 //!
 //! # Decisions, and what spoke against them
+//!
+//! **Who waits for a full backend is woken and tries again.** A place could be handed over instead;
+//! but whoever is woken takes the snapshot of that moment, so that one rule serves for a release, a
+//! reload, a new instance and a death, and a call too many does no harm. The bound holds since each
+//! shard adds its request before it looks at the sum of all, and nobody is forgotten since whoever
+//! gives a place back looks who waits, and whoever waits looks once more after saying so. A counter
+//! that all shards share would be one locked instruction; but it would have to be kept by everybody
+//! always, as a bound may come with a reload while requests run.
 //!
 //! **No timer per operation.** A connection's deadline is a store into its watch; one sweep per
 //! shard looks at all of them ten times a second and calls `shutdown(2)` on those that are late.

@@ -2,12 +2,17 @@
 //! by weights where they differ. For a connection of a TCP listener: one after the other.
 //!
 //! Not stickiness, not health: it is given the backends and sees who is in service. Invariant: a
-//! backend is chosen if and only if one that may be is there.
+//! backend is chosen if and only if one that may be is there and has room (`room.rs`). Where all
+//! are full, those who come wait in a queue (`queue.rs`).
 
+mod queue;
+mod room;
 mod round_robin;
 
 use std::time::Duration;
 
+pub use queue::{Queue, Refusers, Wish};
+pub use room::{First, NEWCOMER, firsts, has_room, next, take};
 pub use round_robin::round_robin;
 
 use crate::health::mix;
@@ -17,6 +22,9 @@ use crate::state::{Admits, Backend};
 /// The share of its weight that a backend begins with in its slow start, in thousandths.
 const FIRST_SHARE: u64 = 50;
 
+/// The load of a backend that has no room: more than any other's.
+const FULL: u64 = u64::MAX;
+
 /// What a chooser knows beside the backends.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
@@ -24,6 +32,17 @@ pub struct Moment {
     pub now_ms: u64,
     /// How long a backend that came into service works up to its share; zero: not at all.
     pub slow_start: Duration,
+    /// The number of the request: it takes no room that somebody waits for who came before.
+    pub number: u64,
+}
+
+/// Why no backend was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unserved {
+    /// Those that could serve the request are full: it may wait.
+    Full,
+    /// There is none, or none is left that was not tried.
+    Nobody,
 }
 
 /// The backend in service with the fewest outstanding requests over all shards, leaving out those
@@ -33,13 +52,16 @@ pub struct Moment {
 /// weight / (outstanding + 1): by weight while they are idle, and less the busier they are.
 ///
 /// Backends that leave, weigh nothing or have too many sessions are chosen only where there is no
-/// other: a request that can be served is.
+/// other, full or not: a request that can be served is.
+///
+/// # Errors
+/// Why none was chosen.
 pub fn least_outstanding(
     backends: &[Backend],
     tried: &[usize],
     turn: &mut usize,
     moment: Moment,
-) -> Option<usize> {
+) -> Result<usize, Unserved> {
     *turn = turn.wrapping_add(1);
     let start = *turn % backends.len().max(1);
     let in_turn = (start..backends.len()).chain(0..start);
@@ -61,11 +83,15 @@ pub fn least_outstanding(
             }
         }
     }
-    let best = best?;
-    if shares_differ {
-        return draw(backends, tried, *turn, moment, best.is_last_resort);
+    let best = best.ok_or(Unserved::Nobody)?;
+    if best.is_full() {
+        return Err(Unserved::Full);
     }
-    Some(best.index)
+    if shares_differ {
+        let drawn = draw(backends, tried, *turn, moment, best.is_last_resort);
+        return Ok(drawn.unwrap_or(best.index));
+    }
+    Ok(best.index)
 }
 
 /// Draws a backend by weight and load.
@@ -79,7 +105,7 @@ fn draw(
     let left = (0..backends.len()).filter(|index| !tried.contains(index));
     let bids = left
         .filter_map(|index| Bid::of(index, &backends[index], moment))
-        .filter(|bid| bid.is_last_resort == is_last_resort);
+        .filter(|bid| bid.is_last_resort == is_last_resort && !bid.is_full());
     let candidates = bids.map(|bid| Candidate {
         index: bid.index,
         id_hash: backends[bid.index].id_hash,
@@ -93,6 +119,7 @@ fn draw(
 struct Bid {
     index: usize,
     is_last_resort: bool,
+    /// [`FULL`] if it has no room.
     outstanding: u64,
     /// Weight in thousandths, less during a slow start.
     share: u32,
@@ -106,10 +133,18 @@ impl Bid {
         let weight = backend.weight_for_others();
         Some(Self {
             index,
-            is_last_resort: weight == 0 || backend.is_over_bound,
-            outstanding: backend.counts.sum(|line| &line.outstanding),
+            is_last_resort: is_last_resort(backend),
+            outstanding: if has_room(backend, moment.number) {
+                backend.counts.sum(|line| &line.outstanding)
+            } else {
+                FULL
+            },
             share: weight.max(1) * ramp(backend, moment),
         })
+    }
+
+    fn is_full(&self) -> bool {
+        self.outstanding == FULL
     }
 
     /// What it is drawn in proportion to: at most 256 times a million.
@@ -117,6 +152,11 @@ impl Bid {
         let pull = u64::from(self.share) * 1000 / self.outstanding.saturating_add(1);
         u32::try_from(pull.max(1)).expect("256 weights of a million")
     }
+}
+
+/// Whether those that belong to no backend go to this one only where there is no other.
+fn is_last_resort(backend: &Backend) -> bool {
+    backend.weight_for_others() == 0 || backend.is_over_bound
 }
 
 /// How much of its weight a backend has by now, in thousandths.
@@ -132,6 +172,7 @@ fn ramp(backend: &Backend, moment: Moment) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::sync::Arc;
 
     use proptest::prelude::*;
@@ -142,10 +183,11 @@ mod tests {
     pub(super) const STEADY: Moment = Moment {
         now_ms: 0,
         slow_start: Duration::ZERO,
+        number: NEWCOMER,
     };
 
     fn least_outstanding(backends: &[Backend], tried: &[usize], turn: &mut usize) -> Option<usize> {
-        super::least_outstanding(backends, tried, turn, STEADY)
+        super::least_outstanding(backends, tried, turn, STEADY).ok()
     }
 
     pub(super) fn backend(is_in_service: bool, outstanding: &[u64]) -> Backend {
@@ -219,6 +261,7 @@ mod tests {
         let at = |now_ms| Moment {
             now_ms,
             slow_start: Duration::from_secs(1),
+            ..STEADY
         };
         assert!(shares(&pool, at(1000))[0] < 1000);
         assert!(shares(&pool, at(1500))[0].abs_diff(3333) < 350);
@@ -235,6 +278,49 @@ mod tests {
         let pool = [leaving, crowded, busy];
         assert_eq!(least_outstanding(&pool, &[], &mut 0), Some(2));
         assert!(least_outstanding(&pool, &[2], &mut 0).is_some());
+    }
+
+    /// A backend that may have three requests, with so many on each shard.
+    pub(super) fn bounded(outstanding: &[u64]) -> Backend {
+        Backend {
+            max_outstanding: NonZeroU32::new(3),
+            ..backend(true, outstanding)
+        }
+    }
+
+    #[test]
+    fn a_backend_that_is_full_is_left_out_and_where_all_are_so_it_is_said() {
+        let pool = [bounded(&[2, 1]), bounded(&[0, 2]), weighing(1, 0)];
+        let choose = |pool: &[Backend], tried: &[usize]| {
+            super::least_outstanding(pool, tried, &mut 0, STEADY)
+        };
+        assert_eq!(choose(&pool, &[]), Ok(1));
+        assert_eq!(
+            choose(&pool, &[1]),
+            Err(Unserved::Full),
+            "not the last resort"
+        );
+        assert_eq!(choose(&pool, &[0, 1]), Ok(2));
+        assert_eq!(choose(&pool, &[0, 1, 2]), Err(Unserved::Nobody));
+        let weighted = [bounded(&[3, 0]), weighing(2, 9), weighing(3, 1)];
+        for turn in 0..100 {
+            let chosen = super::least_outstanding(&weighted, &[], &mut { turn }, STEADY);
+            assert_ne!(chosen, Ok(0), "not drawn either");
+        }
+    }
+
+    #[test]
+    fn whoever_comes_does_not_overtake_those_that_wait() {
+        let one = bounded(&[0, 0]);
+        one.counts.line(1).first_waiting.set(7);
+        let choose = |number| {
+            let moment = Moment { number, ..STEADY };
+            super::least_outstanding(std::slice::from_ref(&one), &[], &mut 0, moment)
+        };
+        assert_eq!(choose(NEWCOMER), Err(Unserved::Full));
+        assert_eq!(choose(8), Err(Unserved::Full));
+        assert_eq!(choose(7), Ok(0));
+        assert_eq!(choose(3), Ok(0), "one that has not said yet that it waits");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::sticky::Stick;
 use crate::sys::Block;
 
 /// What has to be known of a request once its head is written anew.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "five facts that do not exclude each other"

@@ -3,12 +3,13 @@
 //! A request that lies whole in one block can be sent again as long as nothing of an answer was
 //! seen; one whose body is still coming goes through `streaming.rs`.
 
-use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 
 use super::Shard;
 use super::admit::Inbound;
+use super::hold::Held;
+use super::in_turn::Wanted;
 use super::pace::Pace;
 use super::proxy_header::{announce, preface};
 use super::relay::Opened;
@@ -17,13 +18,13 @@ use super::serve::Client;
 use super::streaming::stream_through;
 use super::upstream::Lease;
 use super::watch::Waiting;
-use crate::balance::{Moment, least_outstanding};
+use crate::balance::{Moment, NEWCOMER, Unserved, has_room, least_outstanding};
 use crate::http::{HeadEnd, Refusal, Reply, Response, find_end};
 use crate::limits::{
     BACKENDS_TRIED_MAX, INTERIM_BYTES_MAX, INTERIM_BYTES_MIN, RELAY_HEADROOM_BYTES,
     RESPONSE_HEAD_BYTES_MAX,
 };
-use crate::state::{BackendLine, LoadBalancerLine, Report, Route};
+use crate::state::{LoadBalancerLine, Report, Route};
 use crate::sticky::Next;
 use crate::sys::{Block, Instant, unix_millis};
 
@@ -35,10 +36,22 @@ pub(super) struct Exchange<'a> {
     pub(super) route: &'a Route,
     /// The epoch of the snapshot that the route is of.
     pub(super) epoch: u64,
-    pub(super) counts: &'a LoadBalancerLine,
     pub(super) inbound: Inbound,
     /// How the client takes the answer.
     pub(super) pace: Pace,
+    /// What came of it before, if it has waited for a backend that has room.
+    pub(super) turn: Option<&'a Turn>,
+}
+
+/// The turn of an exchange that has waited.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Its number in the queue.
+    pub(super) number: u64,
+    /// Those that it could not reach.
+    pub(super) tried: Tried,
+    /// It has been with one of them, which did not answer.
+    pub(super) is_second: bool,
 }
 
 /// What becomes of the client's connection.
@@ -62,6 +75,34 @@ pub(super) enum Served {
     Done(After),
     /// The client's connection and that of its backend carry another protocol from now on.
     Switched(Box<Opened>),
+    /// The backends that could serve it are full.
+    Full(Box<Surplus>),
+}
+
+/// A request that finds no backend with room.
+#[derive(Debug)]
+pub(super) struct Surplus {
+    /// Its head and what has been taken of its body.
+    pub(super) wire: Block,
+    /// What it waits for.
+    pub(super) wanted: Wanted,
+    /// It has been with a backend, which did not answer.
+    pub(super) is_second: bool,
+    /// It may be with another one in vain.
+    pub(super) may_repeat: bool,
+}
+
+/// Why a request got no answer.
+#[derive(Debug)]
+enum Unanswered {
+    /// The client gets this one.
+    Own(Reply),
+    /// It waits, see [`Surplus`].
+    Full {
+        tried: Tried,
+        is_second: bool,
+        may_repeat: bool,
+    },
 }
 
 /// Why there is no head of an answer.
@@ -86,41 +127,8 @@ impl NoAnswer {
     }
 }
 
-/// A backend that holds the exchange, counted as outstanding until it has answered.
-#[derive(Debug)]
-pub(super) struct Held<'a> {
-    pub(super) index: usize,
-    pub(super) counts: &'a BackendLine,
-    is_counted: Cell<bool>,
-}
-
-impl<'a> Held<'a> {
-    fn new(index: usize, counts: &'a BackendLine) -> Self {
-        counts.outstanding.add(1);
-        Self {
-            index,
-            counts,
-            is_counted: Cell::new(true),
-        }
-    }
-
-    /// The answer is here, to its last byte; how long its client takes to read it is not the
-    /// backend's load.
-    pub(super) fn has_answered(&self) {
-        if self.is_counted.replace(false) {
-            self.counts.outstanding.sub(1);
-        }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.has_answered();
-    }
-}
-
 /// The backends that an exchange, or a connection to be relayed, could not reach.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tried {
     indices: [usize; BACKENDS_TRIED_MAX],
     count: usize,
@@ -142,9 +150,9 @@ impl Tried {
     }
 }
 
-/// Serves one request, whose head is in `wire`. Bytes behind the head are in `inbox`, which comes
-/// back with those that belong to the next request.
-pub(super) async fn exchange(
+/// Serves one request, whose head is in `wire`, if a backend has room for it. Bytes behind the head
+/// are in `inbox`, which comes back with those that belong to the next request.
+pub(super) async fn attempt(
     this: &Exchange<'_>,
     mut inbox: Block,
     mut wire: Block,
@@ -164,8 +172,7 @@ pub(super) async fn exchange(
     if this.inbound.body.get().is_done() {
         (forward_whole(this, wire).await, inbox)
     } else {
-        let (after, inbox) = stream_through(this, inbox, wire).await;
-        (Served::Done(after), inbox)
+        stream_through(this, inbox, wire).await
     }
 }
 
@@ -184,7 +191,20 @@ async fn forward_whole(this: &Exchange<'_>, wire: Block) -> Served {
             }
             Served::Done(after)
         }
-        (Err(own), wire) => {
+        (
+            Err(Unanswered::Full {
+                tried,
+                is_second,
+                may_repeat,
+            }),
+            wire,
+        ) => Served::Full(Box::new(Surplus {
+            wire,
+            wanted: Wanted::of(&this.inbound.stick, this.route, &tried),
+            is_second,
+            may_repeat,
+        })),
+        (Err(Unanswered::Own(own)), wire) => {
             this.shard.blocks.put(wire);
             let keep_alive = this.inbound.may_keep_alive() && !this.shard.is_draining();
             Served::Done(reply(this.shard, this.client, this.route, own, keep_alive).await)
@@ -197,16 +217,23 @@ async fn forward_whole(this: &Exchange<'_>, wire: Block) -> Served {
 async fn ask<'a>(
     this: &Exchange<'a>,
     mut wire: Block,
-) -> (Result<(Held<'a>, Lease, usize), Reply>, Block) {
-    let mut tried = Tried::default();
+) -> (Result<(Held<'a>, Lease, usize), Unanswered>, Block) {
+    let mut tried = this.tried();
     let mut may_repeat = this.inbound.is_idempotent;
-    let mut is_second = false;
+    let mut is_second = this.turn.is_some_and(|turn| turn.is_second);
+    let mut again = None;
     loop {
-        let (held, mut lease) = match this.open(&mut tried, is_second).await {
+        let (held, mut lease) = match this.open(&mut tried, is_second, again.take()).await {
             Ok(opened) => opened,
-            // The request has been with a backend; that it was not answered is what happened.
-            Err(_) if is_second => return (Err(Reply::GatewayTimeout), wire),
-            Err(own) => return (Err(own), wire),
+            Err(Unserved::Full) => {
+                let full = Unanswered::Full {
+                    tried,
+                    is_second,
+                    may_repeat,
+                };
+                return (Err(full), wire);
+            }
+            Err(Unserved::Nobody) => return (Err(Unanswered::Own(unserved(is_second))), wire),
         };
         let request = wire.mark();
         announce(this, &mut lease, &mut wire);
@@ -216,20 +243,33 @@ async fn ask<'a>(
             Ok(head_bytes) => return (Ok((held, lease, head_bytes)), wire),
             Err(NoAnswer::Silent) if may_repeat => {
                 wire.restore(request);
-                this.counts.retries.add(1);
+                this.counts().retries.add(1);
                 // A connection that rested may have died of old age: the same backend again, by a
-                // new one. A backend that drops a new connection is left alone, and only once.
-                if !lease.is_reused {
-                    tried.add(held.index);
+                // new one, and it keeps its place there. A backend that drops a new connection is
+                // left alone, and only once.
+                if lease.is_reused {
+                    again = Some(held);
+                } else {
+                    tried.add(held.index());
                     may_repeat = false;
                 }
                 is_second = true;
             }
             Err(no_answer) => {
-                held.counts.response_errors.add(1);
-                return (Err(no_answer.reply()), wire);
+                held.counts().response_errors.add(1);
+                return (Err(Unanswered::Own(no_answer.reply())), wire);
             }
         }
+    }
+}
+
+/// What the client of a request gets that could not be served. If it has been with a backend, that
+/// it was not answered is what happened.
+pub(super) fn unserved(is_second: bool) -> Reply {
+    if is_second {
+        Reply::GatewayTimeout
+    } else {
+        Reply::ServiceUnavailable
     }
 }
 
@@ -303,24 +343,44 @@ fn interim_cost(bytes: usize) -> u32 {
 }
 
 impl<'a> Exchange<'a> {
+    /// One that begins now.
+    pub(super) fn new(
+        shard: &'a Shard,
+        client: &'a Client<'a>,
+        route: &'a Route,
+        epoch: u64,
+        inbound: Inbound,
+    ) -> Self {
+        Self {
+            shard,
+            client,
+            route,
+            epoch,
+            inbound,
+            pace: Pace::default(),
+            turn: None,
+        }
+    }
+
     /// Opens a connection to the backend to which the request belongs, or to the next that can be
-    /// reached; a new one if `is_second` or if it is to begin with a PROXY header. No byte of the
-    /// request has been sent then.
+    /// reached; a new one if `is_second` or if it is to begin with a PROXY header. `again` is the
+    /// place that the request has already. No byte of it has been sent then.
     ///
     /// # Errors
-    /// 503 if there is no backend in service, or none of those tried could be reached.
+    /// Those that could serve it are full; or there is no backend in service, or none of those
+    /// tried could be reached.
     pub(super) async fn open(
         &self,
         tried: &mut Tried,
         is_second: bool,
-    ) -> Result<(Held<'a>, Lease), Reply> {
+        mut again: Option<Held<'a>>,
+    ) -> Result<(Held<'a>, Lease), Unserved> {
         while !tried.is_full() {
-            let Some(index) = self.choose(tried.as_slice()) else {
-                break;
+            let held = match again.take() {
+                Some(held) => held,
+                None => self.take_place(tried.as_slice())?,
             };
-            let backend = &self.route.backends[index];
-            let counts = backend.counts.line(self.shard.index);
-            let held = Held::new(index, counts);
+            let backend = &self.route.backends[held.index()];
             let watch = &*self.client.watch;
             watch.set_backend(Some((backend.slot, self.epoch)));
             // A connection attempt has a bound of its own.
@@ -328,26 +388,41 @@ impl<'a> Exchange<'a> {
             let (shard, client, address) = (self.shard, self.client, backend.address);
             let opened = if is_second || self.route.proxy_protocol.is_some() {
                 let preface = preface(client, self.route);
-                Lease::open_new(shard, client, address, counts, preface).await
+                Lease::open_new(shard, client, address, held.counts(), preface).await
             } else {
-                Lease::open(shard, client, address, counts).await
+                Lease::open(shard, client, address, held.counts()).await
             };
             match opened {
                 Ok(lease) => return Ok((held, lease)),
-                Err(error) => give_up_on(self.shard, self.route, index, &error, tried),
+                Err(error) => give_up_on(self.shard, self.route, held.index(), &error, tried),
             }
         }
-        Err(Reply::ServiceUnavailable)
+        Err(Unserved::Nobody)
     }
 
-    fn choose(&self, tried: &[usize]) -> Option<usize> {
+    /// Takes a place on the backend to which the request belongs, or on one of those that it may be
+    /// balanced to. It has waited its turn then.
+    fn take_place(&self, tried: &[usize]) -> Result<Held<'a>, Unserved> {
+        let number = self.turn.map_or(NEWCOMER, |turn| turn.number);
+        let index = self.choose(tried, number)?;
+        let surge = &self.shard.surge;
+        let held = Held::take(surge, &self.route.backends, index).ok_or(Unserved::Full)?;
+        if self.turn.is_some() {
+            surge.leave(number);
+        }
+        Ok(held)
+    }
+
+    fn choose(&self, tried: &[usize], number: u64) -> Result<usize, Unserved> {
         match self.inbound.stick.next(self.route, tried) {
-            Next::Backend(index) => Some(index),
-            Next::Nobody => None,
+            Next::Backend(index) if has_room(&self.route.backends[index], number) => Ok(index),
+            Next::Backend(_) => Err(Unserved::Full),
+            Next::Nobody => Err(Unserved::Nobody),
             Next::Any => {
                 let moment = Moment {
                     now_ms: unix_millis(),
                     slow_start: self.route.attributes.affinity.slow_start,
+                    number,
                 };
                 let mut turn = self.shard.turn.get();
                 let chosen = least_outstanding(&self.route.backends, tried, &mut turn, moment);
@@ -355,6 +430,17 @@ impl<'a> Exchange<'a> {
                 chosen
             }
         }
+    }
+
+    /// The backends that could not be reached before it had to wait.
+    pub(super) fn tried(&self) -> Tried {
+        self.turn.map(|turn| turn.tried.clone()).unwrap_or_default()
+    }
+
+    /// The load balancer's counters of this shard. Looked up each time, as an exchange lies in the
+    /// task of every connection.
+    pub(super) fn counts(&self) -> &'a LoadBalancerLine {
+        self.route.counts.line(self.shard.index)
     }
 
     /// Whether an answer changes the protocol, as the request asked for.

@@ -11,6 +11,8 @@ mod channel;
 mod driver;
 mod exchange;
 mod handshake;
+mod hold;
+mod in_turn;
 mod pace;
 mod proxy_header;
 mod relay;
@@ -21,6 +23,7 @@ mod splice;
 mod stick;
 mod streaming;
 mod subject;
+mod surge;
 mod tickets;
 mod tls;
 mod upstream;
@@ -43,7 +46,7 @@ use crate::limits::{
 };
 use crate::state::{Report, Route, ShardLine, Snapshot};
 use crate::sticky::{Census, Seals, Sessions};
-use crate::sys::{Block, Blocks, Instant, Link, Phase, Pipes, thread as system};
+use crate::sys::{Block, Blocks, Ear, Instant, Link, Phase, Pipes, thread as system};
 
 pub use driver::{Level, Runtime};
 pub use tls::Tls;
@@ -101,7 +104,12 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     let shard = Rc::new(Shard::new(start.index, start.seals, start.link));
     shard.counts().driver_level.set(level as u64);
     let is_epoll = level == Level::Epoll;
-    if let Err(error) = accept::follow(&shard, is_epoll) {
+    let ear = shard.link.bells.line(shard.index).hang(is_epoll);
+    let listens = ear.and_then(|ear| {
+        drop(monoio::spawn(answer_bell(Rc::clone(&shard), ear)));
+        accept::follow(&shard, is_epoll)
+    });
+    if let Err(error) = listens {
         return drop(started.send(Err(error)));
     }
     let first = shard.link.listeners.load().version;
@@ -122,6 +130,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
         }
         shard.watches.sweep(now, ends_idle_at <= now);
         shard.cut_connections(&mut seen_epoch);
+        shard.surge.sweep(now, &shard.world());
         if !is_closed {
             shard.follow_listeners(is_epoll);
         }
@@ -142,6 +151,14 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     }
 }
 
+/// Lets those go on who wait for a backend, as other shards say that one has room.
+async fn answer_bell(shard: Rc<Shard>, mut ear: Ear) {
+    let bell = shard.link.bells.line(shard.index);
+    while ear.hear(bell).await.is_ok() {
+        shard.surge.call_own();
+    }
+}
+
 /// Everything that one shard owns.
 #[derive(Debug)]
 struct Shard {
@@ -158,6 +175,8 @@ struct Shard {
     sessions: RefCell<Sessions>,
     census: RefCell<Census>,
     watches: watch::Watches,
+    /// Who waits for a backend that has room.
+    surge: Rc<surge::Surge>,
     /// Where heads are composed; emptied by whoever uses it.
     scratch: RefCell<Vec<u8>>,
     /// Where the lines of a new cookie are composed; emptied by whoever uses it.
@@ -185,6 +204,7 @@ impl Shard {
     fn new(index: usize, seals: Seals, link: Arc<Link>) -> Self {
         let mut snapshot = Cache::new(Arc::clone(&link.snapshot));
         let world = World::new(Arc::clone(snapshot.load()));
+        let surge = surge::Surge::new(index, Arc::clone(&link));
         Self {
             index,
             link,
@@ -198,6 +218,7 @@ impl Shard {
             sessions: RefCell::new(Sessions::new(seals)),
             census: RefCell::new(Census::default()),
             watches: watch::Watches::default(),
+            surge: Rc::new(surge),
             scratch: RefCell::new(Vec::with_capacity(4096)),
             lines: RefCell::new(Vec::with_capacity(RELAY_HEADROOM_BYTES)),
             turn: Cell::new(0),

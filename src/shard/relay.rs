@@ -17,21 +17,24 @@ use super::Shard;
 use super::channel::Channel;
 use super::exchange::{Exchange, Tried, give_up_on};
 use super::handshake::shake_hands;
+use super::hold::{Held, Kept};
+use super::in_turn::Wanted;
 use super::proxy_header::{announced, preface, receive_header};
 use super::seat::take_seat;
 use super::serve::Client;
 use super::splice::{End, Stop, splice};
+use super::surge::{Ended, Place};
 use super::upstream::Lease;
 use super::watch::{Waiting, Watch};
-use crate::balance::{Moment, round_robin};
+use crate::balance::{Moment, NEWCOMER, Unserved, has_room, round_robin};
 use crate::config::Fallback;
 use crate::health;
 use crate::limits::{BULK_BLOCK_BYTES, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES};
 use crate::proxy_protocol::Version;
-use crate::state::{Backend, BackendLine, Count, LoadBalancerLine, PerShard, Route};
+use crate::state::{Count, LoadBalancerLine, PerShard, Route};
 use crate::sticky::{Next, Stick};
 use crate::sys::socket::{Way, is_quiet, shut_down};
-use crate::sys::{Block, Instant, Stream, unix_millis};
+use crate::sys::{Block, Instant, Stream, socket, unix_millis};
 
 /// Relays a connection until both sides are done with it.
 pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
@@ -54,8 +57,8 @@ pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
         return client.watch.reset();
     };
     let this = Relay::begin(shard, client, &opened);
-    this.pass_both(client, &opened, first).await;
-    this.end(&opened);
+    this.pass_both(client, first).await;
+    this.end();
 }
 
 /// Relays a connection of an HTTP listener that carries another protocol from now on. What the
@@ -67,15 +70,15 @@ pub(super) async fn relay_switched(
     early: Block,
 ) {
     let this = Relay::begin(shard, client, &opened);
-    this.pass_both(client, &opened, early).await;
-    this.end(&opened);
+    this.pass_both(client, early).await;
+    this.end();
 }
 
 /// A connection whose backend is connected. It holds no snapshot: it may outlive many.
 #[derive(Debug)]
 pub(super) struct Opened {
     lease: Lease,
-    _held: Held,
+    _held: Kept,
     counts: Arc<PerShard<LoadBalancerLine>>,
     /// As it was when the connection came.
     idle_timeout: Duration,
@@ -85,10 +88,10 @@ pub(super) struct Opened {
 
 impl Opened {
     /// What an exchange has left behind that changed the protocol.
-    pub(super) fn switched(this: &Exchange<'_>, lease: Lease, backend: &Backend) -> Self {
+    pub(super) fn switched(this: &Exchange<'_>, lease: Lease, held: Held<'_>) -> Self {
         Self {
             lease,
-            _held: Held::new(&backend.counts, this.shard.index),
+            _held: held.keep(),
             counts: Arc::clone(&this.route.counts),
             idle_timeout: this.route.attributes.idle_timeout,
             proxy_protocol: None,
@@ -96,31 +99,8 @@ impl Opened {
     }
 }
 
-/// A backend that holds a connection, counted as outstanding until that ends.
-#[derive(Debug)]
-struct Held {
-    counts: Arc<PerShard<BackendLine>>,
-    shard: usize,
-}
-
-impl Held {
-    fn new(counts: &Arc<PerShard<BackendLine>>, shard: usize) -> Self {
-        counts.line(shard).outstanding.add(1);
-        Self {
-            counts: Arc::clone(counts),
-            shard,
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.counts.line(self.shard).outstanding.sub(1);
-    }
-}
-
-/// Connects to the backend whose turn it is, or to the next that can be reached; `None`: there is
-/// none in service, or none of those tried could be.
+/// Connects to the backend whose turn it is, or to the next that can be reached, once one has room;
+/// `None`: there is none in service, none of those tried could be reached, or it took too long.
 async fn open(shard: &Shard, client: &Client<'_>) -> Option<Opened> {
     let world = shard.world();
     let route = world.route(client.listener.number)?;
@@ -128,71 +108,147 @@ async fn open(shard: &Shard, client: &Client<'_>) -> Option<Opened> {
     // Shards begin with different backends.
     let turn = counts.relays.value() + shard.index as u64;
     counts.relays.add(1);
-    let stick = stick(client, route, counts);
-    let watch = &*client.watch;
+    let stick = stick(client, route);
+    if stick.session.is_some() {
+        counts.verdicts[stick.verdict as usize].add(1);
+    }
+    let here = Here {
+        shard,
+        client,
+        route,
+        epoch: world.snapshot.epoch,
+        turn,
+        number: NEWCOMER,
+    };
     let mut tried = Tried::default();
-    while !tried.is_full()
-        && let Some(index) = choose(&stick, route, tried.as_slice(), turn)
-    {
-        let backend = &route.backends[index];
-        let held = Held::new(&backend.counts, shard.index);
-        // What became of the last one is not this one's fate.
-        watch.renew();
-        watch.set_backend(Some((backend.slot, world.snapshot.epoch)));
-        // A connection attempt has a bound of its own.
-        watch.wait(Waiting::Answer, Instant::NEVER);
-        let line = backend.counts.line(shard.index);
-        let preface = preface(client, route);
-        match Lease::open_new(shard, client, backend.address, line, preface).await {
-            Ok(lease) => {
-                if let Some(session) = stick.session {
-                    shard.census.borrow_mut().note(backend.slot, session);
-                }
-                return Some(Opened {
-                    lease,
-                    _held: held,
-                    counts: Arc::clone(&route.counts),
-                    idle_timeout: route.attributes.idle_timeout,
-                    proxy_protocol: route.proxy_protocol,
-                });
-            }
-            Err(error) => give_up_on(shard, route, index, &error, &mut tried),
+    match here.connect(&stick, &mut tried).await {
+        Ok(opened) => Some(opened),
+        Err(Unserved::Nobody) => {
+            counts.relays_unserved.add(1);
+            None
+        }
+        Err(Unserved::Full) => {
+            // Boxed: it would make the task of every connection larger.
+            Box::pin(open_in_turn(&here, Wanted::of(&stick, route, &tried))).await
         }
     }
-    counts.relays_unserved.add(1);
-    None
+}
+
+/// As [`open`], for a connection that has found no backend with room. What a client that is done
+/// has sent before is still passed on; one that has sent nothing has gone.
+async fn open_in_turn(first: &Here<'_>, mut wanted: Wanted) -> Option<Opened> {
+    let (shard, client) = (first.shard, first.client);
+    let counts: &LoadBalancerLine = first.route.counts.line(shard.index);
+    let place = Place::new(shard, client, first.route, socket::is_over);
+    loop {
+        let world = match place.turn(wanted.wish).await {
+            Ok(world) => world,
+            Err(ended) => {
+                counts.relays_unserved.add((ended != Ended::Gone).into());
+                return None;
+            }
+        };
+        let route = world.route(client.listener.number);
+        let route = route.expect("a turn is in a world that has the listener");
+        let here = Here {
+            route,
+            epoch: world.snapshot.epoch,
+            number: place.number,
+            ..*first
+        };
+        let stick = stick(client, route);
+        let mut tried = wanted.tried(route);
+        match here.connect(&stick, &mut tried).await {
+            Ok(opened) => return Some(opened),
+            Err(Unserved::Nobody) => {
+                counts.relays_unserved.add(1);
+                return None;
+            }
+            Err(Unserved::Full) => wanted = Wanted::of(&stick, route, &tried),
+        }
+    }
+}
+
+/// A connection with the world that it is relayed in.
+#[derive(Clone, Copy)]
+struct Here<'a> {
+    shard: &'a Shard,
+    client: &'a Client<'a>,
+    route: &'a Route,
+    epoch: u64,
+    /// Whose turn it is of the backends.
+    turn: u64,
+    /// Its number in the surge queue.
+    number: u64,
+}
+
+impl Here<'_> {
+    /// Connects to a backend that has room.
+    async fn connect(&self, stick: &Stick, tried: &mut Tried) -> Result<Opened, Unserved> {
+        while !tried.is_full() {
+            let index = self.choose(stick, tried.as_slice())?;
+            let (shard, client, backend) = (self.shard, self.client, &self.route.backends[index]);
+            let held = Kept::take(&shard.surge, backend).ok_or(Unserved::Full)?;
+            shard.surge.leave(self.number);
+            // What became of the last one is not this one's fate.
+            client.watch.renew();
+            client.watch.set_backend(Some((backend.slot, self.epoch)));
+            // A connection attempt has a bound of its own.
+            client.watch.wait(Waiting::Answer, Instant::NEVER);
+            let line = backend.counts.line(shard.index);
+            let preface = preface(client, self.route);
+            match Lease::open_new(shard, client, backend.address, line, preface).await {
+                Ok(lease) => {
+                    if let Some(session) = stick.session {
+                        let slot = self.route.backends[index].slot;
+                        self.shard.census.borrow_mut().note(slot, session);
+                    }
+                    return Ok(Opened {
+                        lease,
+                        _held: held,
+                        counts: Arc::clone(&self.route.counts),
+                        idle_timeout: self.route.attributes.idle_timeout,
+                        proxy_protocol: self.route.proxy_protocol,
+                    });
+                }
+                Err(error) => give_up_on(self.shard, self.route, index, &error, tried),
+            }
+        }
+        Err(Unserved::Nobody)
+    }
+
+    fn choose(&self, stick: &Stick, tried: &[usize]) -> Result<usize, Unserved> {
+        let (backends, number) = (&self.route.backends, self.number);
+        match stick.next(self.route, tried) {
+            Next::Backend(index) if has_room(&backends[index], number) => Ok(index),
+            Next::Backend(_) => Err(Unserved::Full),
+            Next::Nobody => Err(Unserved::Nobody),
+            Next::Any => {
+                let moment = Moment {
+                    now_ms: unix_millis(),
+                    slow_start: self.route.attributes.affinity.slow_start,
+                    number,
+                };
+                round_robin(backends, tried, self.turn, moment)
+            }
+        }
+    }
 }
 
 /// Where the client belongs: somewhere only if its address says so.
-fn stick(client: &Client<'_>, route: &Route, counts: &LoadBalancerLine) -> Stick {
+fn stick(client: &Client<'_>, route: &Route) -> Stick {
     if route.attributes.affinity.fallback != Fallback::ClientAddress {
         return Stick::NOWHERE;
     }
     let key = health::key_hash(client.address.as_bytes());
-    let stick = Stick::known(health::mix(route.scope, key), route);
-    counts.verdicts[stick.verdict as usize].add(1);
-    stick
-}
-
-fn choose(stick: &Stick, route: &Route, tried: &[usize], turn: u64) -> Option<usize> {
-    match stick.next(route, tried) {
-        Next::Backend(index) => Some(index),
-        Next::Nobody => None,
-        Next::Any => {
-            let moment = Moment {
-                now_ms: unix_millis(),
-                slow_start: route.attributes.affinity.slow_start,
-            };
-            round_robin(&route.backends, tried, turn, moment)
-        }
-    }
+    Stick::known(health::mix(route.scope, key), route)
 }
 
 /// What the two directions share.
 struct Relay<'a> {
     shard: &'a Shard,
     watch: &'a Watch,
-    idle_timeout: Duration,
+    opened: &'a Opened,
     /// A side ended otherwise than by saying that it was done.
     is_broken: Cell<bool>,
     /// Whose bytes came last.
@@ -207,11 +263,11 @@ enum Side {
 }
 
 impl<'a> Relay<'a> {
-    fn begin(shard: &'a Shard, client: &'a Client<'_>, opened: &Opened) -> Self {
+    fn begin(shard: &'a Shard, client: &'a Client<'_>, opened: &'a Opened) -> Self {
         let this = Self {
             shard,
             watch: &client.watch,
-            idle_timeout: opened.idle_timeout,
+            opened,
             is_broken: Cell::new(false),
             spoke_last: Cell::new(Side::Client),
         };
@@ -225,14 +281,9 @@ impl<'a> Relay<'a> {
 
     /// Passes bytes both ways, those in the block to the backend first, until both sides are done.
     /// Not an `async fn`: it would hold everything twice.
-    fn pass_both<'o>(
-        &'o self,
-        client: &'o Client<'_>,
-        opened: &'o Opened,
-        first: Block,
-    ) -> impl Future + 'o {
-        let counts: &LoadBalancerLine = opened.counts.line(self.shard.index);
-        let (near, far) = (&client.stream, opened.lease.channel());
+    fn pass_both<'o>(&'o self, client: &'o Client<'_>, first: Block) -> impl Future + 'o {
+        let counts: &LoadBalancerLine = self.opened.counts.line(self.shard.index);
+        let (near, far) = (&client.stream, self.opened.lease.channel());
         let idle = self.shard.blocks.idle();
         join(
             self.pass(Side::Client, (near, far), first, &counts.relayed_up),
@@ -241,10 +292,10 @@ impl<'a> Relay<'a> {
     }
 
     /// Both sides are done, or one has broken.
-    fn end(&self, opened: &Opened) {
+    fn end(&self) {
         if self.is_broken.get() {
             self.watch.reset();
-            opened.counts.line(self.shard.index).aborted.add(1);
+            self.opened.counts.line(self.shard.index).aborted.add(1);
         }
     }
 
@@ -373,7 +424,7 @@ impl<'a> Relay<'a> {
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now().after(self.idle_timeout)
+        Instant::now().after(self.opened.idle_timeout)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::io;
 
 use super::Shard;
-use super::exchange::{After, Exchange, Held, Served};
+use super::exchange::{After, Exchange, Served};
+use super::hold::Held;
 use super::relay::Opened;
 use super::serve::Client;
 use super::stick;
@@ -63,7 +64,7 @@ pub(super) async fn respond(
 ) -> (After, bool) {
     let settled = settle(this, held, &mut wire, head_bytes, may_keep_alive);
     let Ok(mut outbound) = settled else {
-        held.counts.response_errors.add(1);
+        held.counts().response_errors.add(1);
         this.shard.blocks.put(wire);
         let keep_alive = may_keep_alive && !this.shard.is_draining();
         let own = Reply::BadGateway;
@@ -82,7 +83,7 @@ pub(super) async fn respond(
         (sent, wire) = this.client.send(wire, |count| this.took(count)).await;
         is_whole = sent.is_ok();
         if !is_whole && this.client.watch.is_expired() {
-            this.counts.slow_readers.add(1);
+            this.counts().slow_readers.add(1);
         }
         if !is_whole || outbound.body.is_done() {
             break;
@@ -96,7 +97,7 @@ pub(super) async fn respond(
     }
     this.shard.blocks.put(wire);
     if !is_whole {
-        this.counts.aborted.add(1);
+        this.counts().aborted.add(1);
         return (After::Reset, false);
     }
     let after = match (outbound.keep_alive, this.inbound.keep_alive) {
@@ -118,7 +119,7 @@ pub(super) async fn switch(
     head_bytes: usize,
 ) -> Served {
     if settle(this, &held, &mut wire, head_bytes, false).is_err() {
-        held.counts.response_errors.add(1);
+        held.counts().response_errors.add(1);
         this.shard.blocks.put(wire);
         let (client, route) = (this.client, this.route);
         return Served::Done(reply(this.shard, client, route, Reply::BadGateway, false).await);
@@ -127,12 +128,11 @@ pub(super) async fn switch(
     let (sent, wire) = this.client.send(wire, |_| this.progress()).await;
     this.shard.blocks.put(wire);
     if sent.is_err() {
-        this.counts.aborted.add(1);
+        this.counts().aborted.add(1);
         return Served::Done(After::Reset);
     }
-    this.counts.upgrades.add(1);
-    let backend = &this.route.backends[held.index];
-    Served::Switched(Box::new(Opened::switched(this, lease, backend)))
+    this.counts().upgrades.add(1);
+    Served::Switched(Box::new(Opened::switched(this, lease, held)))
 }
 
 /// Parses and rewrites the head in place, in one step that never waits.
@@ -197,7 +197,7 @@ fn settle(
     let behind = &mut wire.bytes_mut()[head.len()..];
     let kept = outbound.take(this.shard, behind).map_err(|_| BadResponse)?;
     wire.truncate(head.len() + kept);
-    held.counts.responses[usize::from(status / 100).clamp(1, 5) - 1].add(1);
+    held.counts().responses[usize::from(status / 100).clamp(1, 5) - 1].add(1);
     Ok(outbound)
 }
 

@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::accept::Listener;
 use super::admit::{admit, count};
 use super::channel::Channel;
-use super::exchange::{After, Exchange, Served, exchange};
+use super::exchange::{After, Exchange, Served, attempt};
 use super::handshake::shake_hands;
-use super::pace::Pace;
+use super::in_turn::exchange_in_turn;
 use super::proxy_header::receive_header;
 use super::relay::relay_switched;
 use super::respond::{linger, reply};
@@ -177,17 +177,14 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
         };
         inbox.consume(head_bytes);
 
-        let this = Exchange {
-            shard,
-            client,
-            route,
-            epoch: world.snapshot.epoch,
-            counts,
-            inbound,
-            pace: Pace::default(),
-        };
-        let served;
-        (served, inbox) = exchange(&this, inbox, wire).await;
+        let epoch = world.snapshot.epoch;
+        let this = Exchange::new(shard, client, route, epoch, inbound);
+        let mut served;
+        (served, inbox) = attempt(&this, inbox, wire).await;
+        if let Served::Full(surplus) = served {
+            // Boxed: it would make the task of every connection larger.
+            (served, inbox) = Box::pin(exchange_in_turn(&this, *surplus, inbox)).await;
+        }
         if !matches!(served, Served::Done(After::Next)) {
             break served;
         }
@@ -210,6 +207,7 @@ async fn conclude(shard: &Shard, client: &Client<'_>, end: Served, mut inbox: Bl
         Served::Switched(opened) => {
             return Box::pin(relay_switched(shard, client, *opened, inbox)).await;
         }
+        Served::Full(_) => unreachable!("it waits until it is served or refused"),
     };
     // Who has said that this was the last may have sent more all the same, and a close with unread
     // bytes would take the answer away.

@@ -5,7 +5,8 @@
 //! an answer binds its client to is the backend that gave it.
 
 use super::Shard;
-use super::exchange::{Exchange, Held};
+use super::exchange::Exchange;
+use super::hold::Held;
 use super::serve::Client;
 use crate::config::{Affinity, DurationPolicy, Fallback, Stickiness};
 use crate::health;
@@ -91,15 +92,15 @@ pub(super) fn settle(
             let app_cookies = response.set_cookies();
             let tally =
                 sticky::write_app_lines(app_cookies, &policy.cookie_name, &copying, seal, out);
-            this.counts.cookies_set.add(tally.bound);
-            this.counts.app_cookies_ignored.add(tally.ignored);
-            this.counts.app_cookies_surplus.add(tally.surplus);
-            this.counts.app_cookies_encoded.add(tally.encoded);
+            this.counts().cookies_set.add(tally.bound);
+            this.counts().app_cookies_ignored.add(tally.ignored);
+            this.counts().app_cookies_surplus.add(tally.surplus);
+            this.counts().app_cookies_encoded.add(tally.encoded);
             bound
         }
     };
     if let Some(session) = session {
-        let slot = this.route.backends[held.index].slot;
+        let slot = this.route.backends[held.index()].slot;
         this.shard.census.borrow_mut().note(slot, session);
     }
 }
@@ -112,13 +113,13 @@ fn bind_by_duration(
     out: &mut Vec<u8>,
 ) -> Option<u64> {
     let stick = &this.inbound.stick;
-    if stick.holds_for(held.index) {
+    if stick.holds_for(held.index()) {
         return stick.session;
     }
     let (session, value) = seal(this, held)?;
     let cors_name = this.route.attributes.cors_cookie_name;
     sticky::write_lines(policy, cors_name, this.route.is_secure, &value, out);
-    this.counts.cookies_set.add(1);
+    this.counts().cookies_set.add(1);
     Some(session)
 }
 
@@ -130,7 +131,7 @@ fn seal(this: &Exchange<'_>, held: &Held<'_>) -> Option<(u64, Value)> {
     let (nonce, fresh) = random.split_first_chunk::<NONCE_BYTES>()?;
     let fresh = fresh.iter().fold(0, |sum, &b| sum << 8 | u64::from(b));
     let stick = &this.inbound.stick;
-    let binding = stick.binding(this.route, held.index, fresh, unix_seconds());
+    let binding = stick.binding(this.route, held.index(), fresh, unix_seconds());
     let value = this.shard.sessions.borrow().seal(&binding, *nonce);
     Some((binding.session, value))
 }
@@ -139,9 +140,9 @@ fn seal(this: &Exchange<'_>, held: &Held<'_>) -> Option<(u64, Value)> {
 fn write_reason(this: &Exchange<'_>, held: &Held<'_>, out: &mut Vec<u8>) {
     use std::io::Write;
     let stick = &this.inbound.stick;
-    let backend = &this.route.backends[held.index];
+    let backend = &this.route.backends[held.index()];
     let refused = match stick.home {
-        Some(home) if home != held.index => "; refused",
+        Some(home) if home != held.index() => "; refused",
         Some(_) | None => "",
     };
     write!(

@@ -5,12 +5,15 @@
 
 use std::cell::Cell;
 
-use super::exchange::{After, Exchange, Held, NoAnswer, Tried, read_answer};
+use super::exchange::{After, Exchange, NoAnswer, Served, Surplus, read_answer};
+use super::hold::Held;
+use super::in_turn::Wanted;
 use super::pace::Pace;
 use super::proxy_header::announce;
 use super::respond::{is_bulk, reply, respond, send_continue};
 use super::upstream::Lease;
 use super::watch::Waiting;
+use crate::balance::Unserved;
 use crate::http::{BrokenBody, Refusal, Reply};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_TIME};
 use crate::sys::socket::{Way, shut_down};
@@ -54,21 +57,32 @@ pub(super) async fn stream_through(
     this: &Exchange<'_>,
     inbox: Block,
     mut wire: Block,
-) -> (After, Block) {
+) -> (Served, Block) {
     this.client.watch.wait(Waiting::Upload, this.deadline());
     if this.inbound.expects_continue
         && inbox.is_empty()
         && send_continue(this.shard, this.client).await.is_err()
     {
         this.shard.blocks.put(wire);
-        return (After::Close, inbox);
+        return (Served::Done(After::Close), inbox);
     }
-    let (held, mut lease) = match this.open(&mut Tried::default(), false).await {
+    let mut tried = this.tried();
+    let (held, mut lease) = match this.open(&mut tried, false, None).await {
         Ok(opened) => opened,
-        Err(own) => {
+        Err(Unserved::Full) => {
+            let surplus = Surplus {
+                wire,
+                wanted: Wanted::of(&this.inbound.stick, this.route, &tried),
+                is_second: false,
+                may_repeat: false,
+            };
+            return (Served::Full(Box::new(surplus)), inbox);
+        }
+        Err(Unserved::Nobody) => {
             this.shard.blocks.put(wire);
+            let own = Reply::ServiceUnavailable;
             reply(this.shard, this.client, this.route, own, false).await;
-            return (After::Linger, inbox);
+            return (Served::Done(After::Linger), inbox);
         }
     };
     announce(this, &mut lease, &mut wire);
@@ -81,7 +95,7 @@ pub(super) async fn stream_through(
     if keep_upstream && upload == Upload::Whole {
         lease.put_back(this.shard, this.deadline());
     }
-    (conclude(this, upload, download).await, inbox)
+    (Served::Done(conclude(this, upload, download).await), inbox)
 }
 
 /// Moves the body up, one block at a time: the backend's pace is the client's.
@@ -191,7 +205,7 @@ async fn download(
             (Download::Passed(after), keep_upstream)
         }
         Err(no_answer) => {
-            held.counts.response_errors.add(1);
+            held.counts().response_errors.add(1);
             this.shard.blocks.put(wire);
             if progress.is_upload_over.get() || no_answer == NoAnswer::Late {
                 return (Download::Missing(no_answer), false);

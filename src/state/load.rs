@@ -3,7 +3,7 @@
 //! Not a health verdict: those are in the snapshot. Invariant: a line is written by its shard
 //! alone, so a count costs a load and a store and never a locked instruction.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crossbeam_utils::CachePadded;
 
@@ -33,6 +33,25 @@ impl<T> PerShard<T> {
     pub fn sum(&self, count: impl Fn(&T) -> &Count) -> u64 {
         self.lines()
             .fold(0, |sum, line| sum.wrapping_add(count(line).value()))
+    }
+
+    /// Adds one to what `shard` counts, unless the sum over all shards would be above `max`; says
+    /// whether it did. Only that shard may call it.
+    ///
+    /// Never are there more than `max`, on however many shards at once and not for a moment: each
+    /// adds before it looks, so the last of them sees all the others. For the same reason two that
+    /// come at once for the last one may both be refused.
+    #[must_use]
+    pub fn add_within(&self, shard: usize, max: u64, count: impl Fn(&T) -> &Count) -> bool {
+        let own = count(self.line(shard));
+        own.add(1);
+        // Orders the store above before the loads below, on all shards alike.
+        fence(Ordering::SeqCst);
+        let is_within = self.sum(&count) <= max;
+        if !is_within {
+            own.sub(1);
+        }
+        is_within
     }
 }
 
@@ -71,6 +90,9 @@ pub struct BackendLine {
     /// Exchanges and relayed connections that hold the backend now. The chooser sums these over
     /// all shards.
     pub outstanding: Count,
+    /// The number of whoever has waited longest on this shard of those that could use the backend;
+    /// 0: nobody waits.
+    pub first_waiting: Count,
     /// Final answers by class, 1xx (unused) to 5xx.
     pub responses: [Count; 5],
     /// Connections opened.
@@ -116,7 +138,7 @@ pub struct LoadBalancerLine {
     pub upgrades: Count,
     /// Connections that TCP listeners took on; also the turn of the shard's round robin.
     pub relays: Count,
-    /// Those of them that were reset at once, as no backend could be reached.
+    /// Those of them that were reset, as no backend could be reached or had room.
     pub relays_unserved: Count,
     /// Bytes relayed from clients to backends, after an upgrade too.
     pub relayed_up: Count,
@@ -129,6 +151,14 @@ pub struct LoadBalancerLine {
     pub slow_readers: Count,
     /// Client connections closed as a trusted address began them with no whole PROXY header.
     pub proxy_headers_refused: Count,
+    /// Requests, and connections of TCP listeners, that wait now for a backend that has room.
+    pub surge_waiting: Count,
+    /// Those that had to wait.
+    pub surge_waits: Count,
+    /// Those that found the queue full.
+    pub spillover: Count,
+    /// Those that waited too long.
+    pub surge_timeouts: Count,
 }
 
 /// What one shard counts for itself.
@@ -318,5 +348,51 @@ impl AdminRefusal {
     /// Its name in metrics.
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARDS: usize = 3;
+
+    #[test]
+    fn what_is_bounded_stays_within_its_bound_on_all_shards_at_once() {
+        const MAX: u64 = 2;
+        let counts: PerShard<BackendLine> = PerShard::new(SHARDS);
+        let holders = AtomicU64::new(0);
+        let most = AtomicU64::new(0);
+        let hold_often = |shard| {
+            let mut held = 0;
+            for _ in 0..200_000 {
+                if counts.add_within(shard, MAX, |line| &line.outstanding) {
+                    let now = holders.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(now, Ordering::SeqCst);
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    counts.line(shard).outstanding.sub(1);
+                    held += 1;
+                }
+            }
+            held
+        };
+        std::thread::scope(|scope| {
+            let threads = [0, 1, 2].map(|shard| scope.spawn(move || hold_often(shard)));
+            for thread in threads {
+                assert!(thread.join().unwrap() > 0, "a shard never had its turn");
+            }
+        });
+        assert!(most.into_inner() <= MAX);
+        assert_eq!(counts.sum(|line| &line.outstanding), 0);
+    }
+
+    #[test]
+    fn at_the_bound_nothing_is_added_and_below_it_one_is() {
+        let counts: PerShard<BackendLine> = PerShard::new(SHARDS);
+        let add = |shard| counts.add_within(shard, 2, |line| &line.outstanding);
+        assert!(add(0) && add(2) && !add(1));
+        assert_eq!(counts.sum(|line| &line.outstanding), 2);
+        counts.line(0).outstanding.sub(1);
+        assert!(add(1) && !add(0));
     }
 }

@@ -29,6 +29,7 @@ mod framing;
 mod headers;
 mod https;
 mod instance_drain;
+mod overload;
 mod proxy_protocol;
 mod reload;
 mod replies;

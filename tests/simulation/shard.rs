@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use elbow::balance::{Moment, least_outstanding};
+use elbow::balance::{Moment, NEWCOMER, least_outstanding};
 use elbow::health::mix;
 use elbow::state::{Count, Route, Snapshot};
 use elbow::sticky::{
@@ -121,8 +121,9 @@ impl Shard {
                 let moment = Moment {
                     now_ms,
                     slow_start: Duration::ZERO,
+                    number: NEWCOMER,
                 };
-                least_outstanding(&route.backends, tried, &mut self.turn, moment)
+                least_outstanding(&route.backends, tried, &mut self.turn, moment).ok()
             }
         }
     }

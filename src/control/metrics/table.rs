@@ -261,7 +261,7 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
     ),
     (
         "elbow_relays_unserved",
-        "Connections of TCP listeners that were reset at once as no backend could be reached",
+        "Connections of TCP listeners that were reset as no backend could be reached or had room",
         Counter,
         |l| &l.relays_unserved,
     ),
@@ -294,6 +294,30 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
         "Client connections closed as their PROXY header was missing or malformed",
         Counter,
         |l| &l.proxy_headers_refused,
+    ),
+    (
+        "elbow_surge_queue_length",
+        "Requests and TCP connections that wait for a backend (SurgeQueueLength)",
+        Gauge,
+        |l| &l.surge_waiting,
+    ),
+    (
+        "elbow_surge_waits",
+        "Requests and TCP connections that had to wait for a backend",
+        Counter,
+        |l| &l.surge_waits,
+    ),
+    (
+        "elbow_spillover",
+        "Requests and TCP connections refused as the surge queue was full (SpilloverCount)",
+        Counter,
+        |l| &l.spillover,
+    ),
+    (
+        "elbow_surge_timeouts",
+        "Requests and TCP connections that waited longer for a backend than queue_timeout",
+        Counter,
+        |l| &l.surge_timeouts,
     ),
 ];
 
