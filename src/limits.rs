@@ -381,7 +381,7 @@ pub const UPGRADES_MAX: usize = 8;
 pub const ADDRESSES_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often such waits look.
-pub const LISTENERS_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+pub const LISTENERS_LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Commands that may wait for the control thread's loop. Beyond it whoever sends one waits.
 pub const COMMANDS_WAITING: usize = 256;

@@ -31,7 +31,7 @@ use crate::limits::{
     ORDERS_WAITING,
 };
 use crate::state::{Command, ControlLine};
-use crate::sys::{Instant, Link};
+use crate::sys::{Bell, Instant, Link};
 
 /// Reads the configuration again, from where it was read at the start.
 pub struct ReadAgain(Box<dyn Fn() -> Read + Send>);
@@ -277,8 +277,8 @@ impl Setup {
         done.map_err(|refusal| refusal.to_string())
     }
 
-    /// Tells the shards which listeners there are, if that has changed, and waits until they have
-    /// followed.
+    /// Tells the shards which listeners there are, if that has changed, wakes them and waits until
+    /// they have followed.
     fn publish(&self) {
         let listeners = self.inventory.listeners();
         let version = listeners.version;
@@ -286,6 +286,7 @@ impl Setup {
             return;
         }
         self.link.listeners.store(Arc::new(listeners));
+        self.link.bells.lines().for_each(Bell::ring);
         let deadline = Instant::now().after(LISTENERS_PATIENCE);
         while self
             .link

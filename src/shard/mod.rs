@@ -106,7 +106,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     let is_epoll = level == Level::Epoll;
     let ear = shard.link.bells.line(shard.index).hang(is_epoll);
     let listens = ear.and_then(|ear| {
-        drop(monoio::spawn(answer_bell(Rc::clone(&shard), ear)));
+        drop(monoio::spawn(answer_bell(Rc::clone(&shard), ear, is_epoll)));
         accept::follow(&shard, is_epoll)
     });
     if let Err(error) = listens {
@@ -131,9 +131,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
         shard.watches.sweep(now, ends_idle_at <= now);
         shard.cut_connections(&mut seen_epoch);
         shard.surge.sweep(now, &shard.world());
-        if !is_closed {
-            shard.follow_listeners(is_epoll);
-        }
+        shard.follow_listeners(is_epoll);
         if window_ends_at <= now {
             window_ends_at = now.after(window);
             shard.report_sessions();
@@ -151,10 +149,12 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     }
 }
 
-/// Lets those go on who wait for a backend, as other shards say that one has room.
-async fn answer_bell(shard: Rc<Shard>, mut ear: Ear) {
+/// Does at once what the next sweep would do: lets those go on who wait for a backend, as another
+/// shard says that one has room, and follows listeners, as control says that they have changed.
+async fn answer_bell(shard: Rc<Shard>, mut ear: Ear, is_epoll: bool) {
     let bell = shard.link.bells.line(shard.index);
     while ear.hear(bell).await.is_ok() {
+        shard.follow_listeners(is_epoll);
         shard.surge.call_own();
     }
 }
@@ -249,10 +249,11 @@ impl Shard {
         block
     }
 
-    /// Opens and closes listeners where they have changed, and says that it has.
+    /// Opens and closes listeners where they have changed, and says that it has. In a drain all
+    /// stay closed.
     fn follow_listeners(self: &Rc<Self>, is_epoll: bool) {
         let version = self.link.listeners.load().version;
-        if self.counts().listeners_seen.value() == version {
+        if self.counts().listeners_seen.value() == version || self.is_draining() {
             return;
         }
         if let Err(error) = accept::follow(self, is_epoll) {

@@ -1,5 +1,4 @@
-//! A bell by which one shard wakes another: it says that there is something to look at, and nothing
-//! else.
+//! A bell that wakes a shard: it says that there is something to look at, and nothing else.
 //!
 //! Not a channel: however often it is rung before it is heard, it is heard once. Invariant: whoever
 //! has written something and then rings does not wait, and what was written is seen by whoever then

@@ -73,7 +73,8 @@ pub struct Link {
     pub shards: PerShard<ShardLine>,
     /// How many connections each client has, where that is bounded.
     pub clients: Clients,
-    /// By which one shard tells another that somebody there may go on who waits.
+    /// By which a shard is told that somebody there may go on who waits, or that there are other
+    /// listeners.
     pub bells: PerShard<Bell>,
     /// The last number that was given to somebody who waits.
     arrivals: AtomicU64,
