@@ -382,6 +382,8 @@ impl<'a> Exchange<'a> {
             };
             let backend = &self.route.backends[held.index()];
             let watch = &*self.client.watch;
+            // What became of the last one, as a cut while it was connected to, is not its fate.
+            watch.renew();
             watch.set_backend(Some((backend.slot, self.epoch)));
             // A connection attempt has a bound of its own.
             watch.wait(Waiting::Answer, Instant::NEVER);
