@@ -483,6 +483,10 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a listener pauses after an error such as `EMFILE`.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long the log of each shard, and of the admin address, says nothing more of accepts that
+/// fail. How many do is counted.
+pub const ACCEPT_ERROR_QUIET: Duration = Duration::from_secs(10);
+
 /// How long a client may take for its TLS handshake. Then its connection is closed and counted.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 

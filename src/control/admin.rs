@@ -45,6 +45,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -155,11 +156,15 @@ impl Admin {
         let admin = Arc::new(self);
         let router = router(Arc::clone(&admin));
         let mut places = Places::default();
+        let mut told_until = Instant::now();
         loop {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "admin: accept failed");
+                    if told_until <= Instant::now() {
+                        told_until = Instant::now() + limits::ACCEPT_ERROR_QUIET;
+                        tracing::warn!(%error, "admin: cannot accept: clients wait");
+                    }
                     tokio::time::sleep(limits::ACCEPT_PAUSE).await;
                     continue;
                 }

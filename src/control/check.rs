@@ -20,6 +20,7 @@ use super::verifiers::Anybody;
 use crate::config::{HealthCheck, Protocol};
 use crate::health::{Failure, Outcome};
 use crate::limits;
+use crate::sys::socket::is_shortage;
 
 /// Makes checks. Cheap to clone.
 #[derive(Clone)]
@@ -44,18 +45,35 @@ impl Prober {
     }
 
     /// Checks `address` once; takes `health_check.timeout` at most.
-    pub(super) async fn check(&self, address: SocketAddr, health_check: &HealthCheck) -> Outcome {
-        match tokio::time::timeout(health_check.timeout, self.ask(address, health_check)).await {
-            Ok(Ok(())) => Outcome::Success,
-            Ok(Err(failure)) => Outcome::Failure(failure),
-            Err(_elapsed) => Outcome::Failure(Failure::TimedOut),
+    ///
+    /// # Errors
+    /// This process is short of descriptors or memory, and nothing is known of the backend.
+    pub(super) async fn check(
+        &self,
+        address: SocketAddr,
+        health_check: &HealthCheck,
+    ) -> io::Result<Outcome> {
+        let asking = async {
+            match TcpStream::connect(address).await {
+                Ok(tcp) => Ok(self.ask(tcp, address, health_check).await),
+                Err(error) if is_shortage(&error) => Err(error),
+                Err(error) => Ok(Err(connect_failure(&error))),
+            }
+        };
+        match tokio::time::timeout(health_check.timeout, asking).await {
+            Ok(Ok(Ok(()))) => Ok(Outcome::Success),
+            Ok(Ok(Err(failure))) => Ok(Outcome::Failure(failure)),
+            Ok(Err(shortage)) => Err(shortage),
+            Err(_elapsed) => Ok(Outcome::Failure(Failure::TimedOut)),
         }
     }
 
-    async fn ask(&self, address: SocketAddr, health_check: &HealthCheck) -> Result<(), Failure> {
-        let tcp = TcpStream::connect(address)
-            .await
-            .map_err(|error| connect_failure(&error))?;
+    async fn ask(
+        &self,
+        tcp: TcpStream,
+        address: SocketAddr,
+        health_check: &HealthCheck,
+    ) -> Result<(), Failure> {
         let path = &health_check.target.path;
         match health_check.target.protocol {
             Protocol::Tcp => Ok(()),

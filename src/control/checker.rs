@@ -142,20 +142,22 @@ impl Watch {
         }
     }
 
-    /// Checks until the verdict is settled.
+    /// Checks until the verdict is settled, or cannot be.
     async fn burst(&self) {
         self.counts.check_bursts.add(1);
         let mut spacing = time::interval(limits::CHECK_BURST_SPACING);
         spacing.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..self.plan.health_check.unhealthy_threshold {
             spacing.tick().await;
-            if self.check().await == Outcome::Success {
+            if self.check().await == Some(Outcome::Success) {
                 return;
             }
         }
     }
 
-    async fn check(&self) -> Outcome {
+    /// Checks once and has the result counted; `None`: the check could not be made, and counts for
+    /// nothing.
+    async fn check(&self) -> Option<Outcome> {
         let CheckPlan {
             load_balancer,
             backend,
@@ -171,8 +173,16 @@ impl Watch {
                 .await
                 .expect("nobody closes the semaphore")
         };
-        let outcome = self.prober.check(*address, health_check).await;
+        let checked = self.prober.check(*address, health_check).await;
         drop(turn);
+        let outcome = match checked {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.counts.checks_unmade.add(1);
+                tracing::debug!(%load_balancer, %backend, %address, %error, "not checked");
+                return None;
+            }
+        };
         match outcome {
             Outcome::Success => self.counts.checks_passed.add(1),
             Outcome::Failure(failure) => {
@@ -187,7 +197,7 @@ impl Watch {
         };
         // Closed: the control thread is returning, and nobody wants the result.
         drop(self.commands.send(command).await);
-        outcome
+        Some(outcome)
     }
 }
 

@@ -16,8 +16,8 @@ use super::Shard;
 use super::handshake::has_place;
 use super::relay::relay;
 use super::serve::{Client, serve};
-use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_PER_SHARD, POSTED_ACCEPTS};
-use crate::sys::{BackendTerms, Listening, Stream, TlsOffer, socket};
+use crate::limits::{ACCEPT_ERROR_QUIET, ACCEPT_PAUSE, CONNECTIONS_PER_SHARD, POSTED_ACCEPTS};
+use crate::sys::{BackendTerms, Instant, Listening, Stream, TlsOffer, socket};
 
 /// A listener as this shard has it.
 #[derive(Debug)]
@@ -114,11 +114,21 @@ async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
             Err(error) => {
                 shard.counts().accept_errors.add(1);
                 if error.kind() != io::ErrorKind::ConnectionAborted {
+                    tell(&shard, &error);
                     // EMFILE, ENFILE, ENOBUFS, ENOMEM: time may help, trying at once does not.
                     monoio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
+    }
+}
+
+/// Logs why accepts fail, unless that was done a moment ago.
+fn tell(shard: &Shard, error: &io::Error) {
+    let now = Instant::now();
+    if shard.accepts_told_until.get() <= now {
+        shard.accepts_told_until.set(now.after(ACCEPT_ERROR_QUIET));
+        tracing::warn!(shard = shard.index, %error, "cannot accept: clients wait");
     }
 }
 

@@ -26,6 +26,7 @@ use crate::limits::{
 };
 use crate::state::{LoadBalancerLine, Report, Route};
 use crate::sticky::Next;
+use crate::sys::socket::is_shortage;
 use crate::sys::{Block, Instant, unix_millis};
 
 /// What one exchange works with.
@@ -396,7 +397,7 @@ impl<'a> Exchange<'a> {
             };
             match opened {
                 Ok(lease) => return Ok((held, lease)),
-                Err(error) => give_up_on(self.shard, self.route, held.index(), &error, tried),
+                Err(error) => give_up_on(self.shard, self.route, held.index(), &error, tried)?,
             }
         }
         Err(Unserved::Nobody)
@@ -488,13 +489,21 @@ impl<'a> Exchange<'a> {
 }
 
 /// Notes that a backend cannot be reached, and has it checked.
+///
+/// # Errors
+/// It is this process that is short of descriptors or memory. The backend is not to blame for that,
+/// and another one with a connection at rest would only take a session away from its home.
 pub(super) fn give_up_on(
     shard: &Shard,
     route: &Route,
     index: usize,
     error: &io::Error,
     tried: &mut Tried,
-) {
+) -> Result<(), Unserved> {
+    if is_shortage(error) {
+        shard.counts().sockets_short.add(1);
+        return Err(Unserved::Nobody);
+    }
     tried.add(index);
     let counts: &LoadBalancerLine = route.counts.line(shard.index);
     counts.redispatches.add(1);
@@ -508,4 +517,5 @@ pub(super) fn give_up_on(
     if !is_told {
         shard.counts().reports_dropped.add(1);
     }
+    Ok(())
 }

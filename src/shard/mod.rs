@@ -182,6 +182,8 @@ struct Shard {
     /// Where the lines of a new cookie are composed; emptied by whoever uses it.
     lines: RefCell<Vec<u8>>,
     turn: Cell<usize>,
+    /// Until when the log says nothing more of accepts that fail.
+    accepts_told_until: Cell<Instant>,
 }
 
 /// A snapshot as this shard uses it, counted without atomics.
@@ -222,6 +224,7 @@ impl Shard {
             scratch: RefCell::new(Vec::with_capacity(4096)),
             lines: RefCell::new(Vec::with_capacity(RELAY_HEADROOM_BYTES)),
             turn: Cell::new(0),
+            accepts_told_until: Cell::new(Instant::now()),
         }
     }
 

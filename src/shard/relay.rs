@@ -211,7 +211,7 @@ impl Here<'_> {
                         proxy_protocol: self.route.proxy_protocol,
                     });
                 }
-                Err(error) => give_up_on(self.shard, self.route, index, &error, tried),
+                Err(error) => give_up_on(self.shard, self.route, index, &error, tried)?,
             }
         }
         Err(Unserved::Nobody)

@@ -172,6 +172,8 @@ pub struct ShardLine {
     pub connections_refused: Count,
     /// Accepts that failed (`EMFILE` and the like).
     pub accept_errors: Count,
+    /// Connections to backends that could not be opened for want of descriptors or memory.
+    pub sockets_short: Count,
     /// Listeners that could not be opened.
     pub listen_errors: Count,
     /// The version of the listeners that are open.
@@ -272,6 +274,8 @@ pub struct ControlLine {
     pub checks_failed: Count,
     /// Health checks that waited, as `limits::CHECKS_AT_ONCE` were running.
     pub checks_delayed: Count,
+    /// Health checks that could not be made for want of descriptors or memory.
+    pub checks_unmade: Count,
     /// Bursts of checks that a shard's report began.
     pub check_bursts: Count,
     /// Admin connections closed on accept, as `limits::ADMIN_CONNECTIONS_MAX` were at work.

@@ -65,6 +65,14 @@ pub fn is_taken(address: SocketAddr) -> bool {
     probe_free(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
+/// Whether a call has failed for want of descriptors or memory: that is no fault of the other end.
+pub fn is_shortage(error: &io::Error) -> bool {
+    const SHORTAGES: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|number| SHORTAGES.contains(&number))
+}
+
 /// Which way a connection is shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {

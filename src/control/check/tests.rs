@@ -52,6 +52,11 @@ async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8(head).expect("the checker sends ASCII")
 }
 
+async fn check(prober: &Prober, address: SocketAddr, health_check: &HealthCheck) -> Outcome {
+    let checked = prober.check(address, health_check).await;
+    checked.expect("a descriptor is free")
+}
+
 /// What a check makes of a backend that sends `answer` in these pieces and closes.
 async fn judge(answer: &[&[u8]]) -> Outcome {
     let (listener, address) = listen().await;
@@ -68,7 +73,7 @@ async fn judge(answer: &[&[u8]]) -> Outcome {
     };
     let prober = Prober::new();
     let health_check = health_check(Protocol::Http);
-    tokio::join!(prober.check(address, &health_check), backend).0
+    tokio::join!(check(&prober, address, &health_check), backend).0
 }
 
 #[tokio::test]
@@ -84,7 +89,7 @@ async fn the_request_is_clbs_to_the_letter() {
         head
     };
     let (prober, health_check) = (Prober::new(), health_check(Protocol::Http));
-    let (outcome, head) = tokio::join!(prober.check(address, &health_check), backend);
+    let (outcome, head) = tokio::join!(check(&prober, address, &health_check), backend);
     assert_eq!(outcome, Outcome::Success);
     assert_eq!(
         head,
@@ -137,9 +142,7 @@ async fn an_endless_head_is_read_up_to_the_bound() {
 async fn a_silent_backend_fails_at_the_timeout() {
     // The kernel accepts into the listener's queue; nobody answers.
     let (_listener, address) = listen().await;
-    let outcome = Prober::new()
-        .check(address, &health_check(Protocol::Http))
-        .await;
+    let outcome = check(&Prober::new(), address, &health_check(Protocol::Http)).await;
     assert_eq!(outcome, Outcome::Failure(Failure::TimedOut));
 }
 
@@ -148,12 +151,12 @@ async fn a_tcp_check_succeeds_when_the_connection_does() {
     let (listener, address) = listen().await;
     let prober = Prober::new();
     assert_eq!(
-        prober.check(address, &health_check(Protocol::Tcp)).await,
+        check(&prober, address, &health_check(Protocol::Tcp)).await,
         Outcome::Success
     );
     drop(listener);
     assert_eq!(
-        prober.check(address, &health_check(Protocol::Tcp)).await,
+        check(&prober, address, &health_check(Protocol::Tcp)).await,
         Outcome::Failure(Failure::Refused)
     );
 }
@@ -201,7 +204,7 @@ async fn tls_checks_take_any_certificate() {
             }
         };
         let (prober, health_check) = (Prober::new(), health_check(protocol));
-        let (outcome, ()) = tokio::join!(prober.check(address, &health_check), backend);
+        let (outcome, ()) = tokio::join!(check(&prober, address, &health_check), backend);
         assert_eq!(outcome, Outcome::Success, "{protocol:?}");
     }
 }
@@ -217,6 +220,6 @@ async fn tls_checks_of_a_plain_backend_fail_in_the_handshake() {
             .expect("the checker reads");
     };
     let (prober, health_check) = (Prober::new(), health_check(Protocol::Https));
-    let (outcome, ()) = tokio::join!(prober.check(address, &health_check), backend);
+    let (outcome, ()) = tokio::join!(check(&prober, address, &health_check), backend);
     assert_eq!(outcome, Outcome::Failure(Failure::Handshake));
 }

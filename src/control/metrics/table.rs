@@ -49,6 +49,12 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         &l.accept_errors
     }),
     (
+        "elbow_sockets_short",
+        "Connections to backends not opened for want of descriptors or memory",
+        Counter,
+        |l| &l.sockets_short,
+    ),
+    (
         "elbow_listen_errors",
         "Listeners that could not be opened",
         Counter,
@@ -380,6 +386,12 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
         "Health checks that waited as too many were running",
         Counter,
         |l| &l.checks_delayed,
+    ),
+    (
+        "elbow_checks_unmade",
+        "Health checks not made for want of descriptors or memory",
+        Counter,
+        |l| &l.checks_unmade,
     ),
     (
         "elbow_check_bursts",
