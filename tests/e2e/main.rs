@@ -25,6 +25,7 @@ mod drain;
 mod explain;
 mod failover;
 mod failures;
+mod faults;
 mod framing;
 mod headers;
 mod https;

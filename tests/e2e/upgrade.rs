@@ -7,19 +7,20 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use rustix::net::connect_unspec;
 use tungstenite::protocol::{CloseFrame, Message, WebSocketConfig, frame::coding::CloseCode};
 
 use crate::harness::{
     After, Backend, Elbow, Framing, Listener, PATIENCE, Setup, Site, TlsClient, Wire, dial,
     eventually, get, post, reply,
 };
-use crate::tcp::{expect, expect_end, expect_nothing_held, expect_reset};
+use crate::tcp::{expect, expect_end, expect_nothing_held, expect_reset, reset};
 
 const HOST: &str = "elbow.test";
 
-const ASKS: [&str; 2] = ["Connection: Upgrade", "Upgrade: websocket"];
+pub(super) const ASKS: [&str; 2] = ["Connection: Upgrade", "Upgrade: websocket"];
 
-const AGREES: &str =
+pub(super) const AGREES: &str =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\r\n";
 
 /// Answers 101 and then sends everything back, up to its end; to other requests its name.
@@ -248,6 +249,26 @@ fn an_end_of_either_side_is_passed_on_and_the_other_goes_on() {
         second.write_all(b"an answer").expect("elbow takes it");
         expect(&mut first, b"an answer");
     }
+}
+
+#[test]
+fn a_reset_of_either_side_is_passed_on_as_a_reset() {
+    let (one, streams) = held(AGREES);
+    let elbow = Setup::new(&[one.address]).start(&[]);
+    eventually("in service", || elbow.sum("elbow_backend_in_service") == 1);
+    for is_clients in [true, false] {
+        let (near, _) = switch(&elbow, &[]);
+        let far = streams.recv_timeout(PATIENCE).expect("it was asked");
+        if is_clients {
+            reset(near);
+            expect_reset(&mut { far });
+        } else {
+            connect_unspec(&far).expect("it is open");
+            expect_reset(&mut { near });
+        }
+    }
+    expect_nothing_held(&elbow);
+    assert_eq!(elbow.sum("elbow_aborted_total"), 2);
 }
 
 #[test]

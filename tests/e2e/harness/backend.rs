@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
+use rustix::net::connect_unspec;
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
 use super::message::Head;
@@ -37,6 +38,8 @@ pub(crate) struct Request {
 pub(crate) enum After {
     Keep,
     Close,
+    /// It is reset, with no end before it.
+    Reset,
     /// The handler has given it to somebody else.
     Leave,
 }
@@ -89,7 +92,15 @@ impl Backend {
     pub(crate) fn with(
         handler: impl Fn(&Request, &mut Wire) -> io::Result<After> + Send + Sync + 'static,
     ) -> Self {
-        Self::start(Box::new(handler), true)
+        Self::at("127.0.0.1:0", handler)
+    }
+
+    /// As [`Backend::with`], where the test says.
+    pub(crate) fn at(
+        address: &str,
+        handler: impl Fn(&Request, &mut Wire) -> io::Result<After> + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(address, Box::new(handler), true)
     }
 
     /// As [`Backend::with`], over TLS.
@@ -111,10 +122,10 @@ impl Backend {
     pub(crate) fn streaming(
         handler: impl Fn(&Request, &mut Wire) -> io::Result<After> + Send + Sync + 'static,
     ) -> Self {
-        Self::start(Box::new(handler), false)
+        Self::start("127.0.0.1:0", Box::new(handler), false)
     }
 
-    fn start(handler: Box<Handler>, reads_bodies: bool) -> Self {
+    fn start(address: &str, handler: Box<Handler>, reads_bodies: bool) -> Self {
         let shared = Arc::new(Shared {
             handler,
             reads_bodies,
@@ -126,7 +137,7 @@ impl Backend {
             connections: Mutex::default(),
             requests: Mutex::default(),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let listener = TcpListener::bind(address).expect("the port is free");
         let address = listener.local_addr().expect("the listener is bound");
         let acceptor = Some(shared.accept_on(listener));
         Self {
@@ -258,6 +269,8 @@ impl Shared {
                 Ok(After::Keep) => {}
                 Ok(After::Leave) => return Ok(()),
                 Ok(After::Close) => break wire.announce_end(),
+                // Not by a close, as the record of connections holds a handle too.
+                Ok(After::Reset) => break Ok(connect_unspec(&twin)?),
                 Err(error) => break Err(error),
             }
         };

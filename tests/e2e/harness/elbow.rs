@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
 use super::backend::Backend;
@@ -202,14 +202,7 @@ impl Elbow {
 
     /// The sum of one metric over all its labels.
     pub(crate) fn sum(&self, name: &str) -> u64 {
-        let text = self.metrics();
-        let values = text.lines().filter_map(|line| {
-            let (sample, value) = line.split_once(' ')?;
-            (sample.split('{').next() == Some(name)).then(|| value.parse::<u64>())
-        });
-        values
-            .map(|value| value.expect("a count is a whole number"))
-            .sum()
+        sum_of(&self.metrics(), name)
     }
 
     /// What it has logged so far.
@@ -246,6 +239,31 @@ impl Elbow {
     pub(crate) fn descriptors(&self) -> usize {
         let path = format!("/proc/{}/fd", self.id());
         fs::read_dir(path).expect("the process runs").count()
+    }
+
+    /// Lets it have no more than so many descriptors.
+    pub(crate) fn limit_descriptors(&self, count: u64) {
+        let limit = Rlimit {
+            current: Some(count),
+            maximum: Some(count),
+        };
+        let limited = prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit);
+        limited.expect("the child is ours");
+    }
+
+    /// The time that its shards have spent on CPUs, all together.
+    pub(crate) fn shards_time(&self) -> Duration {
+        const TICK: Duration = Duration::from_millis(10);
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).expect("the process runs");
+        let ticks = tasks.filter_map(|task| {
+            let text = fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            let (name, numbers) = text.split_once(") ")?;
+            // The times in user and kernel mode, 12th and 13th behind the name: proc_pid_stat(5).
+            let spent = numbers.split(' ').skip(11).take(2);
+            let spent = spent.filter_map(|ticks| ticks.parse::<u32>().ok());
+            name.contains("(shard-").then(|| spent.sum::<u32>())
+        });
+        TICK * ticks.sum::<u32>()
     }
 
     /// The most memory that it had resident so far, in bytes.
@@ -331,6 +349,17 @@ impl Outcome {
             stderr,
         }
     }
+}
+
+/// The sum of one metric over all its labels, in that text of /metrics.
+pub(crate) fn sum_of(text: &str, name: &str) -> u64 {
+    let values = text.lines().filter_map(|line| {
+        let (sample, value) = line.split_once(' ')?;
+        (sample.split('{').next() == Some(name)).then(|| value.parse::<u64>())
+    });
+    values
+        .map(|value| value.expect("a count is a whole number"))
+        .sum()
 }
 
 /// Gathers what comes out of a pipe, on a thread that ends with the pipe.

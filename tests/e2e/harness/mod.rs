@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use backend::{After, Backend, Gate, reply};
-pub(crate) use elbow::{Directory, Elbow, Outcome};
+pub(crate) use elbow::{Directory, Elbow, Outcome, sum_of};
 pub(crate) use message::{Framing, Head, Response, get, post};
 pub(crate) use pattern::{expect_pattern, pattern, send_pattern};
 pub(crate) use process::BackendProcess;

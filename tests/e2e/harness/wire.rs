@@ -48,6 +48,11 @@ impl Wire {
         self.stream.local_addr().expect("the socket is open")
     }
 
+    /// The connection below.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// The connection below, and nothing of what was on it.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream
