@@ -104,6 +104,8 @@ pub struct Request<'b, 'h> {
     cookies: FieldSet,
     forwarded_for: FieldSet,
     host: Option<usize>,
+    /// The field that says how the body ends.
+    framed_by: Option<usize>,
     upgrade: Upgrade,
     /// The client's version. What is sent to the backend is always HTTP/1.1.
     pub version: Version,
@@ -173,6 +175,7 @@ impl<'b, 'h> Request<'b, 'h> {
             cookies: FieldSet::default(),
             forwarded_for: FieldSet::default(),
             host: None,
+            framed_by: None,
             upgrade: Upgrade::No,
             version: Version::from_minor(parsed.version),
             framing: Framing::None,
@@ -219,11 +222,13 @@ impl<'b, 'h> Request<'b, 'h> {
                     if content_length.replace(length).is_some() {
                         return Err(Refusal::Framing);
                     }
+                    self.framed_by = Some(index);
                 }
                 Name::TransferEncoding => {
                     if transfer_encoding.replace(field.value).is_some() {
                         return Err(Refusal::Framing);
                     }
+                    self.framed_by = Some(index);
                 }
                 Name::Host => {
                     if self.host.replace(index).is_some() || !is_host(field.value) {
@@ -360,8 +365,8 @@ impl<'b, 'h> Request<'b, 'h> {
     }
 
     /// Writes the head for the backend behind what is in `out`: hop-by-hop fields cut, HTTP/1.1,
-    /// `X-Forwarded-*` as CLB.md §4.6 says, `Cookie` as `forwarding` says; every other byte as it
-    /// came.
+    /// `X-Forwarded-*` as CLB.md §4.6 says, `Cookie` as `forwarding` says, the end of the body in
+    /// the one way that every reader knows; every other byte as it came.
     pub fn write(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
         let absolute = split_absolute(self.target);
         self.write_line(absolute.map(|(_, path)| path), out);
@@ -422,6 +427,9 @@ impl<'b, 'h> Request<'b, 'h> {
                 .filter(|(_, field)| is_alike(field.name.as_bytes(), name))
                 .for_each(|(index, _)| edits.insert(index));
         }
+        if let Some(index) = self.framed_by {
+            edits.insert(index);
+        }
         let mut run = line_of(self.head, first).start;
         for index in edits.iter() {
             let field = &self.fields[index];
@@ -430,6 +438,8 @@ impl<'b, 'h> Request<'b, 'h> {
             run = line.end;
             if self.forwarded_for.iter().next() == Some(index) {
                 self.write_forwarded_for(field.name, forwarding.client, out);
+            } else if self.framed_by == Some(index) {
+                self.write_framing(field, out);
             } else if let Some(rewrite) = forwarding.cookie
                 && self.cookies.contains(index)
             {
@@ -437,6 +447,18 @@ impl<'b, 'h> Request<'b, 'h> {
             }
         }
         out.extend_from_slice(&self.head[run..self.head.len() - 2]);
+    }
+
+    /// How the body ends, in plain words: there are readers to whom `\tchunked` or `CHUNKED` is
+    /// another coding, `\t5` no number, or `010` one of another base.
+    fn write_framing(&self, field: &Header<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(field.name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(match self.framing {
+            Framing::Chunked => b"chunked",
+            _ => without_leading_zeros(field.value),
+        });
+        out.extend_from_slice(b"\r\n");
     }
 
     /// All `X-Forwarded-For` lines as one, in the place and spelling of the first.
@@ -492,6 +514,12 @@ pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
             .iter()
             .fold(0, |length, digit| length * 10 + u64::from(digit - b'0')),
     )
+}
+
+/// Of digits that [`parse_length`] has read, those that count.
+fn without_leading_zeros(digits: &[u8]) -> &[u8] {
+    let counts = digits.iter().position(|&digit| digit != b'0');
+    &digits[counts.unwrap_or(digits.len() - 1)..]
 }
 
 /// A list of other codings that ends in `chunked` is well formed but unknown here; all else leaves

@@ -41,6 +41,26 @@ fn a_plain_request_gains_the_forwarded_fields_and_loses_nothing() {
 }
 
 #[test]
+fn where_the_body_ends_is_said_in_the_plainest_words() {
+    for (came, goes) in [
+        ("Content-Length:\t5", "Content-Length: 5"),
+        ("content-length:5 \t", "content-length: 5"),
+        ("Content-Length: 0010", "Content-Length: 10"),
+        ("Content-Length: 000", "Content-Length: 0"),
+        (
+            "Transfer-Encoding: \tchunked\t",
+            "Transfer-Encoding: chunked",
+        ),
+        ("TRANSFER-ENCODING:CHUNKED", "TRANSFER-ENCODING: chunked"),
+    ] {
+        let head = format!("POST / HTTP/1.1\r\nHost: h\r\n{came}\r\nX:\ty \r\n\r\n");
+        let goes = format!("Host: h\r\n{goes}\r\nX:\ty \r\nX-Forwarded-For: ");
+        let written = rewritten(&head).unwrap();
+        assert!(written.contains(&goes), "{came:?}: {written:?}");
+    }
+}
+
+#[test]
 fn a_field_that_is_the_listeners_to_write_is_cut_however_it_is_spelt() {
     let forwarding = Forwarding {
         cut: Some("X-Who"),
