@@ -39,7 +39,7 @@ pub const RELAY_BLOCK_BYTES: usize = 64 * 1024;
 
 /// Relay blocks in use in one shard from which on no exchange begins: the request is answered with
 /// 503, relayed connections stay in idle blocks. An exchange holds one, and up to two more for a
-/// long head, an upload that is answered early, or TLS.
+/// long head, an upload that goes on, or TLS.
 ///
 /// 2 GiB of addresses for 32,768 exchanges that wait for their backends at once; of each block as
 /// many pages are memory as bytes were in it, two for ordinary requests.

@@ -85,6 +85,9 @@ fn start(
         Ok(loaded) => loaded,
         Err(failure) => return refuse(&failure),
     };
+    if !thread::refuse_huge_pages() {
+        tracing::warn!("the kernel may use huge pages: blocks then hold more memory than bytes");
+    }
     let kept = match Kept::take_up(config, sources) {
         Ok(kept) => kept,
         Err(failure) => return failure,

@@ -34,6 +34,20 @@ pub fn block_signals() {
     }
 }
 
+/// Asks the kernel for no huge pages in this process: each block then has as many pages of memory
+/// as bytes were in it, where 2 MiB would stand behind the first byte of the first. False if it
+/// refuses.
+///
+/// Of 1,000 blocks with a few bytes in each, 64 MiB were resident with them and 6 without
+/// (`benches/slow`); the CPU time of a request is the same.
+#[must_use]
+pub fn refuse_huge_pages() -> bool {
+    #[expect(unsafe_code, reason = "the standard library has no prctl")]
+    // SAFETY: it takes numbers and no pointer.
+    let result = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    result == 0
+}
+
 /// Raises the soft limit of open files to the hard one and returns it.
 ///
 /// # Errors
