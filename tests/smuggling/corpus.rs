@@ -267,8 +267,11 @@ const LENGTHS: [(&str, Writing); 12] = [
 /// The bytes that some techniques put somewhere.
 const SPECIAL_BYTES: [u8; 6] = [0, 9, 11, 12, 13, 127];
 
+/// How a technique puts a byte into a field with this name and value.
+type Putting = fn(&str, &str, char) -> String;
+
 /// Where they put it, for any field.
-const SPECIAL_PLACES: [(&str, fn(&str, &str, char) -> String); 4] = [
+const SPECIAL_PLACES: [(&str, Putting); 4] = [
     ("spacefix1", |n, v, byte| format!("{n}:{byte}{v}")),
     ("prefix1", |n, v, byte| format!("{n}: {byte}{v}")),
     ("suffix1", |n, v, byte| format!("{n}: {v}{byte}")),
