@@ -49,6 +49,7 @@ enum State {
     Length(u64),
     UntilClose,
     Chunked(Chunk),
+    Broken(BrokenBody),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +143,7 @@ impl Body {
     /// as is known: a bound for `Length`, none otherwise.
     pub fn wanted(self) -> usize {
         match self.state {
-            State::Done => 0,
+            State::Done | State::Broken(_) => 0,
             State::Length(left) => usize::try_from(left).unwrap_or(usize::MAX),
             State::UntilClose | State::Chunked(_) => usize::MAX,
         }
@@ -151,7 +152,7 @@ impl Body {
     /// Lets `bytes` go past and says how many of them belong to this body.
     ///
     /// # Errors
-    /// Why a chunked body is broken.
+    /// Why a chunked body is broken; the same for whatever comes next.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<usize, BrokenBody> {
         let mut at = 0;
         while at < bytes.len() && !self.is_done() {
@@ -207,22 +208,30 @@ impl Body {
             }
             State::Chunked(chunk) => {
                 let byte = *bytes.first().ok_or(BrokenBody::Malformed)?;
-                self.state = chunk.step(byte)?;
-                if let State::Chunked(Chunk::Data(size)) = self.state {
-                    let left = self.may_have.checked_sub(size);
-                    self.may_have = left.ok_or(BrokenBody::TooLarge)?;
-                }
-                return Ok(Step {
+                let next = self.step_framing(chunk, byte);
+                self.state = next.unwrap_or_else(State::Broken);
+                return next.map(|_| Step {
                     taken: 1,
                     is_content: false,
                 });
             }
+            State::Broken(broken) => return Err(broken),
         };
         self.state = next;
         Ok(Step {
             taken,
             is_content: true,
         })
+    }
+
+    /// Where one byte of the framing leads.
+    fn step_framing(&mut self, chunk: Chunk, byte: u8) -> Result<State, BrokenBody> {
+        let next = chunk.step(byte)?;
+        if let State::Chunked(Chunk::Data(size)) = next {
+            let left = self.may_have.checked_sub(size);
+            self.may_have = left.ok_or(BrokenBody::TooLarge)?;
+        }
+        Ok(next)
     }
 }
 
@@ -401,6 +410,23 @@ mod tests {
             wire.resize(16 * 1024, b'a');
             let passed = Body::new(Framing::Chunked).pass(&wire);
             assert_eq!(passed, Err(BrokenBody::Malformed));
+        }
+    }
+
+    #[test]
+    fn what_is_broken_stays_broken() {
+        for (wire, next, broken) in [
+            (
+                &b"5\rx"[..],
+                &b"\nhello\r\n0\r\n\r\n"[..],
+                BrokenBody::Malformed,
+            ),
+            (b"b\r\n", b"hello world\r\n0\r\n\r\n", BrokenBody::TooLarge),
+        ] {
+            let mut body = Body::at_most(Framing::Chunked, 10).unwrap();
+            assert_eq!(body.pass(wire), Err(broken));
+            assert_eq!(body.pass(next), Err(broken));
+            assert!(!body.is_done() && body.wanted() == 0);
         }
     }
 
