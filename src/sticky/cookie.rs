@@ -139,6 +139,12 @@ pub fn write_app_lines<'b>(
 /// its own.
 pub fn own_names(own_name: &str) -> [&str; 4] {
     let [primary, cors, other_cors] = OUR_NAMES;
+    // Clients may send cookies whose name is empty, and they are the application's.
+    let own_name = if own_name.is_empty() {
+        primary
+    } else {
+        own_name
+    };
     [primary, cors, other_cors, own_name]
 }
 
@@ -183,6 +189,7 @@ fn write_place_and_age(template: &CookieTemplate, max_age: Option<u32>, out: &mu
 mod tests {
     use std::num::NonZeroU32;
 
+    use super::super::follow::strip_cookies;
     use super::super::seal::VALUE_BYTES;
     use super::*;
     use crate::config::SameSite;
@@ -237,6 +244,17 @@ mod tests {
         let field = "sid=1; AWSELB=2; sid2=3; asid=4; sid";
         let values: Vec<_> = candidates(std::iter::once(field.as_bytes()), "sid").collect();
         assert_eq!(values, [b"1", b"2"]);
+    }
+
+    #[test]
+    fn a_cookie_without_a_name_is_never_elbows() {
+        let stripped = |own_name: &str| {
+            let mut out = Vec::new();
+            strip_cookies(b"=1; AWSELB=2; sid=3", &own_names(own_name), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(stripped(""), "=1; sid=3");
+        assert_eq!(stripped("sid"), "=1");
     }
 
     #[test]
