@@ -69,6 +69,32 @@ fn top_level_holds_only_what_belongs_there() {
     }
 }
 
+/// What is fuzzed is what is built: packages and versions, but for those of fuzzing itself.
+#[test]
+fn both_locks_hold_the_same_versions() {
+    let read = |path: &str| {
+        let text = fs::read_to_string(root().join(path)).expect("the lock is in the repository");
+        let packages = text.split("[[package]]").skip(1);
+        let lines = packages.map(|package| package.lines().skip(1).take(2).collect::<String>());
+        lines.collect::<Vec<_>>()
+    };
+    let built = read("Cargo.lock");
+    let mut fuzzed = read("tests/fuzz/Cargo.lock");
+    fuzzed.retain(|package| {
+        let own = ["elbow-fuzz", "libfuzzer-sys", "arbitrary"];
+        !own.iter()
+            .any(|own| package.contains(&format!("\"{own}\"")))
+    });
+    let other: Vec<_> = fuzzed
+        .iter()
+        .filter(|package| !built.contains(package))
+        .collect();
+    assert!(
+        fuzzed.len() > 1 && other.is_empty(),
+        "not in Cargo.lock: {other:?}; copy that to tests/fuzz, and have cargo make it fit there"
+    );
+}
+
 /// A path, a text that breaks a rule there, and what the report says.
 const FORBIDDEN: [(&str, &str, &str); 19] = [
     (
@@ -230,8 +256,15 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What cargo-fuzz leaves in its directory.
+const LEFT_BY_FUZZING: [&str; 4] = ["target", "artifacts", "corpus", "coverage"];
+
 /// Reads all text files at and below `path`, in order. A path that does not exist holds none.
 fn read_into(path: &Path, sources: &mut Vec<Source>) {
+    let fuzz = root().join("tests/fuzz");
+    if LEFT_BY_FUZZING.iter().any(|left| path == fuzz.join(left)) {
+        return;
+    }
     if let Ok(entries) = fs::read_dir(path) {
         let mut below: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         below.sort();
