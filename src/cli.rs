@@ -34,7 +34,7 @@ pub use print::print_config;
 pub use reload::{Reload, reload};
 pub use status::{Status, status};
 
-use crate::config::{Admin, Cores, Driver, Mistake, Overrides, Stickiness};
+use crate::config::{Admin, Cores, Driver, Mistake, Overrides, Sink, Stickiness};
 
 /// The arguments of the process.
 #[derive(Debug, Parser)]
@@ -180,6 +180,11 @@ pub struct HostFlags {
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 
+    /// A line for each request, as the Classic Load Balancer writes them: to that file, - for
+    /// stdout, or syslog
+    #[arg(long, value_name = "FILE", value_parser = Sink::parse)]
+    pub access_log: Option<Sink>,
+
     /// How much to log on stderr
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
     pub log_level: LogLevel,
@@ -220,6 +225,7 @@ impl HostFlags {
             driver: self.driver,
             state_dir: self.state_dir.clone(),
             admin,
+            access_log: self.access_log.clone(),
         }
     }
 }

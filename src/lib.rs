@@ -59,6 +59,7 @@
 //! | [`health`] | pure | the rise/fall machine, lives, the view and its merge, ranks, `resolve` |
 //! | [`balance`] | pure | least outstanding requests, round robin; weights, bounds, who waits |
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
+//! | [`access_log`] | pure | a line of the access log, as CLB has it or as JSON |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what then runs |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
@@ -143,6 +144,7 @@
 //! **A warm backend connection is peeked at before every use.** It costs a system call a request;
 //! without it, bytes that a backend sent too many would be the answer to somebody else's request.
 
+pub mod access_log;
 pub mod balance;
 pub mod cli;
 pub mod config;

@@ -226,6 +226,24 @@ pub const OUTSTANDING_MAX: u32 = 65_536;
 /// 503, or a reset, counted as spillover.
 pub const SURGE_QUEUE_MAX: u32 = 1024;
 
+/// Of a request line, a host and a user agent each so many bytes are in the access log
+/// (CLB.md §4.12).
+pub const LOGGED_TEXT_BYTES_MAX: usize = 8192;
+
+/// Lines of the access log that a shard gathers before it hands them over; it also does so once per
+/// [`SWEEP_INTERVAL`].
+pub const LOG_BATCH_BYTES: usize = 32 * 1024;
+
+/// Batches of lines that may wait for whoever writes them, of all shards together. Beyond it lines
+/// are dropped and counted.
+pub const LOG_BATCHES_WAITING: usize = 256;
+
+/// How often the log says that the access log cannot be written.
+pub const LOG_COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Records of requests that one shard keeps for reuse.
+pub const RECORDS_FREE_MAX: usize = 1024;
+
 /// Accepts that each shard keeps posted per listener, so that one wake-up takes that many
 /// connections.
 pub const POSTED_ACCEPTS: usize = 8;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host, Sources};
+use elbow::control::access_log::AccessLog;
 use elbow::control::certificates;
 use elbow::control::journal::Journal;
 use elbow::control::regions::Regions;
@@ -15,11 +16,11 @@ use elbow::control::tickets::{self, Keeper, Keyring};
 use elbow::control::{self, About, Control, Ending, Files, Inventory, Origin, ReadAgain};
 use elbow::demo;
 use elbow::http::Reply;
-use elbow::limits::{ADDRESSES_PATIENCE, LISTENERS_LOOK_INTERVAL, SHARDS_MAX};
+use elbow::limits::{ADDRESSES_PATIENCE, LISTENERS_LOOK_INTERVAL, SHARDS_MAX, SWEEP_INTERVAL};
 use elbow::shard::{self, Level, Start};
 use elbow::state::State;
 use elbow::sticky::{Key, Seals, Verdict};
-use elbow::sys::{Instant, Link, socket, thread, unix_millis, unix_seconds};
+use elbow::sys::{Instant, Link, Outlet, socket, thread, unix_millis, unix_seconds};
 use tracing::level_filters::LevelFilter;
 
 #[global_allocator]
@@ -135,6 +136,7 @@ impl Kept {
         let origin = Origin {
             host: config.host.clone(),
             admin: config.admin.clone(),
+            access_log: config.access_log.clone(),
             sources,
         };
         Ok(Self {
@@ -190,7 +192,9 @@ fn run(
 
     let state = State::new(config, &bound, cores.len(), remembered, unix_millis());
     let (link, reports) = Link::new(state.snapshot(), inventory.listeners(), cores.len());
-    let levels = start_shards(config, &cores, &keys, &link)?;
+    let log = AccessLog::start(&config.access_log, &config.api.region)?;
+    let outlet = log.as_ref().map(AccessLog::outlet);
+    let levels = start_shards(config, &cores, &keys, &link, outlet.as_ref())?;
 
     let control = Control {
         state,
@@ -207,19 +211,30 @@ fn run(
             own_answers: &Reply::NAMES,
             verdicts: &Verdict::NAMES,
             certificate_ends,
+            access_log: log
+                .as_ref()
+                .map(|log| Arc::clone(&log.counts))
+                .unwrap_or_default(),
         },
         origin,
         inventory,
         regions,
         journal,
         read_again,
+        access_log: outlet,
         ticket_keys,
     };
     let ready = || {
         announce(config, &opened, &cores, &levels);
         say(&greeting);
     };
-    control::run(control, ready).map_err(|error| format!("the control thread failed: {error}"))
+    let ending = control::run(control, ready);
+    if let Some(log) = log {
+        // The shards hand over what they have with their next look.
+        pause(2 * SWEEP_INTERVAL);
+        log.finish();
+    }
+    ending.map_err(|error| format!("the control thread failed: {error}"))
 }
 
 /// Has the listeners' keyring filled before the first of them gives a ticket.
@@ -235,6 +250,7 @@ fn start_shards(
     cores: &[Option<usize>],
     keys: &[Key],
     link: &Arc<Link>,
+    log: Option<&Outlet>,
 ) -> Result<Vec<Level>, String> {
     let mut levels = Vec::with_capacity(cores.len());
     let (started, starting) = mpsc::channel();
@@ -246,6 +262,7 @@ fn start_shards(
             seals: Seals::new(keys),
             session_window: config.host.session_window,
             link: Arc::clone(link),
+            log: log.cloned(),
         };
         shard::spawn(start, started.clone())
             .map_err(|error| format!("cannot start shard {index}: {error}"))?;

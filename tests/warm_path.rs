@@ -171,6 +171,7 @@ fn start_shard(backends: &[SocketAddr]) -> SocketAddr {
         seals: Seals::new(&[key]),
         session_window: PATIENCE,
         link,
+        log: None,
     };
     let (started, starting) = mpsc::channel();
     // The shard runs until the process ends, as in the product.

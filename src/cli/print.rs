@@ -33,6 +33,7 @@ pub fn print_config(run: &Run) -> Answer {
         let origin = Origin {
             host: config.host,
             admin: config.admin,
+            access_log: config.access_log,
             sources,
         };
         origin.describe(&settled.regions).trim_end().to_owned()

@@ -5,12 +5,15 @@
 
 use std::time::Duration;
 
+use super::access_log::logging;
 use super::affinity::affinity;
 use super::bounds::bounds;
 use super::duration::{Lengths, SHORTEST};
 use super::overload::overload;
 use super::read::{Field, Report, Section};
-use super::{Affinity, Attributes, Bounds, CorsCookieName, DrainMode, Mistake, Overload, Upgrades};
+use super::{
+    Affinity, Attributes, Bounds, CorsCookieName, DrainMode, Logging, Mistake, Overload, Upgrades,
+};
 use crate::http::DesyncMode;
 
 /// CLB.md §4.3, and below as text; `queue_timeout` is as long.
@@ -48,6 +51,7 @@ impl Default for Attributes {
             drain_mode: DrainMode::Connections { timeout: None },
             upgrades: Upgrades::default(),
             desync_mode: DesyncMode::Defensive,
+            access_log: Logging::default(),
             bounds: Bounds::default(),
             overload: Overload::default(),
             affinity: Affinity::default(),
@@ -152,10 +156,11 @@ pub(super) fn attributes(
     let desync_mode = section.read_or("desync_mode", default.desync_mode, |field| {
         field.parsed(desync_mode, report)
     });
+    let access_log = logging(&mut section, report);
     let bounds = bounds(&mut section, default.bounds, reads_heads, report);
     let overload = overload(&mut section, report);
     let affinity = affinity(&mut section, default.affinity, reads_heads, report);
-    section.refuse_not_yet(&["access_log", "cross_zone"], report);
+    section.refuse_not_yet(&["cross_zone"], report);
     section.finish(report);
     Some(Attributes {
         idle_timeout: idle_timeout?,
@@ -164,6 +169,7 @@ pub(super) fn attributes(
         drain_mode: drain_mode?,
         upgrades: upgrades?,
         desync_mode: desync_mode?,
+        access_log: access_log?,
         bounds: bounds?,
         overload: overload?,
         affinity: affinity?,

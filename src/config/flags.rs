@@ -12,10 +12,10 @@ use std::time::Duration;
 use super::cookie::application_cookie_name;
 use super::policy::EXPIRATION_SECONDS_MAX;
 use super::{
-    Admin, Api, ApplicationPolicy, Attributes, Backend, Config, Cores, Driver, DurationPolicy,
-    HealthCheck,
+    AccessLog, Admin, Api, ApplicationPolicy, Attributes, Backend, Config, Cores, Driver,
+    DurationPolicy, HealthCheck,
 };
-use super::{Host, Listener, LoadBalancer, Mistake, Protocol, Stickiness, Target};
+use super::{Host, Listener, LoadBalancer, Mistake, Protocol, Sink, Stickiness, Target};
 use crate::limits::BACKENDS_MAX;
 
 /// What flags change in a configuration; `None` and `false` leave it as it is.
@@ -31,6 +31,8 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
     /// `--admin`; of it only where it listens.
     pub admin: Option<Admin>,
+    /// `--access-log`.
+    pub access_log: Option<Sink>,
 }
 
 impl Stickiness {
@@ -147,6 +149,7 @@ impl Config {
             host: Host::default(),
             admin: Admin::default(),
             api: Api::default(),
+            access_log: AccessLog::default(),
             instances: BTreeMap::new(),
             certificates: BTreeMap::new(),
             load_balancers: vec![load_balancer],
@@ -164,11 +167,13 @@ impl Config {
             driver,
             state_dir,
             admin,
+            access_log,
         } = overrides;
         self.host.cores = cores.unwrap_or(self.host.cores);
         self.host.pin &= !no_pin;
         self.host.driver = driver.unwrap_or(self.host.driver);
         self.host.state_dir = state_dir.or(self.host.state_dir);
+        self.access_log.to = access_log.or(self.access_log.to);
         if let Some(Admin { listen, .. }) = admin {
             self.admin.listen = listen;
         }
@@ -287,6 +292,7 @@ mod tests {
             driver: Some(Driver::Epoll),
             state_dir: Some(PathBuf::from("/state")),
             admin: Some(Admin::OFF),
+            access_log: Some(Sink::Stdout),
         };
         let changed = config
             .clone()
@@ -294,6 +300,7 @@ mod tests {
             .expect("the overrides hold");
         assert_eq!(changed.load_balancers, config.load_balancers);
         assert_eq!(changed.admin, Admin::OFF);
+        assert_eq!(changed.access_log.to, Some(Sink::Stdout));
         let host = Host {
             cores: Cores::List(vec![1]),
             pin: false,

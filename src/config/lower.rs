@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use toml::de::DeTable;
 
+use super::access_log::access_log;
 use super::api::api;
 use super::certificate::certificates;
 use super::host::{ANY_ADDRESS, admin, host};
@@ -55,6 +56,7 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
     let host = host(&mut document, report);
     let admin = admin(&mut document, report);
     let api = api(&mut document, report);
+    let access_log = access_log(&mut document, report);
     let instances = instances(&mut document, report);
     let certificates = certificates(&mut document, report);
     let names = Names {
@@ -93,6 +95,7 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
         host: host?.0,
         admin: admin?,
         api: api?,
+        access_log: access_log?,
         instances: all_by_name(instances)?,
         certificates: all_by_name(certificates)?,
         load_balancers: load_balancers.into_iter().collect::<Option<_>>()?,

@@ -1,12 +1,13 @@
 //! What an operator asked for, as typed values. If a [`Config`] exists, it is valid.
 //!
 //! This file holds the types, except for those of policies (`policy.rs`, `cookie.rs`), of TLS
-//! (`tls.rs`, `negotiation.rs`, `client_auth.rs`), of affinity (`affinity.rs`), of what a client
+//! (`tls.rs`, `negotiation.rs`, `client_auth.rs`), of access logs (`access_log.rs`), of affinity (`affinity.rs`), of what a client
 //! may take (`bounds.rs`), of what a backend may (`overload.rs`) and of credentials
 //! (`credential.rs`). How a file becomes one is read from `lower.rs` downwards, how flags do in
 //! `flags.rs`, and how one becomes a file again in `write.rs`. Not here: anything that changes
 //! while elbow runs (`state`). Invariant: no other module checks a range or a reference again.
 
+mod access_log;
 mod affinity;
 mod api;
 mod attributes;
@@ -50,6 +51,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use access_log::{AccessLog, Bucket, Format, Logging, Sink};
 pub use affinity::{Affinity, Failover, Fallback, UnderscoreEncoding};
 pub use backend_policy::public_key;
 pub use bounds::Bounds;
@@ -79,6 +81,8 @@ pub struct Config {
     pub admin: Admin,
     /// What the ELB API needs to know of this host.
     pub api: Api,
+    /// Where lines of the access log go.
+    pub access_log: AccessLog,
     /// Backends by the ids that the file gives them, whether a load balancer uses them or not.
     pub instances: BTreeMap<String, Backend>,
     /// Certificates by the ARNs that the file gives them: at most 2,048 characters of printable
@@ -329,6 +333,8 @@ pub struct Attributes {
     /// What is done about requests that are not as RFC 9112 has them. Default: defensive
     /// (CLB.md §4.10).
     pub desync_mode: DesyncMode,
+    /// Whether its requests and connections are in the access log.
+    pub access_log: Logging,
     /// What one client may take.
     pub bounds: Bounds,
     /// How much a backend takes at once.

@@ -6,12 +6,12 @@ use std::fmt;
 use super::Tls;
 use super::duration::written;
 use super::{
-    Admin, Api, ApplicationPolicy, Attributes, Backend, BackendPolicy, Config, CookieTemplate,
-    Credential,
+    AccessLog, Admin, Api, ApplicationPolicy, Attributes, Backend, BackendPolicy, Config,
+    CookieTemplate, Credential,
 };
 use super::{
-    DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer, Refresh, SameSite, Stickiness,
-    Trust,
+    DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer, Logging, Refresh, SameSite,
+    Stickiness, Trust,
 };
 
 /// How many backends of one load balancer are named; the rest is counted.
@@ -30,6 +30,7 @@ impl fmt::Display for Config {
             Some(directory) => write!(f, "cookie keys in {}", directory.display())?,
             None => write!(f, "cookie keys last until restart (no state_dir)")?,
         }
+        write!(f, "{}", self.access_log)?;
         self.write_names(f)?;
         self.load_balancers
             .iter()
@@ -54,6 +55,24 @@ impl Config {
         let spare = self.instances.values();
         let mut spare = spare.filter(|instance| !used.contains(instance));
         spare.try_for_each(|instance| write!(f, "\ninstance {instance}, of no load balancer yet"))
+    }
+}
+
+impl fmt::Display for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = self.format.name();
+        if let Some(sink) = &self.to {
+            let to = sink.text().display();
+            write!(f, "\naccess log ({format}) to {to}")?;
+        }
+        if let Some(directory) = &self.directory {
+            let directory = directory.display();
+            write!(
+                f,
+                "\naccess logs ({format}) in {directory} of load balancers with a bucket"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -336,6 +355,11 @@ fn attribute_switches(attributes: &Attributes) -> Switches {
     switches.changed("upgrades", upgrades(attributes), upgrades(&clb));
     let (desync, clb_desync) = (attributes.desync_mode, clb.desync_mode);
     switches.changed("desync_mode", desync.name(), clb_desync.name());
+    match &attributes.access_log {
+        Logging::Off => switches.value("access_log", Some(false)),
+        Logging::On => {}
+        Logging::Kept(bucket) => switches.value("access_log", Some(&bucket.name)),
+    }
     for (key, bound) in attributes.bounds.written() {
         switches.value(key, bound);
     }

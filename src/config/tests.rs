@@ -370,7 +370,6 @@ fn unknown_keys_are_found_in_every_section() {
 #[test]
 fn what_comes_later_is_told_from_what_is_unknown() {
     for text in [
-        small("", "[load_balancer.attributes]\naccess_log = \"-\""),
         small("", "[load_balancer.attributes]\ncross_zone = true"),
         small("", "[cluster]\nlisten = \"10.0.0.5:7946\""),
     ] {

@@ -10,7 +10,8 @@ mod page;
 mod tests;
 
 use super::{
-    Admin, Api, Backend, CertificateFiles, Config, Cores, Credential, Driver, Host, Sources,
+    AccessLog, Admin, Api, Backend, CertificateFiles, Config, Cores, Credential, Driver, Host,
+    Sources,
 };
 use page::{Block, Marks, Page};
 
@@ -22,6 +23,7 @@ impl Config {
         host(&mut page, &self.host);
         admin(&mut page, &self.admin);
         api(&mut page, &self.api);
+        access_log(&mut page, &self.access_log);
         for (id, instance) in &self.instances {
             self::instance(&mut page, id, instance);
         }
@@ -138,6 +140,24 @@ fn api(page: &mut Page<'_>, api: &Api) {
         let ids: Vec<&String> = ids.iter().collect();
         block.list("known_ids", &ids);
     }
+}
+
+fn access_log(page: &mut Page<'_>, log: &AccessLog) {
+    let AccessLog {
+        to,
+        directory,
+        format,
+    } = log;
+    let overrides = &page.sources().overrides;
+    let flag = overrides.access_log.is_some().then_some("--access-log");
+    let mut block = page.section("[access_log]", "access_log");
+    if let Some(sink) = to {
+        block.key_by("to", sink.text().to_string_lossy(), flag);
+    }
+    if let Some(directory) = directory {
+        block.key("directory", directory.to_string_lossy());
+    }
+    block.key("format", format.name());
 }
 
 fn instance(page: &mut Page<'_>, name: &str, instance: &Backend) {

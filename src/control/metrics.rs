@@ -18,15 +18,15 @@ use tokio::sync::watch;
 
 use self::table::{
     ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
-    CLASSES, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, OF_BACKEND, OF_DRAIN, OF_HEALTH,
-    OWN_ANSWERS, RESPONSES, VERDICTS,
+    CLASSES, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, OF_ACCESS_LOG, OF_BACKEND, OF_DRAIN,
+    OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
 use super::certificates::{Ends, days_left};
 use crate::http::Classification;
 use crate::state::{
     AdminRefusal, Backend, ControlLine, DrainRow, HandshakeFailure, LoadBalancerLine, Route,
-    Snapshot, Stage,
+    Snapshot, Stage, WriterLine,
 };
 use crate::sys::{Link, Phase, unix_seconds};
 
@@ -48,6 +48,8 @@ pub struct About {
     pub verdicts: &'static [&'static str],
     /// When each certificate ends.
     pub certificate_ends: Ends,
+    /// What the thread counts that writes the access log.
+    pub access_log: Arc<WriterLine>,
 }
 
 /// Everything that `/metrics` tells.
@@ -121,6 +123,10 @@ impl Counters {
             .encode_gauge(&u64::from(is_draining))?;
         for &(name, help, kind, count) in BY_CONTROL {
             let value = count(&self.control).value();
+            put(&mut page.family((name, help), kind)?, kind, value)?;
+        }
+        for &(name, help, kind, count) in OF_ACCESS_LOG {
+            let value = count(&self.about.access_log).value();
             put(&mut page.family((name, help), kind)?, kind, value)?;
         }
         let mut family = page.family(ADMIN_REFUSED, Counter)?;

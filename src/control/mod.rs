@@ -11,6 +11,7 @@
 //! One tokio runtime on one thread. Not here: anything a request waits for. Invariant: what shards
 //! and admin see is what the last [`State::apply`] left, and the log tells each change once.
 
+pub mod access_log;
 mod act;
 mod admin;
 pub mod certificates;
@@ -67,7 +68,7 @@ use crate::state::{
     Report, State,
 };
 use crate::sticky::Seals;
-use crate::sys::{Link, unix_millis};
+use crate::sys::{Link, Outlet, unix_millis};
 
 pub use self::admin::{BackendRow, Drain, ListenerStatus, LoadBalancerStatus, ProcessStatus};
 pub use self::credentials::Credentials;
@@ -106,6 +107,8 @@ pub struct Control {
     pub journal: Journal,
     /// Reads the configuration again; `None`: it is in no file.
     pub read_again: Option<ReadAgain>,
+    /// The access log, to be told that its file was moved away; `None`: there is none.
+    pub access_log: Option<Outlet>,
     /// Who changes the keys of session tickets.
     pub ticket_keys: Keeper,
     /// What `/metrics` says about this build.
@@ -118,12 +121,14 @@ pub struct Control {
 /// # Errors
 ///
 /// If the runtime or the signal handlers cannot be set up, or `admin` is no usable socket.
-pub fn run(control: Control, ready: impl FnOnce()) -> io::Result<Ending> {
+pub fn run(mut control: Control, ready: impl FnOnce()) -> io::Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let ending = runtime.block_on(async {
         let (stops, hangups) = (signals::listen()?, signals::hangups()?);
+        let reopenings = signals::reopenings()?;
+        tokio::spawn(access_log::reopen_at(reopenings, control.access_log.take()));
         ready();
         serve(control, stops, hangups).await
     });

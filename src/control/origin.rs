@@ -1,12 +1,12 @@
 //! What is in force and where it comes from, as the text of a configuration file.
 //!
-//! Not how a configuration is written (`config`). Invariant: `[host]` and where the admin address
-//! listens are as they were read at the start, the rest as it was read last.
+//! Not how a configuration is written (`config`). Invariant: `[host]`, `[access_log]` and where
+//! the admin address listens are as they were read at the start, the rest as it was read last.
 
 use super::journal::Record;
 use super::regions::Regions;
 use super::setup::Setup;
-use crate::config::{Admin, Config, Host, Sources};
+use crate::config::{AccessLog, Admin, Config, Host, Sources};
 use crate::elb::timestamp;
 
 /// What the process was started with, and where all of it comes from.
@@ -16,6 +16,8 @@ pub struct Origin {
     pub host: Host,
     /// The admin address, of which the place is as at the start.
     pub admin: Admin,
+    /// Where access logs go, as at the start.
+    pub access_log: AccessLog,
     /// Where the parts of the configuration that was read last come from.
     pub sources: Sources,
 }
@@ -26,6 +28,7 @@ impl Origin {
         let parts = [
             ("host", self.host != config.host),
             ("admin.listen", self.admin.listen != config.admin.listen),
+            ("access_log", self.access_log != config.access_log),
         ];
         let different = parts.into_iter().filter(|(_, differs)| *differs);
         different.map(|(part, _)| part.to_owned()).collect()
@@ -49,6 +52,7 @@ impl Origin {
             host: self.host.clone(),
             admin: self.admin.clone(),
             api: regions.api.clone(),
+            access_log: self.access_log.clone(),
             instances: regions.instances.in_force().clone(),
             certificates: regions.certificates.in_force().clone(),
             load_balancers: regions.all(),

@@ -1,7 +1,7 @@
-//! SIGTERM, SIGINT and SIGHUP, as messages.
+//! SIGTERM, SIGINT, SIGHUP and SIGUSR1, as messages.
 //!
 //! Not here: what they bring about (`drain.rs`, `certificates/renewal.rs`). Invariant: once
-//! [`listen`] and [`hangups`] have returned, no such signal ends the process by itself.
+//! [`listen`], [`hangups`] and [`reopenings`] have returned, no such signal ends the process by itself.
 
 use std::io;
 
@@ -50,6 +50,15 @@ pub(super) fn listen() -> io::Result<mpsc::Receiver<Stop>> {
 /// If the handler cannot be installed.
 pub(super) fn hangups() -> io::Result<Signal> {
     signal(SignalKind::hangup())
+}
+
+/// Begins to listen for SIGUSR1, which says that files of logs were moved away.
+///
+/// # Errors
+///
+/// If the handler cannot be installed.
+pub(super) fn reopenings() -> io::Result<Signal> {
+    signal(SignalKind::user_defined1())
 }
 
 #[cfg(test)]

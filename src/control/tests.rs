@@ -14,6 +14,7 @@ fn about() -> About {
         own_answers: &[],
         verdicts: &[],
         certificate_ends: Ends::default(),
+        access_log: Arc::default(),
     }
 }
 
@@ -57,6 +58,7 @@ impl Bench {
             regions: Regions::default(),
             journal: Journal::open(None).expect("it keeps nothing").0,
             read_again: None,
+            access_log: None,
             ticket_keys: tickets::load(None, &tickets::Keyring::default(), 0).expect("in memory"),
             about: about(),
         };

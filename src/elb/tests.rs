@@ -367,7 +367,7 @@ fn an_attribute_that_is_not_sent_stays_and_an_empty_one_goes() {
     let mut catalog = furnished();
     let steps = [
         (
-            "AccessLog.S3BucketName=b&LoadBalancerAttributes.AccessLog.S3BucketPrefix=p",
+            "AccessLog.S3BucketName=logs&LoadBalancerAttributes.AccessLog.S3BucketPrefix=p",
             Some("p"),
         ),
         ("AccessLog.EmitInterval=5", Some("p")),
@@ -380,7 +380,7 @@ fn an_attribute_that_is_not_sent_stays_and_an_empty_one_goes() {
         );
         ask(&mut catalog, &query, FEW).unwrap();
         let log = &catalog.load_balancer("web").unwrap().attributes.access_log;
-        assert_eq!(log.bucket.as_deref(), Some("b"));
+        assert_eq!(log.bucket.as_deref(), Some("logs"));
         assert_eq!(log.prefix.as_deref(), expected);
     }
 }

@@ -39,7 +39,7 @@ pub enum BrokenBody {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Body {
     state: State,
-    /// Content that chunks to come may have.
+    /// Content that chunks to come may have, or a body that ends with its connection.
     may_have: u64,
 }
 
@@ -108,10 +108,11 @@ impl Body {
             }),
             Framing::UntilClose => State::UntilClose,
         };
-        Self {
-            state,
-            may_have: u64::MAX,
-        }
+        let may_have = match framing {
+            Framing::None | Framing::Length(_) => 0,
+            Framing::Chunked | Framing::UntilClose => u64::MAX,
+        };
+        Self { state, may_have }
     }
 
     /// A body that begins now and may have so many bytes of content. Of one that is chunked the
@@ -122,10 +123,21 @@ impl Body {
     pub fn at_most(framing: Framing, may_have: u64) -> Result<Self, BrokenBody> {
         match framing {
             Framing::Length(length) if length > may_have => Err(BrokenBody::TooLarge),
-            _ => Ok(Self {
+            Framing::Chunked => Ok(Self {
                 may_have,
                 ..Self::new(framing)
             }),
+            _ => Ok(Self::new(framing)),
+        }
+    }
+
+    /// How much content may still come, as far as is known or allowed. By how much it shrinks is
+    /// how much has gone past.
+    pub fn left(self) -> u64 {
+        match self.state {
+            State::Length(left) => left,
+            State::Chunked(Chunk::Data(left)) => self.may_have + left,
+            State::Done | State::UntilClose | State::Chunked(_) | State::Broken(_) => self.may_have,
         }
     }
 
@@ -185,7 +197,10 @@ impl Body {
         let run = |left: u64| usize::try_from(left).map_or(bytes.len(), |n| n.min(bytes.len()));
         let (next, taken) = match self.state {
             State::Done => (State::Done, 0),
-            State::UntilClose => (State::UntilClose, bytes.len()),
+            State::UntilClose => {
+                self.may_have = self.may_have.saturating_sub(bytes.len() as u64);
+                (State::UntilClose, bytes.len())
+            }
             State::Length(left) => {
                 let rest = left - run(left) as u64;
                 (
@@ -428,6 +443,25 @@ mod tests {
             assert_eq!(body.pass(next), Err(broken));
             assert!(!body.is_done() && body.wanted() == 0);
         }
+    }
+
+    #[test]
+    fn how_much_is_left_tells_how_much_has_gone_past() {
+        let passed = |framing, wire: &[u8]| {
+            let mut body = Body::new(framing);
+            let before = body.left();
+            body.pass(wire).unwrap();
+            before - body.left()
+        };
+        assert_eq!(passed(Framing::None, b"x"), 0);
+        assert_eq!(passed(Framing::Length(3), b"xx"), 2);
+        assert_eq!(passed(Framing::Length(3), b"xxxx"), 3);
+        assert_eq!(passed(Framing::UntilClose, b"xxxx"), 4);
+        assert_eq!(passed(Framing::Chunked, b"3\r\nxx"), 2);
+        assert_eq!(
+            passed(Framing::Chunked, b"3\r\nxxx\r\n2;a=b\r\nxx\r\n0\r\n\r\n"),
+            5
+        );
     }
 
     #[test]

@@ -173,6 +173,7 @@ async fn connection(
         if contain(pin!(carry_out(&shard, &mut client))).await.is_err() {
             counts.panics.add(1);
         }
+        shard.log.end(&shard, &client);
     }
     counts.connections.sub(1);
 }

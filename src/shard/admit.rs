@@ -75,6 +75,9 @@ pub(super) fn admit(
     let body = Body::at_most(request.framing, may_have)?;
     let stick = look_up(shard, client, route, world.snapshot.epoch, &request);
     // Where readers may disagree about the request's end, they do about the protocol's beginning.
+    client
+        .record
+        .note(|record| record.judged(stick.verdict, body.left()));
     let upgrade = request.upgrade().filter(|_| !is_isolated);
     let upgrade = upgrade.and_then(|protocol| route.attributes.upgrades.place_of(protocol));
     let forwarded = (&request, &stick, upgrade.is_some());
@@ -119,7 +122,11 @@ fn judge<'b, 'h>(
 pub(super) fn count(client: &Client<'_>, counts: &LoadBalancerLine, verdict: Verdict) {
     counts.requests.add(1);
     if let Some(reason) = verdict.reason() {
-        tracing::debug!(client = client.address, ?reason, "request is not compliant");
+        tracing::debug!(
+            client = &*client.address,
+            ?reason,
+            "request is not compliant"
+        );
         counts.non_compliant[reason.classification() as usize].add(1);
     }
 }

@@ -12,6 +12,7 @@ use super::hold::Held;
 use super::in_turn::Wanted;
 use super::pace::Pace;
 use super::proxy_header::{announce, preface};
+use super::record::Record;
 use super::relay::Opened;
 use super::respond::{reply, respond, send_interim, switch};
 use super::serve::Client;
@@ -170,6 +171,7 @@ pub(super) async fn attempt(
     };
     wire.append(&inbox.bytes()[..taken]);
     inbox.consume(taken);
+    this.note_received();
     if this.inbound.body.get().is_done() {
         (forward_whole(this, wire).await, inbox)
     } else {
@@ -284,6 +286,7 @@ async fn send_and_read(
     if sent.is_err() {
         return (Err(this.silence(false)), wire);
     }
+    this.client.record.note(Record::sent);
     wire.clear(RELAY_HEADROOM_BYTES);
     read_answer(this, lease, wire).await
 }
@@ -396,8 +399,14 @@ impl<'a> Exchange<'a> {
                 Lease::open(shard, client, address, held.counts()).await
             };
             match opened {
-                Ok(lease) => return Ok((held, lease)),
-                Err(error) => give_up_on(self.shard, self.route, held.index(), &error, tried)?,
+                Ok(lease) => {
+                    self.client.record.note(|record| record.connected(address));
+                    return Ok((held, lease));
+                }
+                Err(error) => {
+                    self.client.record.note(Record::refused);
+                    give_up_on(self.shard, self.route, held.index(), &error, tried)?;
+                }
             }
         }
         Err(Unserved::Nobody)
@@ -444,6 +453,12 @@ impl<'a> Exchange<'a> {
     /// task of every connection.
     pub(super) fn counts(&self) -> &'a LoadBalancerLine {
         self.route.counts.line(self.shard.index)
+    }
+
+    /// Notes how much of the body has come.
+    pub(super) fn note_received(&self) {
+        let record = &self.client.record;
+        record.note(|record| record.received(self.inbound.body.get().left()));
     }
 
     /// Whether an answer changes the protocol, as the request asked for.

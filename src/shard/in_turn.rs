@@ -7,6 +7,7 @@
 
 use super::admit::Inbound;
 use super::exchange::{After, Exchange, Served, Surplus, Tried, Turn, attempt, unserved};
+use super::record::Record;
 use super::respond::reply;
 use super::surge::{Ended, Place};
 use crate::balance::{Refusers, Wish};
@@ -82,6 +83,7 @@ pub(super) async fn exchange_in_turn(
             Ok(world) => world,
             Err(ended) => return (refuse(first, &inbound, surplus, ended).await, inbox),
         };
+        client.record.note(Record::waited);
         let route = world.route(client.listener.number);
         let route = route.expect("a turn is in a world that has the listener");
         inbound.is_idempotent = surplus.may_repeat;

@@ -13,8 +13,10 @@ mod exchange;
 mod handshake;
 mod hold;
 mod in_turn;
+mod log;
 mod pace;
 mod proxy_header;
+mod record;
 mod relay;
 mod respond;
 mod seat;
@@ -46,7 +48,7 @@ use crate::limits::{
 };
 use crate::state::{Report, Route, ShardLine, Snapshot};
 use crate::sticky::{Census, Seals, Sessions};
-use crate::sys::{Block, Blocks, Ear, Instant, Link, Phase, Pipes, thread as system};
+use crate::sys::{Block, Blocks, Ear, Instant, Link, Outlet, Phase, Pipes, thread as system};
 
 pub use driver::{Level, Runtime};
 pub use tls::Tls;
@@ -66,6 +68,8 @@ pub struct Start {
     pub session_window: Duration,
     /// The tie to the other threads.
     pub link: Arc<Link>,
+    /// Who takes lines of the access log, if anybody does.
+    pub log: Option<Outlet>,
 }
 
 /// Starts the shard's thread. `started` gets its level once it accepts, or why it cannot.
@@ -101,7 +105,7 @@ fn run(start: Start, started: &mpsc::Sender<io::Result<Level>>) {
 /// The process exits from elsewhere: a runtime with operations in flight must not be dropped.
 async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result<Level>>) {
     let window = start.session_window;
-    let shard = Rc::new(Shard::new(start.index, start.seals, start.link));
+    let shard = Rc::new(Shard::new(start.index, start.seals, start.link, start.log));
     shard.counts().driver_level.set(level as u64);
     let is_epoll = level == Level::Epoll;
     let ear = shard.link.bells.line(shard.index).hang(is_epoll);
@@ -143,6 +147,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
             shard.idle.close_broken(shard.counts());
         }
         shard.idle.sweep(now);
+        shard.log.flush(shard.counts());
         shard.counts().idle_upstream.set(shard.idle.count() as u64);
         let relay_blocks = shard.blocks.relay_in_use() as u64;
         shard.counts().relay_blocks.set(relay_blocks);
@@ -177,6 +182,7 @@ struct Shard {
     watches: watch::Watches,
     /// Who waits for a backend that has room.
     surge: Rc<surge::Surge>,
+    log: log::Log,
     /// Where heads are composed; emptied by whoever uses it.
     scratch: RefCell<Vec<u8>>,
     /// Where the lines of a new cookie are composed; emptied by whoever uses it.
@@ -203,7 +209,7 @@ struct RouteTexts {
 }
 
 impl Shard {
-    fn new(index: usize, seals: Seals, link: Arc<Link>) -> Self {
+    fn new(index: usize, seals: Seals, link: Arc<Link>, log: Option<Outlet>) -> Self {
         let mut snapshot = Cache::new(Arc::clone(&link.snapshot));
         let world = World::new(Arc::clone(snapshot.load()));
         let surge = surge::Surge::new(index, Arc::clone(&link));
@@ -221,6 +227,7 @@ impl Shard {
             census: RefCell::new(Census::default()),
             watches: watch::Watches::default(),
             surge: Rc::new(surge),
+            log: log::Log::new(log),
             scratch: RefCell::new(Vec::with_capacity(4096)),
             lines: RefCell::new(Vec::with_capacity(RELAY_HEADROOM_BYTES)),
             turn: Cell::new(0),

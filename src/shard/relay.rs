@@ -20,6 +20,7 @@ use super::handshake::shake_hands;
 use super::hold::{Held, Kept};
 use super::in_turn::Wanted;
 use super::proxy_header::{announced, preface, receive_header};
+use super::record::{Record, Slot};
 use super::seat::take_seat;
 use super::serve::Client;
 use super::splice::{End, Stop, splice};
@@ -31,13 +32,16 @@ use crate::config::Fallback;
 use crate::health;
 use crate::limits::{BULK_BLOCK_BYTES, IDLE_BLOCK_BYTES, RELAY_BLOCK_BYTES};
 use crate::proxy_protocol::Version;
-use crate::state::{Count, LoadBalancerLine, PerShard, Route};
+use crate::state::{LoadBalancerLine, PerShard, Route};
 use crate::sticky::{Next, Stick};
 use crate::sys::socket::{Way, is_quiet, shut_down};
 use crate::sys::{Block, Instant, Stream, socket, unix_millis};
 
 /// Relays a connection until both sides are done with it.
 pub(super) async fn relay(shard: &Shard, client: &mut Client<'_>) {
+    if let Some(route) = shard.world().route(client.listener.number) {
+        shard.log.begin(&client.record, route, None);
+    }
     let Some(early) = receive_header(shard, client).await else {
         return;
     };
@@ -197,8 +201,12 @@ impl Here<'_> {
             client.watch.wait(Waiting::Answer, Instant::NEVER);
             let line = backend.counts.line(shard.index);
             let preface = preface(client, self.route);
+            client.record.note(Record::connecting);
             match Lease::open_new(shard, client, backend.address, line, preface).await {
                 Ok(lease) => {
+                    client
+                        .record
+                        .note(|record| record.connected(backend.address));
                     if let Some(session) = stick.session {
                         let slot = self.route.backends[index].slot;
                         self.shard.census.borrow_mut().note(slot, session);
@@ -248,6 +256,7 @@ fn stick(client: &Client<'_>, route: &Route) -> Stick {
 struct Relay<'a> {
     shard: &'a Shard,
     watch: &'a Watch,
+    record: &'a Slot,
     opened: &'a Opened,
     /// A side ended otherwise than by saying that it was done.
     is_broken: Cell<bool>,
@@ -267,6 +276,7 @@ impl<'a> Relay<'a> {
         let this = Self {
             shard,
             watch: &client.watch,
+            record: &client.record,
             opened,
             is_broken: Cell::new(false),
             spoke_last: Cell::new(Side::Client),
@@ -282,12 +292,11 @@ impl<'a> Relay<'a> {
     /// Passes bytes both ways, those in the block to the backend first, until both sides are done.
     /// Not an `async fn`: it would hold everything twice.
     fn pass_both<'o>(&'o self, client: &'o Client<'_>, first: Block) -> impl Future + 'o {
-        let counts: &LoadBalancerLine = self.opened.counts.line(self.shard.index);
         let (near, far) = (&client.stream, self.opened.lease.channel());
         let idle = self.shard.blocks.idle();
         join(
-            self.pass(Side::Client, (near, far), first, &counts.relayed_up),
-            self.pass(Side::Backend, (far, near), idle, &counts.relayed_down),
+            self.pass(Side::Client, (near, far), first),
+            self.pass(Side::Backend, (far, near), idle),
         )
     }
 
@@ -302,13 +311,7 @@ impl<'a> Relay<'a> {
     /// Moves bytes one way, those in the block first, then one block at a time, until `from` has
     /// said that it is done, or a side breaks. How fast `to` takes them is how fast they are
     /// received. What goes on and on is spliced.
-    async fn pass(
-        &self,
-        side: Side,
-        (from, to): (&Channel<'_>, &Channel<'_>),
-        mut block: Block,
-        passed: &Count,
-    ) {
+    async fn pass(&self, side: Side, (from, to): (&Channel<'_>, &Channel<'_>), mut block: Block) {
         // Bytes since the other side had its turn.
         let mut in_a_row = 0;
         let mut waits = false;
@@ -320,7 +323,7 @@ impl<'a> Relay<'a> {
                     break End::Sending;
                 }
                 in_a_row += block.len();
-                passed.add(block.len() as u64);
+                self.passed(side, block.len() as u64);
                 (waits, block) = self.fitting(block, from);
             }
             if in_a_row >= SPLICED_FROM_BYTES
@@ -328,7 +331,7 @@ impl<'a> Relay<'a> {
             {
                 in_a_row = 0;
                 self.shard.blocks.put(block);
-                block = match self.splice(from, to, passed).await {
+                block = match self.splice(side, from, to).await {
                     Stop::Small => self.shard.blocks.idle(),
                     Stop::NoPipe => match self.shard.blocks.try_relay() {
                         Some(block) => self.shard.larger(block),
@@ -345,6 +348,9 @@ impl<'a> Relay<'a> {
             match received {
                 Ok(1..) => {
                     self.progress();
+                    if side == Side::Backend {
+                        self.record.note(Record::answered);
+                    }
                     if self.spoke_last.replace(side) != side && !waits {
                         in_a_row = 0;
                     }
@@ -404,12 +410,26 @@ impl<'a> Relay<'a> {
     /// [`splice`]. Boxed: it would make the task of every relayed connection larger.
     fn splice<'p>(
         &'p self,
+        side: Side,
         from: &'p Stream,
         to: &'p Stream,
-        passed: &'p Count,
     ) -> Pin<Box<impl Future<Output = Stop> + 'p>> {
         let (pipes, counts) = (&self.shard.pipes, self.shard.counts());
+        let passed = move |bytes| self.passed(side, bytes);
         Box::pin(splice(pipes, counts, from, to, passed, || self.progress()))
+    }
+
+    /// So many bytes have gone from that side to the other.
+    fn passed(&self, side: Side, bytes: u64) {
+        let counts: &LoadBalancerLine = self.opened.counts.line(self.shard.index);
+        let is_up = side == Side::Client;
+        let count = if is_up {
+            &counts.relayed_up
+        } else {
+            &counts.relayed_down
+        };
+        count.add(bytes);
+        self.record.note(|record| record.relayed(is_up, bytes));
     }
 
     /// Ends both directions, on both sides, by a reset.

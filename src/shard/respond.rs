@@ -5,6 +5,7 @@ use std::io;
 use super::Shard;
 use super::exchange::{After, Exchange, Served};
 use super::hold::Held;
+use super::record::Record;
 use super::relay::Opened;
 use super::serve::Client;
 use super::stick;
@@ -62,6 +63,8 @@ pub(super) async fn respond(
     head_bytes: usize,
     may_keep_alive: bool,
 ) -> (After, bool) {
+    let record = &this.client.record;
+    record.note(Record::answered);
     let settled = settle(this, held, &mut wire, head_bytes, may_keep_alive);
     let Ok(mut outbound) = settled else {
         held.counts().response_errors.add(1);
@@ -82,6 +85,7 @@ pub(super) async fn respond(
         let sent;
         (sent, wire) = this.client.send(wire, |count| this.took(count)).await;
         is_whole = sent.is_ok();
+        record.note(|record| record.sent_down(is_whole, outbound.body.left()));
         if !is_whole && this.client.watch.is_expired() {
             this.counts().slow_readers.add(1);
         }
@@ -118,6 +122,7 @@ pub(super) async fn switch(
     mut wire: Block,
     head_bytes: usize,
 ) -> Served {
+    this.client.record.note(Record::answered);
     if settle(this, &held, &mut wire, head_bytes, false).is_err() {
         held.counts().response_errors.add(1);
         this.shard.blocks.put(wire);
@@ -194,6 +199,8 @@ fn settle(
         keep_upstream: response_keeps_alive && !this.inbound.is_isolated,
         unchunks,
     };
+    let left = outbound.body.left();
+    this.client.record.note(|r| r.passed_on(status, left));
     let behind = &mut wire.bytes_mut()[head.len()..];
     let kept = outbound.take(this.shard, behind).map_err(|_| BadResponse)?;
     wire.truncate(head.len() + kept);
@@ -303,6 +310,7 @@ pub(super) async fn reply(
     keep_alive: bool,
 ) -> After {
     route.counts.line(shard.index).own_answers[own as usize].add(1);
+    client.record.note(|record| record.replied(own.status()));
     client.watch.wait(
         Waiting::Answer,
         Instant::now().after(route.attributes.idle_timeout),

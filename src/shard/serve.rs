@@ -10,6 +10,7 @@ use super::exchange::{After, Exchange, Served, attempt};
 use super::handshake::shake_hands;
 use super::in_turn::exchange_in_turn;
 use super::proxy_header::receive_header;
+use super::record::Slot;
 use super::relay::relay_switched;
 use super::respond::{linger, reply};
 use super::seat::take_seat;
@@ -30,11 +31,13 @@ pub(super) struct Client<'s> {
     pub(super) watch: Watched<'s>,
     pub(super) stream: Channel<'s>,
     /// The client's address as `X-Forwarded-For` has it: bare, without a port.
-    pub(super) address: String,
+    pub(super) address: Box<str>,
     /// The other end of the socket: the client, or a proxy in front of it.
     pub(super) peer: SocketAddr,
     /// What that proxy has said of the connection. In a box, as few connections have it.
     announced: Option<Box<Endpoints>>,
+    /// What the access log is to say of what goes on.
+    pub(super) record: Slot,
     /// The listener that accepted it.
     pub(super) listener: &'s Listener,
 }
@@ -57,25 +60,31 @@ impl<'s> Client<'s> {
         Self {
             watch,
             stream,
-            address: peer.ip().to_string(),
+            address: peer.ip().to_string().into(),
             peer,
             announced: None,
+            record: Slot::default(),
             listener,
         }
     }
 
     /// From now on the client is the source of a PROXY header.
     pub(super) fn take_for(&mut self, endpoints: Endpoints) {
-        self.address = endpoints.source.ip().to_canonical().to_string();
+        self.address = endpoints.source.ip().to_canonical().to_string().into();
         self.announced = Some(Box::new(endpoints));
     }
 
-    /// The client's address, by the socket or by a PROXY header.
-    pub(super) fn ip(&self) -> IpAddr {
+    /// The client's address and port, by the socket or by a PROXY header.
+    pub(super) fn source(&self) -> SocketAddr {
         match &self.announced {
-            Some(endpoints) => endpoints.source.ip(),
-            None => self.peer.ip(),
+            Some(endpoints) => endpoints.source,
+            None => self.peer,
         }
+    }
+
+    /// The client's address.
+    pub(super) fn ip(&self) -> IpAddr {
+        self.source().ip()
     }
 
     /// The two ends of the client's own connection, by a system call where no PROXY header has
@@ -145,6 +154,10 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
             break Served::Done(After::Close);
         };
         let counts = route.counts.line(shard.index);
+        if !matches!(arrival, Arrival::Gone) {
+            let head = arrival.head(&inbox);
+            shard.log.begin(&client.record, route, Some(head));
+        }
 
         let head_bytes = match arrival {
             Arrival::Head(bytes) => bytes,
@@ -188,6 +201,7 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
         if !matches!(served, Served::Done(After::Next)) {
             break served;
         }
+        shard.log.end(shard, client);
         inbox = shrink(shard, inbox);
     };
     conclude(shard, client, end, inbox).await;
@@ -209,6 +223,7 @@ async fn conclude(shard: &Shard, client: &Client<'_>, end: Served, mut inbox: Bl
         }
         Served::Full(_) => unreachable!("it waits until it is served or refused"),
     };
+    shard.log.end(shard, client);
     // Who has said that this was the last may have sent more all the same, and a close with unread
     // bytes would take the answer away.
     let is_spoken_to = end == After::Close && client.stream.look() == Sight::Bytes;
@@ -234,6 +249,16 @@ enum Arrival {
     /// What came cannot be the beginning of a request, or there is no room for it; how far it is
     /// from one.
     Refused(Reply, Verdict),
+}
+
+impl Arrival {
+    /// What there is of a head.
+    fn head<'i>(&self, inbox: &'i Block) -> &'i [u8] {
+        match self {
+            Self::Head(bytes) => &inbox.bytes()[..*bytes],
+            Self::Gone | Self::Late | Self::Refused(..) => inbox.bytes(),
+        }
+    }
 }
 
 /// Receives until there is a whole head. The deadline of a head runs from its first byte and does

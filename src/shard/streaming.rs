@@ -10,6 +10,7 @@ use super::hold::Held;
 use super::in_turn::Wanted;
 use super::pace::Pace;
 use super::proxy_header::announce;
+use super::record::Record;
 use super::respond::{is_bulk, reply, respond, send_continue};
 use super::upstream::Lease;
 use super::watch::Waiting;
@@ -116,6 +117,7 @@ async fn upload(
         if sent.is_err() || this.client.watch.is_expired() {
             break Upload::BackendStopped;
         }
+        this.client.record.note(Record::sent);
         let body = this.inbound.body.get();
         if body.is_done() {
             break Upload::Whole;
@@ -159,6 +161,7 @@ async fn upload(
         wire.truncate(taken);
         this.client.watch.wait(Waiting::Answer, this.deadline());
     };
+    this.note_received();
     progress.is_upload_over.set(true);
     progress.is_upload_whole.set(ended == Upload::Whole);
     match ended {

@@ -12,9 +12,10 @@ use std::cell::{OnceCell, RefCell};
 use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
-use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+use rustls::{CipherSuite, HandshakeKind, ServerConfig, ServerConnection, SupportedCipherSuite};
 
 use super::subject::subject;
+use crate::config::Suite;
 use crate::limits::{IDLE_BLOCK_BYTES, TLS_SEND_BYTES};
 use crate::state::HandshakeFailure;
 use crate::sys::{Block, Blocks, Stream, unix_seconds};
@@ -111,6 +112,12 @@ impl<'s> Tls<'s> {
                 Ok(false) => {}
             }
         }
+    }
+
+    /// Cipher and protocol, as OpenSSL names them; `None`: there is no agreement yet.
+    pub(super) fn agreed(&self) -> Option<(&'static str, &'static str)> {
+        let session = self.session.borrow();
+        session.negotiated_cipher_suite().and_then(names)
     }
 
     /// Whose certificate the client has shown, if it has: [`subject`] of it.
@@ -301,6 +308,28 @@ impl Drop for Tls<'_> {
             self.blocks.put(wire);
         }
     }
+}
+
+/// A suite and its protocol, as OpenSSL names them.
+fn names(suite: SupportedCipherSuite) -> Option<(&'static str, &'static str)> {
+    use CipherSuite as C;
+    Some(match suite.suite() {
+        C::TLS13_AES_128_GCM_SHA256 => ("TLS_AES_128_GCM_SHA256", "TLSv1.3"),
+        C::TLS13_AES_256_GCM_SHA384 => ("TLS_AES_256_GCM_SHA384", "TLSv1.3"),
+        C::TLS13_CHACHA20_POLY1305_SHA256 => ("TLS_CHACHA20_POLY1305_SHA256", "TLSv1.3"),
+        suite => {
+            let suite = match suite {
+                C::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => Suite::EcdsaAes128,
+                C::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => Suite::RsaAes128,
+                C::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => Suite::EcdsaAes256,
+                C::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => Suite::RsaAes256,
+                C::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => Suite::EcdsaChacha20,
+                C::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => Suite::RsaChacha20,
+                _ => return None,
+            };
+            (suite.name(), "TLSv1.2")
+        }
+    })
 }
 
 /// Moves plaintext that the session holds into the block, at most `limit` bytes: how many, and

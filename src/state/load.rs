@@ -166,6 +166,10 @@ pub struct LoadBalancerLine {
 pub struct ShardLine {
     /// Client connections accepted.
     pub accepted: Count,
+    /// Lines of the access log that were handed over.
+    pub log_lines: Count,
+    /// Those that nobody could take.
+    pub log_lines_dropped: Count,
     /// Client connections open now.
     pub connections: Count,
     /// Client connections closed on accept, as the shard was full.
@@ -263,6 +267,15 @@ impl HandshakeFailure {
         "broken",
         "client_certificate",
     ];
+}
+
+/// What the thread counts that writes the access log.
+#[derive(Debug, Default)]
+pub struct WriterLine {
+    /// Lines that were written.
+    pub written: Count,
+    /// Lines that could not be.
+    pub lost: Count,
 }
 
 /// What the control thread counts for itself. It alone writes.

@@ -30,7 +30,7 @@ pub use clients::{Clients, Entry, Seat};
 pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
 pub use load::{
     AdminRefusal, BackendLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine, PerShard,
-    ShardLine, TlsLine,
+    ShardLine, TlsLine, WriterLine,
 };
 pub use population::Population;
 pub use progress::{DrainEnd, Progress};

@@ -8,6 +8,7 @@ mod bell;
 mod block;
 mod clock;
 mod link;
+mod outlet;
 mod pipe;
 mod secured;
 pub mod socket;
@@ -16,8 +17,9 @@ pub mod thread;
 
 pub use bell::{Bell, Ear};
 pub use block::{Block, Blocks, Mark};
-pub use clock::{Instant, unix_millis, unix_seconds};
+pub use clock::{Instant, Moment, unix_micros, unix_millis, unix_seconds};
 pub use link::{BackendTerms, Link, Listeners, Listening, Phase, Terms, TlsOffer};
+pub use outlet::Outlet;
 pub use pipe::{Pipe, Pipes};
 pub use secured::Secured;
 pub use stream::Stream;

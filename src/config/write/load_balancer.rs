@@ -10,9 +10,9 @@ use super::super::negotiation::Origin;
 use super::super::size::written;
 use super::super::sources::Sources;
 use super::super::{
-    Admin, ApplicationPolicy, Attributes, BackendPolicy, Bounds, CertificateFiles, ClientAuth,
-    Config, CookieTemplate, DrainMode, DurationPolicy, HealthCheck, Listener, LoadBalancer,
-    Overload, SslPolicy, Stickiness, Tls, Trust, parse,
+    Admin, ApplicationPolicy, Attributes, BackendPolicy, Bounds, Bucket, CertificateFiles,
+    ClientAuth, Config, CookieTemplate, DrainMode, DurationPolicy, HealthCheck, Listener,
+    LoadBalancer, Logging, Overload, SslPolicy, Stickiness, Tls, Trust, parse,
 };
 use super::page::{Block, Marks, Page, told};
 
@@ -353,6 +353,7 @@ fn attributes<'s>(page: &mut Page<'s>, attributes: &Attributes, marks: Marks<'s>
         drain_mode,
         upgrades,
         desync_mode,
+        access_log,
         bounds,
         overload,
         affinity,
@@ -376,6 +377,23 @@ fn attributes<'s>(page: &mut Page<'s>, attributes: &Attributes, marks: Marks<'s>
     write_bounds(&mut block, bounds);
     write_overload(&mut block, overload);
     write_affinity(&mut block, affinity);
+    match access_log {
+        Logging::Off => block.key("access_log", false),
+        Logging::On => block.key("access_log", true),
+        Logging::Kept(bucket) => write_bucket(page, bucket, marks.below("access_log")),
+    }
+}
+
+fn write_bucket<'s>(page: &mut Page<'s>, bucket: &Bucket, marks: Marks<'s>) {
+    let Bucket {
+        name,
+        prefix,
+        interval_minutes,
+    } = bucket;
+    let mut block = page.block("[load_balancer.attributes.access_log]", marks);
+    block.key("bucket", name.as_str());
+    block.key("prefix", prefix.as_str());
+    block.key("interval", *interval_minutes);
 }
 
 fn write_bounds(block: &mut Block<'_, '_>, bounds: &Bounds) {

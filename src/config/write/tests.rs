@@ -67,6 +67,7 @@ slow_start = "15m"
 strip_cookie = true
 standby_header = true
 reason_header = true
+access_log = { bucket = "my-logs", prefix = "web/eu", interval = 5 }
 underscore_encoding = "off"
 "#;
 
@@ -137,6 +138,9 @@ listen = \"127.0.0.1:9090\" # default
 address_pool = \"127.1.0.0/16\" # default
 region = \"us-east-1\" # default
 
+[access_log]
+format = \"clb\" # default
+
 [[instance]] # elbow.toml:6
 id = \"i-1\" # elbow.toml:7
 address = \"10.0.0.1\" # elbow.toml:8
@@ -175,7 +179,7 @@ fn whatever_a_file_says_is_written_as_it_was_meant() {
         .lines()
         .filter_map(|line| line.strip_suffix(" # default"));
     let keys: Vec<&str> = keys.filter_map(|line| line.split(" = ").next()).collect();
-    let first = ["instance_protocol"];
+    let first = ["format", "instance_protocol"];
     let second = ["address", "accept_proxy_protocol"];
     let third = [
         "address",
@@ -245,6 +249,7 @@ fn flags_are_told_and_what_the_api_has_changed() {
         driver: Some(Driver::Epoll),
         state_dir: Some("/state".into()),
         admin: Some(Admin::OFF),
+        access_log: None,
     };
     let mut config = config.override_host(overrides.clone()).expect("it holds");
     let mut other = config.load_balancers[0].clone();

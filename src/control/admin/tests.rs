@@ -31,6 +31,7 @@ fn about() -> About {
         own_answers: &["bad_request", "no_backend"],
         verdicts: &Verdict::NAMES,
         certificate_ends: Ends::default(),
+        access_log: Arc::default(),
     }
 }
 
@@ -40,6 +41,7 @@ fn origin() -> Origin {
     Origin {
         host: config.host,
         admin: config.admin,
+        access_log: config.access_log,
         sources,
     }
 }

@@ -8,6 +8,7 @@ use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 
 use crate::state::{
     Backend, BackendLine, ControlLine, Count, DrainRow, HealthRow, LoadBalancerLine, ShardLine,
+    WriterLine,
 };
 
 /// A name, what it means, its type, and where its value is in a line of counters.
@@ -44,6 +45,12 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         "Client connections closed on accept as the shard was full",
         Counter,
         |l| &l.connections_refused,
+    ),
+    (
+        "elbow_access_log_dropped",
+        "Lines of the access log that nobody could take, as too many waited to be written",
+        Counter,
+        |l| &l.log_lines_dropped,
     ),
     ("elbow_accept_errors", "Accepts that failed", Counter, |l| {
         &l.accept_errors
@@ -364,6 +371,22 @@ pub(super) const BY_BACKEND: &[Row<BackendLine>] = &[
         "Requests that got no whole, valid head in answer",
         Counter,
         |l| &l.response_errors,
+    ),
+];
+
+/// Without labels.
+pub(super) const OF_ACCESS_LOG: &[Row<WriterLine>] = &[
+    (
+        "elbow_access_log_lines",
+        "Lines of the access log that were written",
+        Counter,
+        |l| &l.written,
+    ),
+    (
+        "elbow_access_log_lost",
+        "Lines of the access log that could not be written",
+        Counter,
+        |l| &l.lost,
     ),
 ];
 

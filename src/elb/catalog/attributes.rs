@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::LoadBalancer;
+use crate::config::Bucket;
 use crate::elb::answer::{Answer, AttributesShown};
 use crate::elb::{AttributeChanges, Code, Failure};
 use crate::http::DesyncMode;
@@ -122,6 +123,11 @@ pub(super) fn modify(
         if log.is_enabled && log.bucket.is_none() {
             let message = "Access logs need the name of an S3 bucket (S3BucketName) to be enabled";
             return Err(Failure::configuration(message));
+        }
+        if let Some(bucket) = log.bucket.as_deref().filter(|_| log.is_enabled) {
+            let prefix = log.prefix.as_deref().unwrap_or_default();
+            Bucket::new(bucket, prefix, log.interval_minutes)
+                .map_err(|mistake| Failure::configuration(format!("Access log: {mistake}")))?;
         }
         shown.access_log = Some(log.clone());
     }

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Facts;
-use crate::config::{self, SslPolicy, Stickiness, Trust};
+use crate::config::{self, Logging, SslPolicy, Stickiness, Trust};
 use crate::elb::catalog::SSL_POLICIES;
 use crate::elb::{
     AccessLog, Attributes, BackendServer, Draining, HealthCheck, Listener, LoadBalancer, Policy,
@@ -56,12 +56,24 @@ pub fn lift(balancer: &config::LoadBalancer, facts: &Facts<'_>) -> LoadBalancer 
         health_check: health_check(&balancer.health_check),
         attributes: Attributes {
             cross_zone: false,
-            access_log: AccessLog::default(),
+            access_log: access_log(&balancer.attributes.access_log),
             draining: draining(balancer.attributes.connection_draining),
             idle_timeout_seconds: whole_seconds(balancer.attributes.idle_timeout),
             desync_mode: balancer.attributes.desync_mode,
         },
         tags: Vec::new(),
+    }
+}
+
+fn access_log(logging: &Logging) -> AccessLog {
+    let Logging::Kept(bucket) = logging else {
+        return AccessLog::default();
+    };
+    AccessLog {
+        is_enabled: true,
+        bucket: Some(bucket.name.clone()),
+        interval_minutes: bucket.interval_minutes,
+        prefix: Some(bucket.prefix.clone()).filter(|prefix| !prefix.is_empty()),
     }
 }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::Places;
 use super::lift::{self, at_port, is_shown, whole_seconds};
 use crate::config::{
-    self, ApplicationPolicy, Backend, BackendPolicy, CertificateFiles, DurationPolicy, Protocol,
-    Refresh, SslPolicy, Stickiness, Tls, Trust, public_key,
+    self, ApplicationPolicy, Backend, BackendPolicy, Bucket, CertificateFiles, DurationPolicy,
+    Logging, Protocol, Refresh, SslPolicy, Stickiness, Tls, Trust, public_key,
 };
-use crate::elb::{Attributes, Code, Failure, HealthCheck, Listener, LoadBalancer, PolicyKind};
+use crate::elb::{
+    AccessLog, Attributes, Code, Failure, HealthCheck, Listener, LoadBalancer, PolicyKind,
+};
 use crate::proxy_protocol::Version;
 
 /// Makes what elbow is to run.
@@ -327,7 +329,23 @@ fn attributes(said: &Attributes, base: Option<&config::LoadBalancer>) -> config:
         attributes.connection_draining = draining.is_enabled.then_some(length);
     }
     attributes.desync_mode = said.desync_mode;
+    attributes.access_log = logging(&said.access_log, attributes.access_log);
     attributes
+}
+
+/// Files of its own where the API says so; whether it is in the host's log is the file's to say.
+fn logging(said: &AccessLog, before: Logging) -> Logging {
+    let bucket = said.bucket.as_deref().filter(|_| said.is_enabled);
+    // The catalog takes none that does not hold.
+    let bucket = bucket.and_then(|name| {
+        let prefix = said.prefix.as_deref().unwrap_or_default();
+        Bucket::new(name, prefix, said.interval_minutes).ok()
+    });
+    match (bucket, before) {
+        (Some(bucket), _) => Logging::Kept(bucket),
+        (None, Logging::Kept(_)) => Logging::On,
+        (None, before) => before,
+    }
 }
 
 fn seconds(count: u16) -> Duration {
