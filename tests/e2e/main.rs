@@ -12,6 +12,7 @@
 mod cases;
 mod harness;
 
+mod access_log;
 mod admin_credentials;
 mod admin_hostile;
 mod asking;

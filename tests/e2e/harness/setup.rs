@@ -168,6 +168,12 @@ impl Setup {
         self
     }
 
+    /// Adds a `[NAME]` with these lines.
+    pub(crate) fn table(mut self, name: &str, lines: &str) -> Self {
+        self.sections.push(format!("[{name}]\n{lines}\n"));
+        self
+    }
+
     /// Connections to this instance port begin with a PROXY header.
     pub(crate) fn proxy_protocol(self, instance_port: u16, version: &'static str) -> Self {
         self.backend_policy(instance_port, &format!("proxy_protocol = {version:?}"))
