@@ -6,7 +6,7 @@
 //! be; one that could not be written is counted.
 
 mod buckets;
-mod common;
+mod sink;
 
 use std::io;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use crate::limits::{LOG_BATCHES_WAITING, LOG_COMPLAINT_INTERVAL};
 use crate::state::WriterLine;
 use crate::sys::{Instant, Outlet, unix_micros};
 use buckets::Buckets;
-use common::Common;
+use sink::OpenSink;
 
 /// The tie to the thread.
 #[derive(Debug)]
 pub struct AccessLog {
     to_write: SyncSender<ToWrite>,
     format: Format,
-    has_common: bool,
+    has_sink: bool,
     keeps: bool,
     /// What it counts.
     pub counts: Arc<WriterLine>,
@@ -45,16 +45,16 @@ impl AccessLog {
         if config.to.is_none() && config.directory.is_none() {
             return Ok(None);
         }
-        let common = config.to.clone().map(Common::open).transpose()?;
+        let sink = config.to.clone().map(OpenSink::open).transpose()?;
         let buckets = config
             .directory
             .clone()
             .map(|directory| Buckets::new(directory, region));
         let (to_write, orders) = sync_channel(LOG_BATCHES_WAITING);
         let counts = Arc::new(WriterLine::default());
-        let (has_common, keeps) = (common.is_some(), buckets.is_some());
+        let (has_sink, keeps) = (sink.is_some(), buckets.is_some());
         let writer = Writer {
-            common,
+            sink,
             buckets,
             counts: Arc::clone(&counts),
             complained: None,
@@ -66,7 +66,7 @@ impl AccessLog {
         Ok(Some(Self {
             to_write,
             format: config.format,
-            has_common,
+            has_sink,
             keeps,
             counts,
             thread,
@@ -78,7 +78,7 @@ impl AccessLog {
         Outlet {
             to_write: self.to_write.clone(),
             format: self.format,
-            has_common: self.has_common,
+            has_sink: self.has_sink,
             keeps: self.keeps,
         }
     }
@@ -104,7 +104,7 @@ pub(super) async fn reopen_at(mut signals: Signal, outlet: Option<Outlet>) {
 }
 
 struct Writer {
-    common: Option<Common>,
+    sink: Option<OpenSink>,
     buckets: Option<Buckets>,
     counts: Arc<WriterLine>,
     /// When it was last said in the other log that this one cannot be written.
@@ -120,7 +120,7 @@ impl Writer {
                     self.settle(&lines, done);
                 }
                 ToWrite::Reopen => {
-                    let done = self.common.as_mut().map_or(Ok(()), Common::reopen);
+                    let done = self.sink.as_mut().map_or(Ok(()), OpenSink::reopen);
                     self.settle(&Lines::default(), done);
                 }
                 ToWrite::End => return,
@@ -129,8 +129,8 @@ impl Writer {
     }
 
     fn write(&mut self, lines: &Lines) -> io::Result<()> {
-        match (&lines.of, &mut self.common, &mut self.buckets) {
-            (None, Some(common), _) => common.write(&lines.text),
+        match (&lines.of, &mut self.sink, &mut self.buckets) {
+            (None, Some(sink), _) => sink.write(&lines.text),
             (Some((name, attributes)), _, Some(buckets)) => {
                 buckets.write(name, attributes, &lines.text, unix_micros() / 1_000_000)
             }

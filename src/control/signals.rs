@@ -1,7 +1,8 @@
 //! SIGTERM, SIGINT, SIGHUP and SIGUSR1, as messages.
 //!
 //! Not here: what they bring about (`drain.rs`, `certificates/renewal.rs`). Invariant: once
-//! [`listen`], [`hangups`] and [`reopenings`] have returned, no such signal ends the process by itself.
+//! [`listen`], [`hangups`] and [`reopenings`] have returned, no such signal ends the process by
+//! itself.
 
 use std::io;
 

@@ -27,9 +27,10 @@ struct Gathering {
     outlet: Outlet,
     writer: RefCell<Writer>,
     /// Records that nobody uses, with their memory.
+    #[expect(clippy::vec_box, reason = "a connection has it by one word")]
     free: RefCell<Vec<Box<Record>>>,
     /// For where all go.
-    common: RefCell<Lines>,
+    sink: RefCell<Lines>,
     /// For the files of load balancers that have some; those for which there is something.
     kept: RefCell<Vec<Lines>>,
 }
@@ -40,7 +41,7 @@ impl Log {
             writer: RefCell::new(Writer::new(outlet.format)),
             outlet,
             free: RefCell::default(),
-            common: RefCell::default(),
+            sink: RefCell::default(),
             kept: RefCell::default(),
         }))
     }
@@ -53,7 +54,7 @@ impl Log {
         };
         let logging = &route.attributes.access_log;
         let is_kept = this.outlet.keeps && matches!(logging, Logging::Kept(_));
-        if *logging == Logging::Off || !(is_kept || this.outlet.has_common) {
+        if *logging == Logging::Off || !(is_kept || this.outlet.has_sink) {
             return;
         }
         let free = this.free.borrow_mut().pop();
@@ -79,7 +80,7 @@ impl Log {
         let Some(this) = &self.0 else {
             return;
         };
-        this.hand_over(&mut this.common.borrow_mut(), counts);
+        this.hand_over(&mut this.sink.borrow_mut(), counts);
         for mut lines in this.kept.borrow_mut().drain(..) {
             this.hand_over(&mut lines, counts);
         }
@@ -93,12 +94,12 @@ impl Gathering {
         let entry = record.entry(client.source(), tls, shard.index, epoch);
         let counts = shard.counts();
         let mut writer = self.writer.borrow_mut();
-        if self.outlet.has_common {
-            let mut common = self.common.borrow_mut();
-            writer.write(&entry, &mut common.text);
-            common.count += 1;
-            if common.text.len() >= LOG_BATCH_BYTES {
-                self.hand_over(&mut common, counts);
+        if self.outlet.has_sink {
+            let mut sink = self.sink.borrow_mut();
+            writer.write(&entry, &mut sink.text);
+            sink.count += 1;
+            if sink.text.len() >= LOG_BATCH_BYTES {
+                self.hand_over(&mut sink, counts);
             }
         }
         if record.is_kept {
@@ -122,11 +123,12 @@ impl Gathering {
             return;
         }
         let count = lines.count;
-        match self
-            .outlet
-            .to_write
-            .try_send(ToWrite::Lines(std::mem::take(lines)))
-        {
+        let empty = Lines {
+            text: Vec::with_capacity(lines.text.len().next_power_of_two()),
+            ..Lines::default()
+        };
+        let full = std::mem::replace(lines, empty);
+        match self.outlet.to_write.try_send(ToWrite::Lines(full)) {
             Ok(()) => counts.log_lines.add(count),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 counts.log_lines_dropped.add(count);

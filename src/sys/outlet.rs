@@ -15,7 +15,7 @@ pub struct Outlet {
     /// How they are to be written.
     pub format: Format,
     /// There is a place where those of all load balancers go.
-    pub has_common: bool,
+    pub has_sink: bool,
     /// There is a place for files of load balancers' own.
     pub keeps: bool,
 }

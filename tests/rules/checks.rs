@@ -5,11 +5,12 @@ use std::fmt;
 use crate::source::{Source, words};
 
 /// Modules that are values only: bytes, time and randomness come in, bytes and decisions go out.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "http",
     "sticky",
     "health",
     "balance",
+    "access_log",
     "proxy_protocol",
     "config",
     "state",

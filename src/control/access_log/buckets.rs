@@ -14,7 +14,7 @@ use std::sync::Arc;
 use aws_lc_rs::rand;
 use time::OffsetDateTime;
 
-use super::common::Whole;
+use super::sink::Whole;
 use crate::config::{Attributes, Bucket, Logging};
 
 /// The account that elbow's host is.

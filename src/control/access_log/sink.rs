@@ -15,13 +15,13 @@ const SYSLOG: &str = "/dev/log";
 const PRIORITY: u8 = 16 * 8 + 6;
 
 /// An open one.
-pub(super) enum Common {
+pub(super) enum OpenSink {
     File { path: PathBuf, file: Whole },
     Stdout,
     Syslog(UnixDatagram),
 }
 
-impl Common {
+impl OpenSink {
     /// Opens it.
     ///
     /// # Errors
