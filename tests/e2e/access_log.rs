@@ -135,7 +135,9 @@ fn what_no_backend_has_answered_is_a_line_too() {
     let ask = |request: &str| {
         let mut wire = elbow.connect();
         wire.send(request);
-        wire.response_to("GET").status()
+        // What runs on a backend that goes out of service is cut.
+        let response = wire.try_response("GET");
+        response.map_or(0, |response| response.status())
     };
     assert_eq!(ask(&get("/silent", &[])), 504);
     assert_eq!(ask("GET /hostless HTTP/1.1\r\n\r\n"), 400);
