@@ -238,11 +238,20 @@ pub const LOG_BATCH_BYTES: usize = 32 * 1024;
 /// are dropped and counted.
 pub const LOG_BATCHES_WAITING: usize = 256;
 
+/// How long the end of the process waits for the access log, and how often it looks.
+pub const LOG_FINISH_PATIENCE: Duration = Duration::from_secs(5);
+/// See [`LOG_FINISH_PATIENCE`].
+pub const LOG_FINISH_INTERVAL: Duration = Duration::from_millis(1);
+
 /// How often the log says that the access log cannot be written.
 pub const LOG_COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Records of requests that one shard keeps for reuse.
+/// Records of requests that one shard keeps for reuse, each with at most
+/// [`RECORD_TEXT_BYTES_KEPT`] of text.
 pub const RECORDS_FREE_MAX: usize = 1024;
+
+/// The room for text of a record that is kept; one that had more gives it back.
+pub const RECORD_TEXT_BYTES_KEPT: usize = 1024;
 
 /// Accepts that each shard keeps posted per listener, so that one wake-up takes that many
 /// connections.

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use elbow::cli::{self, Answer, Command, Failure};
 use elbow::config::{Config, Cores, Host, Sources};
@@ -231,7 +230,7 @@ fn run(
     let ending = control::run(control, ready);
     if let Some(log) = log {
         // The shards hand over what they have with their next look.
-        pause(2 * SWEEP_INTERVAL);
+        thread::pause(2 * SWEEP_INTERVAL);
         log.finish();
     }
     ending.map_err(|error| format!("the control thread failed: {error}"))
@@ -317,14 +316,9 @@ fn await_addresses(config: &Config) {
             tracing::info!(%address, "waiting, as somebody listens there");
         }
         while socket::is_taken(address) && Instant::now() < deadline {
-            pause(LISTENERS_LOOK_INTERVAL);
+            thread::pause(LISTENERS_LOOK_INTERVAL);
         }
     }
-}
-
-fn pause(duration: Duration) {
-    #[expect(clippy::disallowed_methods, reason = "nothing runs yet")]
-    std::thread::sleep(duration);
 }
 
 fn open_admin(config: &Config) -> Result<Opened, String> {

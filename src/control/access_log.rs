@@ -17,8 +17,11 @@ use tokio::signal::unix::Signal;
 
 use crate::access_log::{Lines, ToWrite};
 use crate::config::{self, Format};
-use crate::limits::{LOG_BATCHES_WAITING, LOG_COMPLAINT_INTERVAL};
+use crate::limits::{
+    LOG_BATCHES_WAITING, LOG_COMPLAINT_INTERVAL, LOG_FINISH_INTERVAL, LOG_FINISH_PATIENCE,
+};
 use crate::state::WriterLine;
+use crate::sys::thread::pause;
 use crate::sys::{Instant, Outlet, unix_micros};
 use buckets::Buckets;
 use sink::OpenSink;
@@ -83,10 +86,18 @@ impl AccessLog {
         }
     }
 
-    /// Waits until all that was given to it is written.
+    /// Waits until all that was given to it is written, or until it has taken too long: a pipe may
+    /// have nobody at its other end.
     pub fn finish(self) {
-        drop(self.to_write.send(ToWrite::End));
-        drop(self.thread.join());
+        let deadline = Instant::now().after(LOG_FINISH_PATIENCE);
+        let mut is_told = false;
+        while !self.thread.is_finished() {
+            if deadline <= Instant::now() {
+                return tracing::error!("the access log is left as it is: writing takes too long");
+            }
+            is_told = is_told || self.to_write.try_send(ToWrite::End).is_ok();
+            pause(LOG_FINISH_INTERVAL);
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
 
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,7 +30,7 @@ use crate::limits::{
     ORDERS_WAITING,
 };
 use crate::state::{Command, ControlLine};
-use crate::sys::{Bell, Instant, Link};
+use crate::sys::{self, Bell, Instant, Link};
 
 /// Reads the configuration again, from where it was read at the start.
 pub struct ReadAgain(Box<dyn Fn() -> Read + Send>);
@@ -297,18 +296,9 @@ impl Setup {
             if deadline <= Instant::now() {
                 return tracing::warn!("a shard does not follow the change of listeners");
             }
-            pause(LISTENERS_LOOK_INTERVAL);
+            sys::thread::pause(LISTENERS_LOOK_INTERVAL);
         }
     }
-}
-
-/// Does nothing for so long.
-fn pause(duration: Duration) {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "not a shard, and nobody waits for this thread"
-    )]
-    thread::sleep(duration);
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Log {
         };
         this.write(shard, client, &record);
         let mut free = this.free.borrow_mut();
-        if free.len() < RECORDS_FREE_MAX {
+        if free.len() < RECORDS_FREE_MAX && record.is_small() {
             free.push(record);
         }
     }

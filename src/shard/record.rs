@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::access_log::{Entry, Http, More, Times};
-use crate::limits::LOGGED_TEXT_BYTES_MAX;
+use crate::limits::{LOGGED_TEXT_BYTES_MAX, RECORD_TEXT_BYTES_KEPT};
 use crate::state::Route;
 use crate::sticky::Verdict;
 use crate::sys::{Moment, unix_micros};
@@ -129,6 +129,11 @@ impl Record {
             is_http: false,
             is_kept: false,
         }
+    }
+
+    /// Whether it is worth keeping for another request.
+    pub(super) fn is_small(&self) -> bool {
+        self.text.capacity() <= RECORD_TEXT_BYTES_KEPT
     }
 
     /// The load balancer's name.

@@ -1,6 +1,7 @@
 //! What a shard's thread asks of the kernel: a core of its own, no signals; and process limits.
 
 use std::io;
+use std::time::Duration;
 
 /// The CPUs in this process's affinity mask, ascending. Empty only if the kernel does not say.
 pub fn allowed_cores() -> Vec<usize> {
@@ -32,6 +33,15 @@ pub fn block_signals() {
         libc::sigfillset(&raw mut all);
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
     }
+}
+
+/// Does nothing for so long. Not for a shard's thread.
+pub fn pause(duration: Duration) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "for threads that nobody waits for"
+    )]
+    std::thread::sleep(duration);
 }
 
 /// Asks the kernel for no huge pages in this process: each block then has as many pages of memory

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::*;
