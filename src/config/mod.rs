@@ -5,7 +5,8 @@
 //! (`affinity.rs`), of what a client may take (`bounds.rs`), of what a backend may (`overload.rs`)
 //! and of credentials (`credential.rs`). How a file becomes one is read from `lower.rs` downwards,
 //! how flags do in `flags.rs`, and how one becomes a file again in `write.rs`. Not here: anything
-//! that changes while elbow runs (`state`). Invariant: no other module checks a range or a reference again.
+//! that changes while elbow runs (`state`). Invariant: no other module checks a range or a
+//! reference again.
 
 mod access_log;
 mod affinity;
