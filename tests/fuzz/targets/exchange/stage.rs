@@ -86,6 +86,7 @@ impl Stage {
             }]),
             session_window: PATIENCE,
             link: Arc::clone(&link),
+            log: None,
         };
         let (started, starting) = mpsc::channel();
         // It runs until the process ends, as in the product.
