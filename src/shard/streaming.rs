@@ -49,6 +49,8 @@ enum Download {
 struct Progress {
     is_upload_over: Cell<bool>,
     is_upload_whole: Cell<bool>,
+    /// The backend's connection was shut down, as its request will never be whole.
+    is_cut: Cell<bool>,
     is_answered: Cell<bool>,
 }
 
@@ -169,7 +171,10 @@ async fn upload(
             this.client.watch.wait(Waiting::Answer, this.deadline());
         }
         // What the backend got is not a whole request; it must not think so.
-        Upload::ClientStopped | Upload::Broken(_) => shut_down(lease.descriptor(), Way::Both),
+        Upload::ClientStopped | Upload::Broken(_) => {
+            progress.is_cut.set(true);
+            shut_down(lease.descriptor(), Way::Both);
+        }
         Upload::Overtaken => wire = discard(this, wire).await,
     }
     this.shard.blocks.put(wire);
@@ -208,7 +213,9 @@ async fn download(
             (Download::Passed(after), keep_upstream)
         }
         Err(no_answer) => {
-            held.counts().response_errors.add(1);
+            if !progress.is_cut.get() {
+                held.counts().response_errors.add(1);
+            }
             this.shard.blocks.put(wire);
             if progress.is_upload_over.get() || no_answer == NoAnswer::Late {
                 return (Download::Missing(no_answer), false);

@@ -78,6 +78,8 @@ fn a_request_whose_client_resets_before_it_is_whole_is_nobodys() {
         ends[0].load(Ordering::SeqCst) == 2 * ROUNDS
     });
     assert_eq!(ends[1].load(Ordering::SeqCst), 0, "none seemed to be");
+    let blamed = stage.elbow.sum("elbow_backend_response_errors_total");
+    assert_eq!(blamed, 0, "no backend is to blame");
     stage.expect_unharmed();
 }
 
