@@ -1,4 +1,4 @@
-//! The admin address: the ELB API, `/metrics`, `/healthz` and `/v1`.
+//! The admin address: the ELB API, `/metrics`, `/healthz`, `/v1` and the web console.
 //!
 //! It reads what the control thread has published, and has changes made by the thread that changes
 //! what is set up (`setup.rs`). Who may do so is judged in front of all routes (`access.rs`).
@@ -13,6 +13,7 @@ mod access;
 mod answer;
 mod certificates;
 mod config;
+mod console;
 mod denied;
 mod document;
 mod drains;
@@ -265,6 +266,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .layer(DefaultBodyLimit::max(limits::QUERY_BYTES_MAX));
     Router::from(api())
         .route("/", query)
+        .merge(console::routes())
         .method_not_allowed_fallback(|| async {
             let clause = "the Allow field has the methods that can be";
             Trouble::new(StatusCode::METHOD_NOT_ALLOWED, clause)

@@ -1,5 +1,5 @@
 //! Requests that are refused before anybody looks at what they ask, in the shape of the route: XML
-//! for the ELB API, JSON elsewhere.
+//! for the ELB API, a page for the console, JSON elsewhere.
 //!
 //! Not who finds fault with what (`guard.rs`, `signature.rs`, `access.rs`).
 
@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::Trouble;
-use super::query;
+use super::{console, query};
 use crate::elb::{Code, Failure};
 use crate::state::AdminRefusal;
 
@@ -45,6 +45,9 @@ impl Denied {
             }
             _ => StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::FORBIDDEN),
         };
+        if console::has(path) {
+            return console::refuse(status, &self.message);
+        }
         Trouble::new(status, self.message.clone()).into_response()
     }
 

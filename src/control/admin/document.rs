@@ -10,8 +10,8 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{self, ContentBuilder, OpenApi, Ref, ResponseBuilder};
 
-use super::Shared;
 use super::answer::Refused;
+use super::{Shared, console};
 
 /// What is said of all of it.
 #[derive(utoipa::OpenApi)]
@@ -141,6 +141,7 @@ fn not_found(document: &OpenApi) -> String {
         "/",
         "The ELB API, version 2012-06-01: `aws elb --endpoint-url`",
     );
+    add("GET", console::ROOT, "The web console, for browsers");
     for (path, item) in &document.paths.paths {
         for (method, operation) in [
             ("GET", &item.get),

@@ -1,4 +1,5 @@
 mod access;
+mod console;
 mod query;
 mod steering;
 mod v1;

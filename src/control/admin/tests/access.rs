@@ -11,7 +11,7 @@ use crate::state::AdminRefusal;
 use crate::sys::unix_seconds;
 
 /// Credentials of one key, whose secret stays in no file.
-fn one_key(name: &str) -> Credentials {
+pub(super) fn one_key(name: &str) -> Credentials {
     let file = std::env::temp_dir().join(format!("elbow-access-{}-{name}", std::process::id()));
     std::fs::write(&file, "secret").unwrap();
     let credential = config::Credential {
