@@ -1,11 +1,13 @@
 // Asks elbow: the ELB API (version 2012-06-01) by forms and XML, and /v1 by JSON.
 
-/** Why elbow did not do it, in its words; `code` is the ELB API's, where it is that which was asked. */
+/** Why elbow did not do it, in its words; `about` is the part of them that says what is wrong. */
 export class Refused extends Error {
-  constructor(status, code, message) {
+  constructor(status, message) {
     super(message);
     this.status = status;
-    this.code = code;
+    // As AWS names a parameter beside the value that somebody gave it.
+    const [, parameter] = / at '([^']+)' failed /.exec(message) ?? [];
+    this.about = parameter ?? message;
   }
 }
 
@@ -13,7 +15,7 @@ async function ask(target, options) {
   try {
     return await fetch(target, { cache: "no-store", ...options });
   } catch {
-    throw new Refused(0, "Unreachable", "elbow does not answer. Is it running?");
+    throw new Refused(0, "elbow does not answer. Is it running?");
   }
 }
 
@@ -25,7 +27,7 @@ export async function act(action, parameters = {}) {
   const root = new DOMParser().parseFromString(await response.text(), "text/xml").documentElement;
   if (response.ok) return child(root, `${action}Result`);
   const error = child(root, "Error");
-  throw new Refused(response.status, text(error, "Code"), text(error, "Message") || response.statusText);
+  throw new Refused(response.status, text(error, "Message") || response.statusText);
 }
 
 /** Lists as `Name.member.1`, structures as `Name.Key`; an empty list is an empty value. */
@@ -48,10 +50,10 @@ export async function v1(method, path, value) {
   try {
     answer = body ? JSON.parse(body) : undefined;
   } catch {
-    throw new Refused(response.status, "Unreadable", "the answer is not JSON");
+    throw new Refused(response.status, "the answer is not JSON");
   }
   if (response.ok) return answer;
-  throw new Refused(response.status, undefined, answer?.error ?? response.statusText);
+  throw new Refused(response.status, answer?.error ?? response.statusText);
 }
 
 /** The first child of that name, or `undefined`. */

@@ -96,7 +96,7 @@ export function openDialog({ title, content, fields = [], action = "Save", dange
       await save();
     } catch (error) {
       const asked = fields.filter((field) => !field.input.disabled);
-      fail(asked.find((field) => field.about?.test(error.message)), error.message);
+      fail(asked.find((field) => field.about?.test(error.about ?? error.message)), error.message);
       return;
     } finally {
       submit.disabled = false;

@@ -5,12 +5,12 @@ import { button, element, heading, table } from "./dom.js";
 import { openDialog, required, textField } from "./form.js";
 
 function add(loadBalancer, changed) {
-  const key = textField({ label: "Key", check: required("a key"), about: /key|tag/i });
+  const key = textField({ label: "Key", check: required("a key"), about: /key|tags/i });
   const value = textField({ label: "Value", about: /value/i });
   openDialog({
     title: "Add tag",
     content: element("div", {}, key.node, value.node),
-    fields: [value, key],
+    fields: [key, value],
     action: "Add",
     save: () => act("AddTags", { LoadBalancerNames: [loadBalancer.name], Tags: [{ Key: key.value, Value: value.value }] }),
     done: "The tag is added.",
