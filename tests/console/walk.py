@@ -1,5 +1,5 @@
-"""The steps of AWS's page on sticky sessions, clicked in elbow's own console by a browser that knows
-nothing of either, and traffic afterwards, which must stick as the page says.
+"""The steps of AWS's page on sticky sessions, clicked in elbow's own console by a browser that
+knows nothing of either, and traffic afterwards, which must stick as the page says.
 
     walk.py PROGRAM DIRECTORY
 
@@ -7,13 +7,14 @@ PROGRAM is elbow; the directory gets a picture of each page in light and dark.
 """
 
 import json
+import socket
 import sys
 import urllib.request
 from pathlib import Path
 
 from axe_core_python.selenium import Axe
 from browser import Browser
-from stage import INSTANCES, Stage, free_port
+from stage import CERTIFICATE, INSTANCES, Stage, free_port
 
 NAME = "my-loadbalancer"
 
@@ -32,17 +33,19 @@ BY_APPLICATION = "Enable application generated cookie stickiness"
 
 
 class Console:
-    """The console in a browser, and a load balancer to look at: one HTTP and one TCP listener."""
+    """The console in a browser, and a load balancer to look at, with listeners of three kinds."""
 
     def __init__(self, stage, browser):
         self.stage, self.browser = stage, browser
-        self.port, self.other_port = free_port(), free_port()
-        listeners = [("HTTP", self.port), ("TCP", self.other_port)]
+        self.port, self.https_port, tcp_port = free_port(), free_port(), free_port()
+        listeners = [("HTTP", self.port), ("HTTPS", self.https_port), ("TCP", tcp_port)]
         members = ""
         for number, (protocol, port) in enumerate(listeners, 1):
             member = f"&Listeners.member.{number}"
             members += f"{member}.Protocol={protocol}{member}.LoadBalancerPort={port}"
             members += f"{member}.InstancePort={stage.port}"
+            if protocol == "HTTPS":
+                members += f"{member}.SSLCertificateId={CERTIFICATE}"
         made = self.act(f"CreateLoadBalancer&AvailabilityZones.member.1=us-east-1a{members}")
         self.address = made.partition("<DNSName>")[2].partition("<")[0]
 
@@ -76,8 +79,8 @@ class Console:
         self.browser.follow("Description")
         self.browser.expect("Port configuration")
 
-    def edit(self):
-        self.browser.press(f"Edit stickiness of port {self.port}")
+    def edit(self, port=None):
+        self.browser.press(f"Edit stickiness of port {port or self.port}")
 
     def save(self, then):
         self.browser.press("Save")
@@ -252,6 +255,49 @@ def keeps_other_policies(console):
     assert "<PolicyName>by-others<" in described, "only policies of the console are deleted"
     assert console.ask()[1][0].endswith("MAX-AGE=8"), console.ask()
 
+    # The one with TLS has a policy from the start.
+    console.edit(console.https_port)
+    browser.choose(BY_APPLICATION)
+    browser.type("Cookie Name", "my-app-cookie")
+    console.save("Application generated cookie my-app-cookie")
+    [listener] = [
+        listener
+        for listener in console.act("DescribeLoadBalancers").split("<PolicyNames>")
+        if f"<LoadBalancerPort>{console.https_port}<" in listener
+    ]
+    members = listener.partition("</PolicyNames>")[0]
+    assert "Console-AppCookieStickinessPolicy-" in members, members
+    assert "ELBSecurityPolicy-2016-08" in members, members
+
+
+def listeners(console):
+    """One that cannot be is refused at its field; one that can serves until it is deleted."""
+    browser = console.browser
+    console.open()
+    browser.follow("Listeners")
+    browser.press("Add listener")
+    browser.type("Load Balancer Port", str(console.port))
+    browser.type("Instance Port", "1")
+    browser.press("Add")
+    assert "already exists" in browser.problem_at("Load Balancer Port")
+    browser.expect_error("400")
+    port = free_port()
+    browser.type("Load Balancer Port", str(port))
+    browser.type("Instance Port", str(console.stage.port))
+    browser.select("Load Balancer Protocol", "HTTPS")
+    browser.press("Add")
+    assert "ARN" in browser.problem_at("SSL Certificate")
+    browser.select("Load Balancer Protocol", "TCP")
+    browser.press("Add")
+    browser.expect_no_dialog()
+    browser.expect(f"TCP {port}")
+    with socket.create_connection((console.address, port)):
+        pass
+    browser.press(f"Delete the listener at port {port}")
+    browser.press("Delete")
+    browser.expect_no_dialog()
+    assert f"<LoadBalancerPort>{port}<" not in console.act("DescribeLoadBalancers")
+
 
 def deregister(console):
     browser = console.browser
@@ -317,6 +363,7 @@ def main():
             by_keyboard,
             attributes_and_tags,
             keeps_other_policies,
+            listeners,
         ]:
             walk(console)
             print(f"ok {walk.__name__}", flush=True)

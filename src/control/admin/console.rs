@@ -43,7 +43,7 @@ macro_rules! file {
     };
 }
 
-static FILES: LazyLock<[File; 17]> = LazyLock::new(|| {
+static FILES: LazyLock<[File; 18]> = LazyLock::new(|| {
     [
         file!("index.html", HTML),
         file!("style.css", "text/css; charset=utf-8"),
@@ -59,6 +59,7 @@ static FILES: LazyLock<[File; 17]> = LazyLock::new(|| {
         file!("stickiness.js", SCRIPT),
         file!("instances.js", SCRIPT),
         file!("health_check.js", SCRIPT),
+        file!("listeners.js", SCRIPT),
         file!("monitoring.js", SCRIPT),
         file!("attributes.js", SCRIPT),
         file!("tags.js", SCRIPT),

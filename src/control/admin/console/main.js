@@ -10,65 +10,72 @@ let turns = 0;
 
 /** `/load-balancers`, `/load-balancers/NAME` or `/load-balancers/NAME/TAB`. */
 function page() {
-  const [, , name, tab] = location.hash.split("/").map(decodeURIComponent);
-  const link = document.getElementById("to-load-balancers");
-  link.setAttribute("aria-current", name ? "true" : "page");
-  return name ? showDetail(name, tab ?? "description", refresh) : showList(refresh);
+    const [, , name, tab] = location.hash.split("/").map(decodeURIComponent);
+    const link = document.getElementById("to-load-balancers");
+    link.setAttribute("aria-current", name ? "true" : "page");
+    return name ? showDetail(name, tab ?? "description", refresh) : showList(refresh);
 }
 
 function refusal(error) {
-  return element("div", { class: "refusal", role: "alert" },
-    element("h1", { tabindex: "-1" }, "That did not work"),
-    element("p", {}, error.message),
-    error.status === 401 || error.status === 403
-      ? element("p", {}, "This elbow has credentials, and the console cannot sign in yet: use aws elb, an SDK or elbow's own commands.")
-      : element("p", {}, element("a", { href: "#/load-balancers" }, "All load balancers")));
+    const advice =
+        error.status === 401 || error.status === 403
+            ? "Where elbow has credentials, requests are signed, and the console cannot do so yet: " +
+              "use aws elb, an SDK or elbow's own commands."
+            : element("a", { href: "#/load-balancers" }, "All load balancers");
+    return element(
+        "div",
+        { class: "refusal", role: "alert" },
+        element("h1", { tabindex: "-1" }, "That did not work"),
+        element("p", {}, error.message),
+        element("p", {}, advice),
+    );
 }
 
 /** Draws the page of the address. An answer that comes after somebody has gone on is dropped. */
 async function draw() {
-  const turn = ++turns;
-  main.setAttribute("aria-busy", "true");
-  let content;
-  try {
-    content = await page();
-  } catch (error) {
-    content = refusal(error);
-  }
-  if (turn !== turns) return false;
-  main.replaceChildren(content);
-  main.removeAttribute("aria-busy");
-  const title = main.querySelector("h1");
-  document.title = `${title.textContent} – elbow`;
-  return true;
+    const turn = ++turns;
+    main.setAttribute("aria-busy", "true");
+    let content;
+    try {
+        content = await page();
+    } catch (error) {
+        content = refusal(error);
+    }
+    if (turn !== turns) return false;
+    main.replaceChildren(content);
+    main.removeAttribute("aria-busy");
+    const title = main.querySelector("h1");
+    document.title = `${title.textContent} – elbow`;
+    return true;
 }
 
 /** Draws it anew and leaves the focus where it was. */
 async function refresh() {
-  const id = document.activeElement?.id;
-  if (await draw()) (id && document.getElementById(id) || main.querySelector("h1")).focus();
+    const id = document.activeElement?.id;
+    if (await draw()) ((id && document.getElementById(id)) || main.querySelector("h1")).focus();
 }
 
 async function navigate() {
-  if (location.hash === "#main") return;
-  if (!location.hash.startsWith("#/load-balancers")) {
-    location.replace("#/load-balancers");
-    return;
-  }
-  const isFirst = turns === 0;
-  const tab = document.activeElement?.closest(".tabs") && document.activeElement.id;
-  document.getElementById("status").textContent = "";
-  if (await draw() && !isFirst) (tab && document.getElementById(tab) || main.querySelector("h1")).focus();
+    if (!location.hash.startsWith("#/load-balancers")) {
+        location.replace("#/load-balancers");
+        return;
+    }
+    const isFirst = turns === 0;
+    const tab = document.activeElement?.closest(".tabs") && document.activeElement.id;
+    document.getElementById("status").textContent = "";
+    if ((await draw()) && !isFirst)
+        ((tab && document.getElementById(tab)) || main.querySelector("h1")).focus();
 }
 
 async function sayHost() {
-  const status = await v1("GET", "status");
-  document.getElementById("host").textContent = `${status.version} · ${status.region} · ${status.phase}`;
+    const status = await v1("GET", "status");
+    document.getElementById("host").textContent =
+        `${status.version} · ${status.region} · ${status.phase}`;
 }
 
 document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault();
-  main.focus();
+    event.preventDefault();
+    main.focus();
 });
 addEventListener("hashchange", navigate);
 navigate();
