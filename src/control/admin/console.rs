@@ -126,7 +126,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
             get(async |asked: HeaderMap| show("index.html", &asked)),
         )
         .route(
-            "/console/{name}",
+            "/console/{*name}",
             get(async |Path(name): Path<String>, asked: HeaderMap| show(&name, &asked)),
         )
 }

@@ -87,6 +87,7 @@ async fn heads_other_methods_and_other_paths_are_answered() {
     for path in ["/console/none.js", "/console/refused.html", "/console/a/b"] {
         let answer = bench.ask(&format!("GET {path}")).await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{path} {answer}");
+        expect_guarded(&answer);
     }
     let answer = bench.ask("POST /console/").await;
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
