@@ -19,11 +19,12 @@ use elbow::http::{
     Body, Downstream, Forwarding, Framing, Request, Response, classify, field_slots, find_end,
 };
 use elbow::limits::SESSIONS_PER_SHARD;
-use elbow::state::{Admits, Backend, BackendLine, Count, PerShard, Route};
+use elbow::state::{Admits, Backend, BackendLine, Count, Histogram, PerShard, Route};
 use elbow::sticky::{
     Binding, Census, Key, NONCE_BYTES, Seals, Sessions, Sketch, Tally, Value, Visit, next_home,
     write_lines,
 };
+use elbow::sys;
 
 /// Shards whose counts are summed for a choice.
 const SHARDS: usize = 4;
@@ -84,6 +85,7 @@ fn main() {
     choices(&mut criterion);
     bodies(&mut criterion);
     census(&mut criterion);
+    latency(&mut criterion);
     criterion.final_summary();
 }
 
@@ -285,6 +287,27 @@ fn census(criterion: &mut Criterion) {
     criterion.bench_function("census/merge", |bencher| {
         bencher.iter(|| all.merge(black_box(&reported)));
     });
+}
+
+/// What each request pays for being in the histogram of latencies: two readings of the clock, and
+/// the counting.
+fn latency(criterion: &mut Criterion) {
+    let histogram = Histogram::default();
+    let mut group = criterion.benchmark_group("latency");
+    group.bench_function("observe", |bencher| {
+        let mut nanos = 0;
+        bencher.iter(|| {
+            nanos = (nanos + 7_919) % 100_000_000;
+            histogram.observe(black_box(Duration::from_nanos(nanos)));
+        });
+    });
+    group.bench_function("read-and-observe", |bencher| {
+        bencher.iter(|| {
+            let asked = sys::Moment::now();
+            histogram.observe(sys::Moment::now().since(black_box(asked)));
+        });
+    });
+    group.finish();
 }
 
 /// A session table with its counts: hits, misses, evictions, sessions.

@@ -13,20 +13,20 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 use prometheus_client::metrics::exemplar::Exemplar;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
 use self::table::{
     ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
-    CLASSES, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, OF_ACCESS_LOG, OF_BACKEND, OF_DRAIN,
-    OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
+    CLASSES, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, LATENCY, OF_ACCESS_LOG, OF_BACKEND,
+    OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
 use super::certificates::{Ends, days_left};
 use crate::http::Classification;
 use crate::state::{
-    AdminRefusal, Backend, ControlLine, DrainRow, HandshakeFailure, LoadBalancerLine, Route,
-    Snapshot, Stage, WriterLine,
+    AdminRefusal, Backend, ControlLine, DrainRow, HandshakeFailure, Histogram, LoadBalancerLine,
+    Route, Snapshot, Stage, WriterLine,
 };
 use crate::sys::{Link, Phase, unix_seconds};
 
@@ -186,6 +186,7 @@ fn load_balancers(page: &mut Page<'_>, snapshot: &Snapshot, about: &About) -> fm
             )?;
         }
     }
+    latencies(page, snapshot)?;
     let mut family = page.family(VERDICTS, Counter)?;
     for route in one_route_each(snapshot) {
         for (index, verdict) in about.verdicts.iter().enumerate() {
@@ -220,6 +221,32 @@ fn load_balancers(page: &mut Page<'_>, snapshot: &Snapshot, about: &About) -> fm
             let value = route.counts.sum(|line| &line.own_answers[index]);
             put(&mut family.encode_family(&labels)?, Counter, value)?;
         }
+    }
+    Ok(())
+}
+
+fn latencies(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let (name, help) = LATENCY;
+    let unit = Some(&Unit::Seconds);
+    let descriptor = page
+        .0
+        .encode_descriptor(name, help, unit, MetricType::Histogram);
+    let mut family = descriptor?;
+    for route in one_route_each(snapshot) {
+        let mut sum = 0.0;
+        let mut buckets: Vec<(f64, u64)> = Histogram::bounds().map(|bound| (bound, 0)).collect();
+        for line in route.counts.lines() {
+            sum += line.latency.sum();
+            for ((_, all), count) in buckets.iter_mut().zip(line.latency.counts()) {
+                *all += count;
+            }
+        }
+        // As read above, whatever shards count meanwhile: the last bucket has all of them.
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let labels = [("load_balancer", &*route.load_balancer)];
+        family
+            .encode_family(&labels)?
+            .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
     }
     Ok(())
 }

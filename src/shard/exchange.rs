@@ -286,7 +286,7 @@ async fn send_and_read(
     if sent.is_err() {
         return (Err(this.silence(false)), wire);
     }
-    this.client.record.note(Record::sent);
+    this.note_sent();
     wire.clear(RELAY_HEADROOM_BYTES);
     read_answer(this, lease, wire).await
 }
@@ -459,6 +459,18 @@ impl<'a> Exchange<'a> {
     pub(super) fn note_received(&self) {
         let record = &self.client.record;
         record.note(|record| record.received(self.inbound.body.get().left()));
+    }
+
+    /// Notes that the backend has something of the request, and so owes an answer.
+    pub(super) fn note_sent(&self) {
+        let asked = self.client.watch.ask();
+        self.client.record.note(|record| record.sent(asked));
+    }
+
+    /// Notes that the head of the backend's answer is here.
+    pub(super) fn note_answered(&self) {
+        let answered = self.client.watch.answered(&self.counts().latency);
+        self.client.record.note(|record| record.answered(answered));
     }
 
     /// Whether an answer changes the protocol, as the request asked for.

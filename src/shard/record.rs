@@ -163,8 +163,8 @@ impl Record {
     }
 
     /// A backend is being connected to, for a connection that is relayed.
-    pub(super) fn connecting(&mut self) {
-        self.connecting = Some(Moment::now());
+    pub(super) fn connecting(&mut self, since: Moment) {
+        self.connecting = Some(since);
     }
 
     /// There is a connection to that backend.
@@ -176,12 +176,17 @@ impl Record {
     }
 
     /// The first of it was sent to the backend.
-    pub(super) fn sent(&mut self) {
-        self.sent.get_or_insert_with(Moment::now);
+    pub(super) fn sent(&mut self, at: Moment) {
+        self.sent.get_or_insert(at);
     }
 
     /// The backend has begun to answer.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn answered(&mut self, at: Moment) {
+        self.answered.get_or_insert(at);
+    }
+
+    /// The backend of a connection that is relayed has said something.
+    pub(super) fn spoken(&mut self) {
         self.answered.get_or_insert_with(Moment::now);
     }
 
@@ -203,7 +208,7 @@ impl Record {
     pub(super) fn relayed(&mut self, is_up: bool, bytes: u64) {
         if is_up {
             self.received_bytes += bytes;
-            self.sent();
+            self.sent.get_or_insert_with(Moment::now);
         } else {
             self.sent_bytes += bytes;
             self.begun.get_or_insert_with(Moment::now);

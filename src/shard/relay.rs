@@ -201,9 +201,12 @@ impl Here<'_> {
             client.watch.wait(Waiting::Answer, Instant::NEVER);
             let line = backend.counts.line(shard.index);
             let preface = preface(client, self.route);
-            client.record.note(Record::connecting);
+            let asked = client.watch.ask();
+            client.record.note(|record| record.connecting(asked));
             match Lease::open_new(shard, client, backend.address, line, preface).await {
                 Ok(lease) => {
+                    let latency = &self.route.counts.line(shard.index).latency;
+                    client.watch.answered(latency);
                     client
                         .record
                         .note(|record| record.connected(backend.address));
@@ -349,7 +352,7 @@ impl<'a> Relay<'a> {
                 Ok(1..) => {
                     self.progress();
                     if side == Side::Backend {
-                        self.record.note(Record::answered);
+                        self.record.note(Record::spoken);
                     }
                     if self.spoke_last.replace(side) != side && !waits {
                         in_a_row = 0;

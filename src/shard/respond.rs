@@ -5,7 +5,6 @@ use std::io;
 use super::Shard;
 use super::exchange::{After, Exchange, Served};
 use super::hold::Held;
-use super::record::Record;
 use super::relay::Opened;
 use super::serve::Client;
 use super::stick;
@@ -63,8 +62,8 @@ pub(super) async fn respond(
     head_bytes: usize,
     may_keep_alive: bool,
 ) -> (After, bool) {
+    this.note_answered();
     let record = &this.client.record;
-    record.note(Record::answered);
     let settled = settle(this, held, &mut wire, head_bytes, may_keep_alive);
     let Ok(mut outbound) = settled else {
         held.counts().response_errors.add(1);
@@ -122,7 +121,7 @@ pub(super) async fn switch(
     mut wire: Block,
     head_bytes: usize,
 ) -> Served {
-    this.client.record.note(Record::answered);
+    this.note_answered();
     if settle(this, &held, &mut wire, head_bytes, false).is_err() {
         held.counts().response_errors.add(1);
         this.shard.blocks.put(wire);

@@ -10,7 +10,6 @@ use super::hold::Held;
 use super::in_turn::Wanted;
 use super::pace::Pace;
 use super::proxy_header::announce;
-use super::record::Record;
 use super::respond::{is_bulk, reply, respond, send_continue};
 use super::upstream::Lease;
 use super::watch::Waiting;
@@ -119,7 +118,7 @@ async fn upload(
         if sent.is_err() || this.client.watch.is_expired() {
             break Upload::BackendStopped;
         }
-        this.client.record.note(Record::sent);
+        this.note_sent();
         let body = this.inbound.body.get();
         if body.is_done() {
             break Upload::Whole;

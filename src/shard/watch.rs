@@ -10,9 +10,9 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use crate::state::Cut;
-use crate::sys::Instant;
+use crate::state::{Cut, Histogram};
 use crate::sys::socket::{Way, reset, reset_on_close, shut_down};
+use crate::sys::{Instant, Moment};
 
 /// What a connection waits for. While something is being sent to the client, that comes first: a
 /// client that does not read loses both connections on expiry, whatever else is waited for.
@@ -48,6 +48,8 @@ pub(super) struct Watch {
     upstream: Cell<Option<RawFd>>,
     /// Slot and epoch of the backend that the exchange is with.
     backend: Cell<Option<(u32, u64)>>,
+    /// Since when that backend owes an answer, or a connection that is to be relayed.
+    asked: Cell<Option<Moment>>,
     is_sending: Cell<bool>,
     is_expired: Cell<bool>,
 }
@@ -73,6 +75,7 @@ impl Watch {
     pub(super) fn renew(&self) {
         self.is_expired.set(false);
         self.backend.set(None);
+        self.asked.set(None);
     }
 
     /// Whether a deadline of this request came to pass.
@@ -88,6 +91,22 @@ impl Watch {
     /// Which backend the exchange is with, by its slot, and of which epoch; `None` between two.
     pub(super) fn set_backend(&self, backend: Option<(u32, u64)>) {
         self.backend.set(backend);
+    }
+
+    /// The backend has something to answer from now on, unless it has already; says since when.
+    pub(super) fn ask(&self) -> Moment {
+        let since = self.asked.get().unwrap_or_else(Moment::now);
+        self.asked.set(Some(since));
+        since
+    }
+
+    /// The backend has answered now: how long that took is counted.
+    pub(super) fn answered(&self, latency: &Histogram) -> Moment {
+        let now = Moment::now();
+        if let Some(since) = self.asked.take() {
+            latency.observe(now.since(since));
+        }
+        now
     }
 
     /// Whether no request has begun.
@@ -155,6 +174,7 @@ impl Watches {
             listener,
             upstream: Cell::new(None),
             backend: Cell::new(None),
+            asked: Cell::new(None),
             is_sending: Cell::new(false),
             is_expired: Cell::new(false),
         });

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crossbeam_utils::CachePadded;
 
+use super::Histogram;
+
 /// One `T` per shard, each in cache lines of its own.
 #[derive(Debug)]
 pub struct PerShard<T>(Box<[CachePadded<T>]>);
@@ -159,6 +161,9 @@ pub struct LoadBalancerLine {
     pub spillover: Count,
     /// Those that waited too long.
     pub surge_timeouts: Count,
+    /// From the first of a request that was sent to the head of its answer; on TCP listeners, how
+    /// long it took to connect (CLB.md §4.13).
+    pub latency: Histogram,
 }
 
 /// What one shard counts for itself.

@@ -9,6 +9,7 @@ mod change;
 mod clients;
 mod command;
 mod departure;
+mod histogram;
 mod leave;
 mod load;
 mod picture;
@@ -28,6 +29,7 @@ use crate::limits::CUTS_KEPT_MS;
 
 pub use clients::{Clients, Entry, Seat};
 pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
+pub use histogram::Histogram;
 pub use load::{
     AdminRefusal, BackendLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine, PerShard,
     ShardLine, TlsLine, WriterLine,

@@ -217,16 +217,24 @@ fn metrics_count_what_happened() {
     let backend = Backend::named("one");
     let elbow = Setup::sticky(&[backend.address], Some(60)).start(&[&backend]);
     let of_web = "{load_balancer=\"web\"}";
-    let names = ["elbow_requests_total", "elbow_cookies_set_total"].map(|n| format!("{n}{of_web}"));
-    let read = |name: &str| value(&elbow.metrics(), name);
-    let before = [read(&names[0]), read(&names[1])];
+    let names = [
+        "elbow_requests_total",
+        "elbow_cookies_set_total",
+        "elbow_latency_seconds_count",
+    ];
+    let read = || {
+        let text = elbow.metrics();
+        names.map(|name| value(&text, &format!("{name}{of_web}")))
+    };
+    let before = read();
     let mut wire = elbow.connect();
     let session = wire.ask(&get("/", &[])).session();
     for _ in 0..4 {
         wire.ask(&get("/", &[&format!("Cookie: AWSELB={session}")]));
     }
-    assert_eq!(read(&names[0]) - before[0], 5, "requests");
-    assert_eq!(read(&names[1]) - before[1], 1, "cookies");
+    let after = read();
+    let [requests, cookies, latencies] = [0, 1, 2].map(|n| after[n] - before[n]);
+    assert_eq!((requests, cookies, latencies), (5, 1, 5));
 
     let text = elbow.metrics();
     for name in [

@@ -120,6 +120,7 @@ fn bytes_pass_as_they_are() {
     });
     assert_eq!(elbow.sum("elbow_requests_total"), 0);
     assert_eq!(elbow.sum("elbow_relays_total"), 1);
+    assert_eq!(elbow.sum("elbow_latency_seconds_count"), 1);
     drop((near, far));
     expect_nothing_held(&elbow);
     assert_eq!(elbow.sum("elbow_aborted_total"), 0);

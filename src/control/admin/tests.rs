@@ -249,6 +249,8 @@ async fn metrics_sum_shards_and_count_each_load_balancer_once() {
         line.verdicts[Verdict::Strict as usize].add(3);
         line.own_answers[1].add(1);
         line.non_compliant[Classification::Ambiguous as usize].add(2);
+        line.latency.observe(Duration::from_millis(3));
+        line.latency.observe(Duration::from_secs(90));
         snapshot.routes[0].backends[0].counts.line(shard).responses[1].add(7);
     }
     bench.counts.checks_failed.add(4);
@@ -269,6 +271,13 @@ async fn metrics_sum_shards_and_count_each_load_balancer_once() {
         r#"elbow_desync_requests_total{load_balancer="web",classification="acceptable"} 0"#,
         r#"elbow_desync_requests_total{load_balancer="web",classification="ambiguous"} 4"#,
         r#"elbow_own_answers_total{load_balancer="web",reason="no_backend"} 2"#,
+        "# UNIT elbow_latency_seconds seconds",
+        r#"elbow_latency_seconds_bucket{le="0.002",load_balancer="web"} 0"#,
+        r#"elbow_latency_seconds_bucket{le="0.004",load_balancer="web"} 2"#,
+        r#"elbow_latency_seconds_bucket{le="65.536",load_balancer="web"} 2"#,
+        r#"elbow_latency_seconds_bucket{le="+Inf",load_balancer="web"} 4"#,
+        r#"elbow_latency_seconds_count{load_balancer="web"} 4"#,
+        r#"elbow_latency_seconds_sum{load_balancer="web"} 180.006"#,
         r#"elbow_backend_responses_total{load_balancer="web",backend="i-1",class="2xx"} 14"#,
         r#"elbow_backend_in_service{load_balancer="web",backend="i-1"} 1"#,
         r#"elbow_backend_in_service{load_balancer="web",backend="i-2"} 0"#,

@@ -334,6 +334,13 @@ pub(super) const BY_LOAD_BALANCER: &[Row<LoadBalancerLine>] = &[
     ),
 ];
 
+/// With label `load_balancer`; a histogram, in seconds.
+pub(super) const LATENCY: Name = (
+    "elbow_latency",
+    "From the sending of a request to the head of its answer, on TCP listeners how long it took to \
+     connect (Latency)",
+);
+
 /// With labels `load_balancer` and `backend`.
 pub(super) const BY_BACKEND: &[Row<BackendLine>] = &[
     (
