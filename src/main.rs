@@ -14,7 +14,6 @@ use elbow::control::regions::Regions;
 use elbow::control::tickets::{self, Keeper, Keyring};
 use elbow::control::{self, About, Control, Ending, Files, Inventory, Origin, ReadAgain};
 use elbow::demo;
-use elbow::http::Reply;
 use elbow::limits::{ADDRESSES_PATIENCE, LISTENERS_LOOK_INTERVAL, SHARDS_MAX, SWEEP_INTERVAL};
 use elbow::shard::{self, Level, Start};
 use elbow::state::State;
@@ -207,7 +206,6 @@ fn run(
             version: env!("CARGO_PKG_VERSION"),
             driver: least(&levels),
             cores: cores.clone(),
-            own_answers: &Reply::NAMES,
             verdicts: &Verdict::NAMES,
             certificate_ends,
             access_log: log

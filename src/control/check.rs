@@ -53,9 +53,13 @@ impl Prober {
         address: SocketAddr,
         health_check: &HealthCheck,
     ) -> io::Result<Outcome> {
+        let mut is_connected = false;
         let asking = async {
             match TcpStream::connect(address).await {
-                Ok(tcp) => Ok(self.ask(tcp, address, health_check).await),
+                Ok(tcp) => {
+                    is_connected = true;
+                    Ok(self.ask(tcp, address, health_check).await)
+                }
                 Err(error) if is_shortage(&error) => Err(error),
                 Err(error) => Ok(Err(connect_failure(&error))),
             }
@@ -64,7 +68,8 @@ impl Prober {
             Ok(Ok(Ok(()))) => Ok(Outcome::Success),
             Ok(Ok(Err(failure))) => Ok(Outcome::Failure(failure)),
             Ok(Err(shortage)) => Err(shortage),
-            Err(_elapsed) => Ok(Outcome::Failure(Failure::TimedOut)),
+            Err(_elapsed) if is_connected => Ok(Outcome::Failure(Failure::TimedOut)),
+            Err(_elapsed) => Ok(Outcome::Failure(Failure::Unreachable)),
         }
     }
 
@@ -152,8 +157,6 @@ fn final_status(mut answer: &[u8]) -> Result<Option<u16>, Failure> {
 fn connect_failure(error: &io::Error) -> Failure {
     match error.kind() {
         ErrorKind::ConnectionRefused => Failure::Refused,
-        // The kernel gave up before our own timeout did.
-        ErrorKind::TimedOut => Failure::TimedOut,
         _ => Failure::Unreachable,
     }
 }

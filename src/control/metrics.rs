@@ -18,12 +18,12 @@ use tokio::sync::watch;
 
 use self::table::{
     ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
-    CLASSES, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, LATENCY, OF_ACCESS_LOG, OF_BACKEND,
-    OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
+    CHECK_CONNECT_ERRORS, CLASSES, CPU, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, LATENCY,
+    OF_ACCESS_LOG, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
 use super::certificates::{Ends, days_left};
-use crate::http::Classification;
+use crate::http::{Classification, Reply};
 use crate::state::{
     AdminRefusal, Backend, ControlLine, DrainRow, HandshakeFailure, Histogram, LoadBalancerLine,
     Route, Snapshot, Stage, WriterLine,
@@ -42,8 +42,6 @@ pub struct About {
     pub driver: &'static str,
     /// The CPU of each shard; `None`: it is not pinned.
     pub cores: Vec<Option<usize>>,
-    /// Labels of [`LoadBalancerLine::own_answers`], by index; at most as many.
-    pub own_answers: &'static [&'static str],
     /// Labels of [`LoadBalancerLine::verdicts`], by index; at most as many.
     pub verdicts: &'static [&'static str],
     /// When each certificate ends.
@@ -64,7 +62,7 @@ impl Metrics {
     ) -> Self {
         let line = LoadBalancerLine::default();
         assert!(
-            about.own_answers.len() <= line.own_answers.len(),
+            Reply::ALL.len() <= line.own_answers.len(),
             "a label for each counter"
         );
         assert!(
@@ -149,6 +147,16 @@ impl Counters {
                 )?;
             }
         }
+        let (name, help) = CPU;
+        let unit = Some(&Unit::Seconds);
+        let mut family = page.0.encode_descriptor(name, help, unit, Counter)?;
+        for (shard, line) in self.link.shards.lines().enumerate() {
+            let labels = [("shard", shard.to_string())];
+            let seconds = line.cpu_nanos.value() as f64 / 1e9;
+            family
+                .encode_family(&labels)?
+                .encode_counter(&seconds, None::<&Exemplar<NoLabelSet, f64>>)?;
+        }
         let mut family = page.family(HANDSHAKE_FAILURES, Counter)?;
         for (shard, line) in self.link.shards.lines().enumerate() {
             for (reason, count) in HandshakeFailure::NAMES.iter().zip(&line.tls.failures) {
@@ -213,12 +221,13 @@ fn load_balancers(page: &mut Page<'_>, snapshot: &Snapshot, about: &About) -> fm
     }
     let mut family = page.family(OWN_ANSWERS, Counter)?;
     for route in one_route_each(snapshot) {
-        for (index, reason) in about.own_answers.iter().enumerate() {
+        for (own, reason) in Reply::ALL.into_iter().zip(Reply::NAMES) {
             let labels = [
-                ("load_balancer", &*route.load_balancer),
-                ("reason", *reason),
+                ("load_balancer", route.load_balancer.to_string()),
+                ("reason", reason.to_owned()),
+                ("status", own.status().to_string()),
             ];
-            let value = route.counts.sum(|line| &line.own_answers[index]);
+            let value = route.counts.sum(|line| &line.own_answers[own as usize]);
             put(&mut family.encode_family(&labels)?, Counter, value)?;
         }
     }
@@ -282,7 +291,7 @@ fn backends(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     Ok(())
 }
 
-/// Sessions by backend, and how far drains are.
+/// What the control thread knows of backends, and how far drains are.
 fn sessions(page: &mut Page<'_>, published: &Published) -> fmt::Result {
     for &(name, help, fact) in OF_HEALTH {
         let mut family = page.family((name, help), Gauge)?;
@@ -293,6 +302,15 @@ fn sessions(page: &mut Page<'_>, published: &Published) -> fmt::Result {
             ];
             put(&mut family.encode_family(&labels)?, Gauge, fact(row))?;
         }
+    }
+    let mut family = page.family(CHECK_CONNECT_ERRORS, Counter)?;
+    for row in published.health.iter() {
+        let labels = [
+            ("load_balancer", &*row.load_balancer),
+            ("backend", &*row.backend),
+        ];
+        let value = row.checks.unconnected.value();
+        put(&mut family.encode_family(&labels)?, Counter, value)?;
     }
     for &(name, help, fact) in OF_DRAIN {
         let mut family = page.family((name, help), Gauge)?;

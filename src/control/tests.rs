@@ -11,7 +11,6 @@ fn about() -> About {
         version: "0",
         driver: "epoll",
         cores: vec![None],
-        own_answers: &[],
         verdicts: &[],
         certificate_ends: Ends::default(),
         access_log: Arc::default(),

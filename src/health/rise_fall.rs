@@ -54,6 +54,13 @@ pub enum Failure {
     Status(u16),
 }
 
+impl Failure {
+    /// Whether there was no connection, or no TLS on it, over which to ask.
+    pub fn is_before_a_connection(self) -> bool {
+        matches!(self, Self::Refused | Self::Unreachable | Self::Handshake)
+    }
+}
+
 /// Whether a backend takes requests, and why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {

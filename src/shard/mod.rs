@@ -48,7 +48,9 @@ use crate::limits::{
 };
 use crate::state::{Report, Route, ShardLine, Snapshot};
 use crate::sticky::{Census, Seals, Sessions};
-use crate::sys::{Block, Blocks, Ear, Instant, Link, Outlet, Phase, Pipes, thread as system};
+use crate::sys::{
+    Block, Blocks, Ear, Instant, Link, Outlet, Phase, Pipes, thread as system, thread_cpu_nanos,
+};
 
 pub use driver::{Level, Runtime};
 pub use tls::Tls;
@@ -124,9 +126,13 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
     let mut next_trim = Instant::now();
     let mut window_ends_at = next_trim.after(window);
     let mut seen_epoch = shard.world().snapshot.epoch;
+    let mut swept_at = next_trim;
     loop {
         monoio::time::sleep(SWEEP_INTERVAL).await;
         let now = Instant::now();
+        let is_late = now.since(std::mem::replace(&mut swept_at, now)) > 2 * SWEEP_INTERVAL;
+        shard.counts().sweeps_late.add(is_late.into());
+        shard.counts().cpu_nanos.set(thread_cpu_nanos());
         if shard.is_draining() && !is_closed {
             is_closed = true;
             accept::close_all(&shard, is_epoll);

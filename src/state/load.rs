@@ -220,6 +220,11 @@ pub struct ShardLine {
     pub splice_refused: Count,
     /// Reports dropped since the control thread's mailbox was full.
     pub reports_dropped: Count,
+    /// Sweeps that began more than twice `limits::SWEEP_INTERVAL` after the one before: something
+    /// kept the shard from its other connections.
+    pub sweeps_late: Count,
+    /// The CPU time that its thread has taken, in nanoseconds, as of its last sweep.
+    pub cpu_nanos: Count,
     /// The driver level that runs; `shard::driver::Level as u64`.
     pub driver_level: Count,
     /// TLS with clients.
@@ -281,6 +286,13 @@ pub struct WriterLine {
     pub written: Count,
     /// Lines that could not be.
     pub lost: Count,
+}
+
+/// What the control thread counts of the health checks of one backend. It alone writes.
+#[derive(Debug, Default)]
+pub struct CheckLine {
+    /// Those that got no connection, TLS handshakes included.
+    pub unconnected: Count,
 }
 
 /// What the control thread counts for itself. It alone writes.

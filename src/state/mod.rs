@@ -31,8 +31,8 @@ pub use clients::{Clients, Entry, Seat};
 pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
 pub use histogram::Histogram;
 pub use load::{
-    AdminRefusal, BackendLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine, PerShard,
-    ShardLine, TlsLine, WriterLine,
+    AdminRefusal, BackendLine, CheckLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine,
+    PerShard, ShardLine, TlsLine, WriterLine,
 };
 pub use population::Population;
 pub use progress::{DrainEnd, Progress};

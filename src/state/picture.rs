@@ -128,6 +128,7 @@ impl LoadBalancer {
                 sessions: population.alive(member.slot),
                 is_over_bound: member.is_over_bound,
                 counts: Arc::clone(&member.counts),
+                checks: Arc::clone(&member.checks),
             }
         })
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::command::{Bound, Effects, Event, Happening, Refusal};
 use super::departure::Departure;
-use super::load::{BackendLine, LoadBalancerLine, PerShard};
+use super::load::{BackendLine, CheckLine, LoadBalancerLine, PerShard};
 use super::population::Population;
 use super::rows::DrainRow;
 use super::slots::Slots;
@@ -76,6 +76,7 @@ pub(super) struct Member {
     pub(super) is_over_bound: bool,
     pub(super) departure: Option<Departure>,
     pub(super) counts: Arc<PerShard<BackendLine>>,
+    pub(super) checks: Arc<CheckLine>,
 }
 
 impl LoadBalancer {
@@ -135,6 +136,9 @@ impl LoadBalancer {
     ) -> Result<(), Refusal> {
         let index = self.index_of(id)?;
         let member = &mut self.members[index];
+        if matches!(outcome, Outcome::Failure(failure) if failure.is_before_a_connection()) {
+            member.checks.unconnected.add(1);
+        }
         if matches!(&member.departure, Some(departure) if !departure.takes_sessions()) {
             return Ok(());
         }
@@ -292,6 +296,7 @@ impl LoadBalancer {
             is_over_bound: false,
             departure: None,
             counts: Arc::new(PerShard::new(scene.shard_count)),
+            checks: Arc::default(),
         }
     }
 

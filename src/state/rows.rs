@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::DrainEnd;
-use super::load::{BackendLine, LoadBalancerLine, PerShard};
+use super::load::{BackendLine, CheckLine, LoadBalancerLine, PerShard};
 use crate::config::{self, Attributes, Protocol, Stickiness};
 use crate::health::{Status, View};
 
@@ -66,6 +66,8 @@ pub struct HealthRow {
     pub is_over_bound: bool,
     /// Its counters.
     pub counts: Arc<PerShard<BackendLine>>,
+    /// Those of its checks.
+    pub checks: Arc<CheckLine>,
 }
 
 /// One drain.

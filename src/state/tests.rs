@@ -173,6 +173,23 @@ fn results_for_backends_that_do_not_exist_change_nothing() {
 }
 
 #[test]
+fn checks_that_got_no_connection_are_counted_apart() {
+    let mut state = state();
+    for outcome in [
+        Outcome::Failure(Failure::Refused),
+        Outcome::Failure(Failure::Unreachable),
+        Outcome::Failure(Failure::Handshake),
+        Outcome::Failure(Failure::Status(500)),
+        Outcome::Success,
+    ] {
+        assert!(state.apply(checked("i-1", outcome), 0).is_ok());
+    }
+    let rows = state.health();
+    let unconnected = rows.iter().map(|row| row.checks.unconnected.value());
+    assert_eq!(unconnected.collect::<Vec<_>>()[..2], [3, 0]);
+}
+
+#[test]
 fn counters_survive_from_snapshot_to_snapshot() {
     let mut state = state();
     let old = state.snapshot();

@@ -47,6 +47,11 @@ impl Moment {
     }
 }
 
+/// The CPU time that this thread has taken so far, in nanoseconds; a system call.
+pub fn thread_cpu_nanos() -> u64 {
+    nanos(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// Microseconds since 1970 by the wall clock, for what leaves the process.
 pub fn unix_micros() -> u64 {
     nanos(libc::CLOCK_REALTIME) / 1000

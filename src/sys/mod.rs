@@ -17,7 +17,7 @@ pub mod thread;
 
 pub use bell::{Bell, Ear};
 pub use block::{Block, Blocks, Mark};
-pub use clock::{Instant, Moment, unix_micros, unix_millis, unix_seconds};
+pub use clock::{Instant, Moment, thread_cpu_nanos, unix_micros, unix_millis, unix_seconds};
 pub use link::{BackendTerms, Link, Listeners, Listening, Phase, Terms, TlsOffer};
 pub use outlet::Outlet;
 pub use pipe::{Pipe, Pipes};

@@ -19,7 +19,7 @@ use crate::control::journal::Journal;
 use crate::control::regions::{Regions, Settled};
 use crate::control::{Files, Inventory, Origin, Wish};
 use crate::health::Outcome;
-use crate::http::Classification;
+use crate::http::{Classification, Reply};
 use crate::state::fixture::{backend, config, listener, load_balancer, sticky};
 use crate::state::{Command, Remembered, State};
 use crate::sticky::Verdict;
@@ -29,7 +29,6 @@ fn about() -> About {
         version: "9.8.7",
         driver: "epoll",
         cores: vec![Some(3), None],
-        own_answers: &["bad_request", "no_backend"],
         verdicts: &Verdict::NAMES,
         certificate_ends: Ends::default(),
         access_log: Arc::default(),
@@ -247,7 +246,8 @@ async fn metrics_sum_shards_and_count_each_load_balancer_once() {
         let line = snapshot.routes[0].counts.line(shard);
         line.requests.add(10);
         line.verdicts[Verdict::Strict as usize].add(3);
-        line.own_answers[1].add(1);
+        line.own_answers[Reply::ServiceUnavailable as usize].add(1);
+        bench.link.shards.line(shard).cpu_nanos.set(1_500_000_000);
         line.non_compliant[Classification::Ambiguous as usize].add(2);
         line.latency.observe(Duration::from_millis(3));
         line.latency.observe(Duration::from_secs(90));
@@ -270,7 +270,9 @@ async fn metrics_sum_shards_and_count_each_load_balancer_once() {
         r#"elbow_sticky_verdicts_total{load_balancer="web",verdict="strict"} 6"#,
         r#"elbow_desync_requests_total{load_balancer="web",classification="acceptable"} 0"#,
         r#"elbow_desync_requests_total{load_balancer="web",classification="ambiguous"} 4"#,
-        r#"elbow_own_answers_total{load_balancer="web",reason="no_backend"} 2"#,
+        r#"elbow_own_answers_total{load_balancer="web",reason="service_unavailable",status="503"} 2"#,
+        r#"elbow_shard_cpu_seconds_total{shard="1"} 1.5"#,
+        r#"elbow_backend_check_connect_errors_total{load_balancer="web",backend="i-1"} 0"#,
         "# UNIT elbow_latency_seconds seconds",
         r#"elbow_latency_seconds_bucket{le="0.002",load_balancer="web"} 0"#,
         r#"elbow_latency_seconds_bucket{le="0.004",load_balancer="web"} 2"#,

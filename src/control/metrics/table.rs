@@ -168,9 +168,15 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
     ),
     (
         "elbow_driver_level",
-        "The I/O driver that the shard runs on",
+        "The I/O driver that the shard runs on: 0 epoll, above that io_uring with ever more features",
         Gauge,
         |l| &l.driver_level,
+    ),
+    (
+        "elbow_sweeps_late",
+        "Looks at deadlines that began more than twice their interval after the one before",
+        Counter,
+        |l| &l.sweeps_late,
     ),
     (
         "elbow_tls_handshakes",
@@ -197,6 +203,12 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         |l| &l.tls.refused,
     ),
 ];
+
+/// With label `shard`; a counter, in seconds.
+pub(super) const CPU: Name = (
+    "elbow_shard_cpu",
+    "CPU time of the shard's thread: 1 per second is all that a core has",
+);
 
 /// With labels `shard` and `reason`; a counter.
 pub(super) const HANDSHAKE_FAILURES: Name = (
@@ -514,10 +526,16 @@ pub(super) const DESYNC: Name = (
     "Request heads that are not as RFC 9112 has them; the sum over all classifications is CLB's \
      DesyncMitigationMode_NonCompliant_Request_Count",
 );
-/// With labels `load_balancer` and `reason`.
-pub(super) const OWN_ANSWERS: Name = ("elbow_own_answers", "Answers that elbow made itself");
+/// With labels `load_balancer`, `reason` and `status`, which follows from the reason.
+pub(super) const OWN_ANSWERS: Name = (
+    "elbow_own_answers",
+    "Answers that elbow made itself (HTTPCode_ELB_4XX, HTTPCode_ELB_5XX)",
+);
 /// With labels `load_balancer`, `backend` and `class`.
-pub(super) const RESPONSES: Name = ("elbow_backend_responses", "Final answers of backends");
+pub(super) const RESPONSES: Name = (
+    "elbow_backend_responses",
+    "Final answers of backends (HTTPCode_Backend_2XX and so on)",
+);
 /// The values of `class`, by index.
 pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -558,6 +576,12 @@ pub(super) const OF_HEALTH: &[HealthFact] = &[
         |row| row.draining.is_some().into(),
     ),
 ];
+
+/// With labels `load_balancer` and `backend`; a counter.
+pub(super) const CHECK_CONNECT_ERRORS: Name = (
+    "elbow_backend_check_connect_errors",
+    "Health checks that got no connection, TLS handshakes included",
+);
 
 /// With labels `load_balancer` and `backend`.
 pub(super) const OF_DRAIN: &[DrainFact] = &[
