@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The real `aws elb`, boto3 and schemathesis against a running elbow.
+"""The real `aws elb`, boto3, schemathesis and parsers against a running elbow.
 
     with_awscli.py path/to/elbow            all that is promised
     with_awscli.py path/to/elbow WORD       the promises with that in their names
 
 Each promise is a function with its name in one of the modules beside this file, and has an elbow of
 its own. What goes by chance prints its seed; ELBOW_TEST_SEED=that goes the same way. Needs awscli,
-boto3, botocore, schemathesis and openssl. Nothing leaves this host.
+boto3, botocore, schemathesis, openssl, prometheus-client and promql-parser. Nothing leaves this
+host.
 """
 
 import signal
@@ -19,10 +20,11 @@ import actions
 import credentials
 import described
 import examples
+import measured
 import surviving
 import walk_throughs
 
-MODULES = [walk_throughs, actions, acting, surviving, credentials, examples, described]
+MODULES = [walk_throughs, actions, acting, surviving, credentials, examples, described, measured]
 
 
 def main():
