@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs as provider;
@@ -136,6 +136,20 @@ async fn an_endless_head_is_read_up_to_the_bound() {
     let field = format!("x: {}\r\n", "y".repeat(limits::CHECK_RESPONSE_BYTES_MAX));
     let answer: [&[u8]; 2] = [b"HTTP/1.1 200 OK\r\n", field.as_bytes()];
     assert_eq!(judge(&answer).await, Outcome::Failure(Failure::TooLong));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_takes_no_connection_is_unreachable_at_the_timeout() {
+    let socket = TcpSocket::new_v4().expect("a descriptor");
+    socket
+        .bind((Ipv4Addr::LOCALHOST, 0).into())
+        .expect("loopback is there");
+    let listener = socket.listen(0).expect("it is bound");
+    let address = listener.local_addr().expect("it is bound");
+    // It fills the queue: the kernel drops who comes after it.
+    let _first = std::net::TcpStream::connect(address).expect("there is room for one");
+    let outcome = check(&Prober::new(), address, &health_check(Protocol::Http)).await;
+    assert_eq!(outcome, Outcome::Failure(Failure::Unreachable));
 }
 
 #[tokio::test(start_paused = true)]
