@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use self::table::{
     ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
-    CHECK_CONNECT_ERRORS, CLASSES, CPU, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, LATENCY,
+    CHECK_CONNECT_ERRORS, CLASSES, CPU, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, LATENCY, Name,
     OF_ACCESS_LOG, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
@@ -147,9 +147,7 @@ impl Counters {
                 )?;
             }
         }
-        let (name, help) = CPU;
-        let unit = Some(&Unit::Seconds);
-        let mut family = page.0.encode_descriptor(name, help, unit, Counter)?;
+        let mut family = page.in_seconds(CPU, Counter)?;
         for (shard, line) in self.link.shards.lines().enumerate() {
             let labels = [("shard", shard.to_string())];
             let seconds = line.cpu_nanos.value() as f64 / 1e9;
@@ -235,12 +233,7 @@ fn load_balancers(page: &mut Page<'_>, snapshot: &Snapshot, about: &About) -> fm
 }
 
 fn latencies(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
-    let (name, help) = LATENCY;
-    let unit = Some(&Unit::Seconds);
-    let descriptor = page
-        .0
-        .encode_descriptor(name, help, unit, MetricType::Histogram);
-    let mut family = descriptor?;
+    let mut family = page.in_seconds(LATENCY, MetricType::Histogram)?;
     for route in one_route_each(snapshot) {
         let mut sum = 0.0;
         let mut buckets: Vec<(f64, u64)> = Histogram::bounds().map(|bound| (bound, 0)).collect();
@@ -332,10 +325,20 @@ struct Page<'a>(DescriptorEncoder<'a>);
 impl Page<'_> {
     fn family(
         &mut self,
-        (name, help): (&'static str, &'static str),
+        (name, help): Name,
         kind: MetricType,
     ) -> Result<MetricEncoder<'_>, fmt::Error> {
         self.0.encode_descriptor(name, help, None, kind)
+    }
+
+    /// One whose name gets `_seconds`.
+    fn in_seconds(
+        &mut self,
+        (name, help): Name,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'_>, fmt::Error> {
+        self.0
+            .encode_descriptor(name, help, Some(&Unit::Seconds), kind)
     }
 }
 
