@@ -1,7 +1,7 @@
 //! How long something took, counted by powers of two.
 //!
-//! Not an average: what the slowest of a hundred had to wait is read from the buckets. Invariant: it
-//! has one writer, as all that is [`Count`]ed.
+//! Not an average: what the slowest of a hundred had to wait is read from the buckets. Invariant:
+//! it has one writer, as all that is [`Count`]ed.
 
 use std::time::Duration;
 
