@@ -5,7 +5,7 @@
 //! before: they are closed.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -14,6 +14,9 @@ use std::thread::{self, JoinHandle};
 use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
+
+/// How many connections may wait to be accepted.
+const ACCEPT_QUEUE: i32 = 1024;
 
 /// The first byte of a TLS connection.
 const HANDSHAKE_RECORD: u8 = 22;
@@ -26,15 +29,19 @@ pub(crate) struct RawBackend {
     count: Arc<AtomicUsize>,
     is_stopped: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
-    /// Keeps the port from everybody else once nobody listens on it.
-    placeholder: Option<Socket>,
+    /// Keeps the port from everybody else, also once nobody listens on it.
+    _placeholder: Socket,
 }
 
 impl RawBackend {
     /// Hands each connection to `handler` on a thread of its own, once it has said something.
     pub(crate) fn with(handler: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let address = listener.local_addr().expect("the listener is bound");
+        let placeholder = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let address = placeholder.local_addr().expect("it is bound");
+        let address = address.as_socket().expect("it is one of IP");
+        let listener = bound(address);
+        listener.listen(ACCEPT_QUEUE).expect("it is bound");
+        let listener = TcpListener::from(listener);
         let count = Arc::new(AtomicUsize::new(0));
         let is_stopped = Arc::new(AtomicBool::new(false));
         let handler: Arc<Handler> = Arc::new(handler);
@@ -53,7 +60,7 @@ impl RawBackend {
             count,
             is_stopped,
             acceptor: Some(acceptor),
-            placeholder: None,
+            _placeholder: placeholder,
         }
     }
 
@@ -90,12 +97,6 @@ impl RawBackend {
         // Wakes the acceptor, which drops the listener.
         drop(TcpStream::connect_timeout(&self.address, PATIENCE));
         acceptor.join().expect("the acceptor does not panic");
-        let placeholder = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        placeholder
-            .set_reuse_address(true)
-            .and_then(|()| placeholder.bind(&self.address.into()))
-            .expect("the port is still ours");
-        self.placeholder = Some(placeholder);
     }
 }
 
@@ -103,6 +104,16 @@ impl Drop for RawBackend {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A socket on that address, beside others that are bound to it in this way.
+fn bound(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket
+        .set_reuse_port(true)
+        .and_then(|()| socket.bind(&address.into()))
+        .expect("a port is free");
+    socket
 }
 
 fn serve(stream: TcpStream, counted: &AtomicUsize, handler: &Handler) {
