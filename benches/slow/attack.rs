@@ -30,6 +30,16 @@ pub(crate) enum Mode {
     Range,
 }
 
+/// How large an attack is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) connections: usize,
+    /// Seconds after which whoever sends slowly sends again.
+    pub(crate) interval: u64,
+    /// Seconds over which those come that do not stay.
+    pub(crate) window: u64,
+}
+
 impl Mode {
     pub(crate) const ALL: [Self; 4] = [Self::Headers, Self::Body, Self::Read, Self::Range];
 
@@ -47,12 +57,17 @@ impl Mode {
         self != Self::Range
     }
 
-    /// The arguments; a held connection does something each second, and those of the last mode come
-    /// over `window` seconds.
-    fn arguments(self, connections: usize, window: u64, front: SocketAddr) -> Vec<String> {
+    /// The arguments; whoever reads slowly reads each second.
+    fn arguments(self, size: Size, front: SocketAddr) -> Vec<String> {
+        let Size {
+            connections,
+            interval,
+            window,
+        } = size;
+        let interval = interval.to_string();
         let (mode, path, more): (_, _, &[&str]) = match self {
-            Self::Headers => ("-H", "/128", &["-i", "1"]),
-            Self::Body => ("-B", "/128", &["-i", "1", "-s", "65536", "-x", "8"]),
+            Self::Headers => ("-H", "/128", &["-i", &interval]),
+            Self::Body => ("-B", "/128", &["-i", &interval, "-s", "65536", "-x", "8"]),
             Self::Read => ("-X", "/1m", &["-n", "1", "-w", "8", "-y", "64", "-z", "4"]),
             Self::Range => ("-R", "/128", &["-a", "1", "-b", "1000"]),
         };
@@ -87,16 +102,16 @@ impl<'e> Attack<'e> {
     /// If it cannot be started, or elbow has not accepted it in time.
     pub(crate) fn start(
         mode: Mode,
-        (connections, window): (usize, u64),
+        size: Size,
         (program, core, directory): (&Path, usize, &Path),
         elbow: &'e Elbow,
     ) -> Result<Self, Failure> {
-        let arguments = mode.arguments(connections, window, elbow.front);
+        let arguments = mode.arguments(size, elbow.front);
         let accepted_before = elbow.metric("elbow_connections_accepted_total")?;
         let process = Process::start("attack", core, program, &arguments, directory)?;
         let mut attack = Self {
             mode,
-            connections,
+            connections: size.connections,
             elbow,
             accepted_before,
             process,

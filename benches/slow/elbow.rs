@@ -93,12 +93,15 @@ impl Elbow {
     /// # Errors
     /// If elbow is gone.
     pub(crate) fn held(&self) -> Result<Held, Failure> {
-        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.process.id()))?.count();
+        let connections = self.metric("elbow_connections")?;
+        let blocks = self.metric("elbow_relay_blocks")?;
         let resting = usize::try_from(self.metric("elbow_upstream_idle")?)?;
+        // Last: with the connection to the admin address, which the first question has opened.
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.process.id()))?.count();
         Ok(Held {
-            connections: self.metric("elbow_connections")?,
+            connections,
             descriptors: descriptors.saturating_sub(resting),
-            blocks: self.metric("elbow_relay_blocks")?,
+            blocks,
         })
     }
 

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::elbow::{Elbow, Held};
-use attack::{Attack, Mode};
+use attack::{Attack, Mode, Size};
 use backend::BODIES;
 use machine::{
     are_siblings, choose_cores, cpu_model, find_program, kernel_release, load_average,
@@ -49,7 +49,7 @@ use wrk::{Load, Wrk};
 /// What ends the bench: a sentence for whoever runs it.
 pub(crate) type Failure = Box<dyn Error>;
 
-/// Connections of the honest load: as many as keep a core busy and leave little of a queue.
+/// Connections of the honest load: as many as keep the core busy and leave little of a queue.
 const HONEST_CONNECTIONS: usize = 8;
 
 /// Connections of elbow's clients that are neither: probes of slowhttptest, those that close.
@@ -71,6 +71,9 @@ struct Arguments {
     /// Length of each load.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
+    /// Seconds after which who sends slowly sends again; slowhttptest's own default.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    interval: u64,
     /// 500 connections and one round of a second: is all answered and given back?
     #[arg(long, conflicts_with_all = ["connections", "rounds", "seconds"])]
     quick: bool,
@@ -112,11 +115,12 @@ fn main() -> ExitCode {
 /// Everybody who takes part.
 struct Bench {
     connections: usize,
+    interval: u64,
     rounds: u8,
     seconds: u64,
     /// Whether loads without elbow are played too.
     compares: bool,
-    load_core: usize,
+    attack_core: usize,
     slowhttptest: PathBuf,
     wrk: Wrk,
     backend_address: SocketAddr,
@@ -139,22 +143,24 @@ impl Bench {
         let wrk = find_program("wrk").map_err(|_| absent("wrk"))?;
         let slowhttptest = find_program("slowhttptest").map_err(|_| absent("slowhttptest"))?;
         raise_descriptor_limit()?;
-        let cores @ [core, load_core] = choose_cores()?;
-        let setting = setting(cores, connections, rounds, seconds)?;
+        let cores @ [core, attack_core] = choose_cores()?;
+        let interval = usize::try_from(arguments.interval)?;
+        let setting = setting(cores, [connections, interval], rounds, seconds)?;
         let directory = Directory::create()?;
         let [front, admin, address] = free_addresses()?;
         let own = env::current_exe()?;
         let role = ["--bench", "backend", &address.to_string()];
-        let backend = Process::start("backend", load_core, &own, &role, directory.path())?;
+        let backend = Process::start("backend", core, &own, &role, directory.path())?;
         let elbow = Elbow::start(core, [front, admin, address], directory.path())?;
         let bench = Self {
             connections,
+            interval: arguments.interval,
             rounds,
             seconds,
             compares: !arguments.quick,
-            load_core,
+            attack_core,
             slowhttptest,
-            wrk: Wrk::new(wrk, load_core, directory.path())?,
+            wrk: Wrk::new(wrk, core, directory.path())?,
             backend_address: address,
             elbow,
             _backend: backend,
@@ -195,11 +201,15 @@ impl Bench {
         let before = self.elbow.resident()?;
         let place = (
             self.slowhttptest.as_path(),
-            self.load_core,
+            self.attack_core,
             self.directory.path(),
         );
         let window = self.seconds * u64::from(self.rounds) * (1 + u64::from(self.compares));
-        let size = (self.connections, window);
+        let size = Size {
+            connections: self.connections,
+            interval: self.interval,
+            window,
+        };
         let mut attack = Attack::start(mode, size, place, &self.elbow)?;
         let connections = self.elbow.held()?.connections;
         let attacked = self.loads()?;
@@ -265,21 +275,21 @@ fn expect_bounds(row: &Row) -> Result<(), Failure> {
 
 /// What the report says about the machine, a line each.
 fn setting(
-    [core, load_core]: [usize; 2],
-    connections: usize,
+    [core, attack_core]: [usize; 2],
+    [connections, interval]: [usize; 2],
     rounds: u8,
     seconds: u64,
 ) -> Result<Vec<String>, Failure> {
     let load_before = load_average()?;
     let mut lines = vec![
         format!("Linux {}, {}", kernel_release()?, cpu_model()?),
-        format!("elbow on core {core}; attackers, wrk and the backend on core {load_core}"),
-        format!("attacks of {connections} connections"),
+        format!("elbow, wrk and the backend on core {core}; attackers on core {attack_core}"),
+        format!("attacks of {connections} connections, that send every {interval} s"),
         format!(
             "medians of {rounds} honest load(s) of {seconds} s each, {HONEST_CONNECTIONS} connections"
         ),
     ];
-    if are_siblings(core, load_core) {
+    if are_siblings(core, attack_core) {
         lines.push("note: the two cores are threads of one physical core: choose others".into());
     }
     if load_before > QUIET_LOAD_MAX {
