@@ -14,7 +14,7 @@ use elbow::control::regions::Regions;
 use elbow::control::tickets::{self, Keeper, Keyring};
 use elbow::control::{self, About, Control, Ending, Files, Inventory, Origin, ReadAgain};
 use elbow::demo;
-use elbow::limits::{ADDRESSES_PATIENCE, LISTENERS_LOOK_INTERVAL, SHARDS_MAX, SWEEP_INTERVAL};
+use elbow::limits::{ADDRESSES_PATIENCE, LISTENERS_LOOK_INTERVAL, SHARDS_MAX};
 use elbow::shard::{self, Level, Start};
 use elbow::state::State;
 use elbow::sticky::{Key, Seals, Verdict};
@@ -227,8 +227,6 @@ fn run(
     };
     let ending = control::run(control, ready);
     if let Some(log) = log {
-        // The shards hand over what they have with their next look.
-        thread::pause(2 * SWEEP_INTERVAL);
         log.finish();
     }
     ending.map_err(|error| format!("the control thread failed: {error}"))

@@ -19,6 +19,7 @@ use crate::access_log::{Lines, ToWrite};
 use crate::config::{self, Format};
 use crate::limits::{
     LOG_BATCHES_WAITING, LOG_COMPLAINT_INTERVAL, LOG_FINISH_INTERVAL, LOG_FINISH_PATIENCE,
+    SWEEP_INTERVAL,
 };
 use crate::state::WriterLine;
 use crate::sys::thread::pause;
@@ -86,9 +87,11 @@ impl AccessLog {
         }
     }
 
-    /// Waits until all that was given to it is written, or until it has taken too long: a pipe may
-    /// have nobody at its other end.
+    /// Waits until all that shards have is written, or until it has taken too long: a pipe may have
+    /// nobody at its other end. Nothing may run any more.
     pub fn finish(self) {
+        // Shards hand over what they have with their next look.
+        pause(2 * SWEEP_INTERVAL);
         let deadline = Instant::now().after(LOG_FINISH_PATIENCE);
         let mut is_told = false;
         while !self.thread.is_finished() {

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::mpsc::TrySendError;
 
 use super::Shard;
 use super::record::{Record, Slot};
@@ -128,11 +127,8 @@ impl Gathering {
             ..Lines::default()
         };
         let full = std::mem::replace(lines, empty);
-        match self.outlet.to_write.try_send(ToWrite::Lines(full)) {
-            Ok(()) => counts.log_lines.add(count),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                counts.log_lines_dropped.add(count);
-            }
+        if self.outlet.to_write.try_send(ToWrite::Lines(full)).is_err() {
+            counts.log_lines_dropped.add(count);
         }
     }
 }

@@ -154,8 +154,7 @@ pub(super) async fn serve(shard: &Shard, client: &mut Client<'_>) {
             break Served::Done(After::Close);
         };
         let counts = route.counts.line(shard.index);
-        if !matches!(arrival, Arrival::Gone) {
-            let head = arrival.head(&inbox);
+        if let Some(head) = arrival.head(&inbox) {
             shard.log.begin(&client.record, route, Some(head));
         }
 
@@ -252,11 +251,12 @@ enum Arrival {
 }
 
 impl Arrival {
-    /// What there is of a head.
-    fn head<'i>(&self, inbox: &'i Block) -> &'i [u8] {
+    /// What there is of a head, whether it is one or not; `None`: nobody has asked anything.
+    fn head<'i>(&self, inbox: &'i Block) -> Option<&'i [u8]> {
         match self {
-            Self::Head(bytes) => &inbox.bytes()[..*bytes],
-            Self::Gone | Self::Late | Self::Refused(..) => inbox.bytes(),
+            Self::Head(bytes) => Some(&inbox.bytes()[..*bytes]),
+            Self::Late | Self::Refused(..) => Some(inbox.bytes()),
+            Self::Gone => None,
         }
     }
 }

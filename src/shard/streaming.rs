@@ -163,6 +163,17 @@ async fn upload(
         this.client.watch.wait(Waiting::Answer, this.deadline());
     };
     this.note_received();
+    end_upload(this, progress, lease, ended);
+    if ended == Upload::Overtaken {
+        wire = discard(this, wire).await;
+    }
+    this.shard.blocks.put(wire);
+    (ended, inbox)
+}
+
+/// The body's way up is over: the other direction knows, and so does a backend that has not got all
+/// of it.
+fn end_upload(this: &Exchange<'_>, progress: &Progress, lease: &Lease, ended: Upload) {
     progress.is_upload_over.set(true);
     progress.is_upload_whole.set(ended == Upload::Whole);
     match ended {
@@ -174,10 +185,8 @@ async fn upload(
             progress.is_cut.set(true);
             shut_down(lease.descriptor(), Way::Both);
         }
-        Upload::Overtaken => wire = discard(this, wire).await,
+        Upload::Overtaken => {}
     }
-    this.shard.blocks.put(wire);
-    (ended, inbox)
 }
 
 /// Lets a client that is still sending finish, within bounds, so that it reads its answer.

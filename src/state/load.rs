@@ -171,9 +171,7 @@ pub struct LoadBalancerLine {
 pub struct ShardLine {
     /// Client connections accepted.
     pub accepted: Count,
-    /// Lines of the access log that were handed over.
-    pub log_lines: Count,
-    /// Those that nobody could take.
+    /// Lines of the access log that nobody could take.
     pub log_lines_dropped: Count,
     /// Client connections open now.
     pub connections: Count,
