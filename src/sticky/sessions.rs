@@ -153,6 +153,13 @@ impl Sessions {
         Some((binding, known.place))
     }
 
+    /// Notes that a session has gone from one backend to another, both of the route, which its cookie
+    /// does not tell of.
+    pub fn note_move(&mut self, route: &Route, from: usize, to: usize, session: u64) {
+        let [from, to] = [from, to].map(|index| route.backends[index].id_hash);
+        self.moves.note(route, from, to, session);
+    }
+
     /// Hands over which sessions were seen to have moved since this was called last, and how many
     /// sightings found no place among them.
     pub fn take_moves(&mut self) -> (Vec<Moved>, u64) {
