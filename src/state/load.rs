@@ -315,6 +315,8 @@ pub struct ControlLine {
     /// Requests that the admin address refused for who sent them; indexed by
     /// `AdminRefusal as usize`.
     pub admin_refused: [Count; AdminRefusal::NAMES.len()],
+    /// Clients whose wrong secrets were forgotten as `limits::GUESSERS_MAX` were remembered.
+    pub guessers_forgotten: Count,
     /// Times that the view could not be written down.
     pub view_write_errors: Count,
     /// Changes by the API that could not be kept on disk, and were not made.
@@ -359,11 +361,13 @@ pub enum AdminRefusal {
     Replay,
     /// It would change something, and as many signatures are remembered as may be.
     ReplayTableFull,
+    /// Too many wrong secrets came from its client for its credential.
+    LockedOut,
 }
 
 impl AdminRefusal {
     /// The names for metrics, in the order of their index.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "host",
         "origin",
         "unsigned",
@@ -375,6 +379,7 @@ impl AdminRefusal {
         "read_only",
         "replay",
         "replay_table_full",
+        "locked_out",
     ];
 
     /// Its name in metrics.

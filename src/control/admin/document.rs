@@ -99,6 +99,12 @@ fn complete(operation: &mut Operation) {
     );
     refused(
         operation,
+        "429",
+        "Too many wrong secrets came from the client's address; `Retry-After` says when it may try \
+         again",
+    );
+    refused(
+        operation,
         "503",
         "elbow is ending, or too much is being changed",
     );
