@@ -453,6 +453,16 @@ pub const PRESIGNED_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// minutes.
 pub const SIGNATURES_USED_MAX: usize = 65_536;
 
+/// Who may be signed in to the console at once. Beyond it whoever has rested longest is signed out,
+/// which is counted.
+pub const SIGN_INS_MAX: usize = 256;
+
+/// How long somebody stays signed in, at the latest.
+pub const SIGN_IN_TIME_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// How long somebody stays signed in who asks nothing.
+pub const SIGN_IN_REST_MAX: Duration = Duration::from_secs(30 * 60);
+
 /// Wrong secrets from one client for one credential, until it is locked out. Beyond it: 429, which
 /// is counted as refused.
 pub const GUESSES_MAX: u32 = 10;

@@ -27,6 +27,8 @@ mod proof;
 mod query;
 mod reload;
 mod rows;
+mod sign_in;
+mod sign_ins;
 mod signature;
 mod status;
 mod used;
@@ -259,6 +261,7 @@ fn api() -> OpenApiRouter<Arc<Admin>> {
         ))
         .routes(routes!(drains::list, drains::begin))
         .routes(routes!(drains::cancel))
+        .routes(routes!(sign_in::show, sign_in::begin, sign_in::end))
         .routes(routes!(document::show))
 }
 

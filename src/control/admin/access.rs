@@ -1,24 +1,28 @@
 //! Who is let in at the admin address: each request is judged before any route sees it.
 //!
 //! Not how it proves whose it is (`proof.rs`) nor what is done (`act.rs`). Invariants: where there
-//! are credentials, what passes is `/healthz`, or has proved whose it is; what changes something has
-//! been signed for that, once, by somebody who may; each refusal is counted.
+//! are credentials, what passes is `/healthz`, a file of the console, the question who has signed
+//! in, or has proved whose it is; what changes something has been signed for that, once, or has
+//! cookie and token, by somebody who may; each refusal is counted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
 
+use super::answer::Trouble;
 use super::denied::{Denied, METRICS};
 use super::proof::{self, Proofs};
+use super::sign_ins::{Pass, SignedIn};
 use super::signature::{self, Claim};
 use super::used::Used;
-use super::{Shared, guard};
+use super::{Shared, console, guard, sign_in};
 use crate::control::credentials::{Credentials, Held};
 use crate::limits::{REFUSAL_PAUSE, SIGNATURES_USED_MAX};
 use crate::state::{AdminRefusal, ControlLine};
@@ -58,11 +62,12 @@ pub(super) struct Caller {
 /// How that is known.
 #[derive(Debug, Clone)]
 pub(super) enum By {
-    /// Nobody has to prove it.
+    /// Nobody has to prove it, or nobody has.
     Nothing,
     Password,
     /// It changes something once.
     Signature(Arc<Claim>),
+    Cookie(SignedIn),
 }
 
 /// Where a connection comes from.
@@ -120,6 +125,7 @@ impl Access {
         match parts.uri.path() {
             "/" | HEALTH => {}
             _ if parts.method.is_safe() => {}
+            sign_in::PATH => self.take(&caller)?,
             _ => self.may_change(&caller)?,
         }
         let who = caller.who.clone();
@@ -127,7 +133,7 @@ impl Access {
         Ok((Request::from_parts(parts, body), who))
     }
 
-    /// Whose request it is.
+    /// Whose request it is. A signature goes before a cookie, which browsers send by themselves.
     async fn identify(
         &self,
         held: &Held,
@@ -135,7 +141,9 @@ impl Access {
         body: Body,
     ) -> Result<(Caller, Body), Denied> {
         let path = parts.uri.path();
-        if held.is_open() || path == HEALTH {
+        // The console's files hold no secrets, and who signs in needs them.
+        let is_file = console::has(path) && parts.method.is_safe();
+        if held.is_open() || path == HEALTH || is_file {
             return Ok((Caller::unknown(parts, held.is_open()), body));
         }
         if proof::password(&parts.headers).is_none() {
@@ -147,8 +155,17 @@ impl Access {
         } else if path == METRICS {
             return Ok((self.proofs.by_password(held, parts)?, body));
         }
-        let message = "Request is missing Authentication Token";
-        Err(Denied::new(AdminRefusal::Unsigned, message))
+        // A browser that knows a password for the metrics sends it everywhere.
+        let is_question = path == sign_in::PATH && parts.method.is_safe();
+        let signed_in = match self.proofs.by_cookie(held, parts) {
+            Ok(None) | Err(_) if is_question => Some(Caller::unknown(parts, false)),
+            found => found?,
+        };
+        let caller = signed_in.ok_or_else(|| {
+            let message = "Request is missing Authentication Token";
+            Denied::new(AdminRefusal::Unsigned, message)
+        })?;
+        Ok((caller, body))
     }
 
     /// Whether the caller may change something, if by a signature with that of this request; not
@@ -183,6 +200,24 @@ impl Access {
             };
             Denied::new(reason, message)
         })
+    }
+
+    /// Signs a caller in that has proved to have a credential.
+    ///
+    /// # Errors
+    /// It is gone by now, or there are no random bytes.
+    pub(super) fn sign_in(&self, caller: &Caller) -> Result<SignedIn, Trouble> {
+        let held = self.credentials.now();
+        let gone = || Trouble::new(StatusCode::FORBIDDEN, "the credential is there no more");
+        let holder = held.holder(&caller.who).ok_or_else(gone)?;
+        self.proofs.sign_in(holder, caller.peer).map_err(|_| {
+            let clause = "there are no random bytes to sign in with";
+            Trouble::new(StatusCode::SERVICE_UNAVAILABLE, clause)
+        })
+    }
+
+    pub(super) fn sign_out(&self, pass: &Pass) {
+        self.proofs.sign_out(pass);
     }
 
     /// What the caller was allowed to change was not even begun: it may try again.

@@ -70,7 +70,7 @@ impl Denied {
             {
                 return self.challenge("Basic realm=\"elbow metrics\"");
             }
-            AdminRefusal::Unsigned if !console::has(path) => return self.challenge(SIGNATURE),
+            AdminRefusal::Unsigned | AdminRefusal::SignedOut => return self.challenge(SIGNATURE),
             _ => StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::FORBIDDEN),
         };
         if console::has(path) {
@@ -95,10 +95,11 @@ impl Denied {
 
     fn code(&self) -> Code {
         match self.reason {
-            AdminRefusal::Host | AdminRefusal::Origin | AdminRefusal::ReadOnly => {
-                Code::AccessDenied
-            }
-            AdminRefusal::Unsigned => Code::MissingAuthenticationToken,
+            AdminRefusal::Host
+            | AdminRefusal::Origin
+            | AdminRefusal::ReadOnly
+            | AdminRefusal::Token => Code::AccessDenied,
+            AdminRefusal::Unsigned | AdminRefusal::SignedOut => Code::MissingAuthenticationToken,
             AdminRefusal::Malformed => Code::IncompleteSignature,
             AdminRefusal::Expired => Code::RequestExpired,
             AdminRefusal::Credential => Code::InvalidClientTokenId,

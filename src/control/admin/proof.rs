@@ -1,11 +1,13 @@
-//! How a request proves whose it is: a signature, or a password.
+//! How a request proves whose it is: a signature, a password, or the pass of who has signed in.
 //!
-//! Not what may then be done (`access.rs`). Invariant: a secret is looked at only for clients that
-//! have not guessed too often.
+//! Not what may then be done (`access.rs`). Invariants: a secret is looked at only for clients that
+//! have not guessed too often; what a browser sends by itself, the cookie, changes nothing without
+//! the token, which only a page of this origin can know.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use aws_lc_rs::error::Unspecified;
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -16,14 +18,22 @@ use tokio::time::{self, Instant};
 use super::access::{By, Caller, Peer, Shut};
 use super::denied::Denied;
 use super::guesses::{Guesser, Guesses, Network};
+use super::sign_in;
+use super::sign_ins::{Pass, SignIns, SignedIn};
 use super::signature::Claim;
 use crate::control::credentials::{Held, Holder};
-use crate::limits::{ADMIN_BODY_BYTES_MAX, ADMIN_HEAD_TIMEOUT, GUESSERS_MAX, QUERY_BYTES_MAX};
+use crate::limits::{
+    ADMIN_BODY_BYTES_MAX, ADMIN_HEAD_TIMEOUT, GUESSERS_MAX, QUERY_BYTES_MAX, SIGN_INS_MAX,
+};
 use crate::state::{AdminRefusal, ControlLine};
 use crate::sys::unix_seconds;
 
-/// Who has failed to.
+/// The field with the token of who has signed in.
+const TOKEN_FIELD: &str = "x-elbow-token";
+
+/// Who has signed in, and who tries to.
 pub(super) struct Proofs {
+    sign_ins: Shut<SignIns>,
     guesses: Shut<Guesses>,
     counts: Arc<ControlLine>,
 }
@@ -31,6 +41,7 @@ pub(super) struct Proofs {
 impl Proofs {
     pub(super) fn new(counts: Arc<ControlLine>) -> Self {
         Self {
+            sign_ins: Shut::new(SignIns::new(SIGN_INS_MAX)),
             guesses: Shut::new(Guesses::new(GUESSERS_MAX)),
             counts,
         }
@@ -116,6 +127,61 @@ impl Proofs {
         }
         looked
     }
+
+    /// Who has signed in, by the cookie of a request; `None`: it has none.
+    ///
+    /// # Errors
+    /// [`AdminRefusal::SignedOut`], [`AdminRefusal::Token`].
+    pub(super) fn by_cookie(&self, held: &Held, parts: &Parts) -> Result<Option<Caller>, Denied> {
+        let mut passes = sign_in::passes(&parts.headers).peekable();
+        if passes.peek().is_none() {
+            return Ok(None);
+        }
+        let (network, now) = (network(parts), Instant::now());
+        let mut sign_ins = self.sign_ins.lock().expect("no holder panics");
+        let signed_in = passes.find_map(|pass| sign_ins.find(&pass, held, network, now));
+        let signed_in = signed_in.ok_or_else(|| {
+            let message = "You are signed in no more: sign in again";
+            Denied::new(AdminRefusal::SignedOut, message)
+        })?;
+        // Actions of the ELB API change things by GET as well.
+        let needs_token = !parts.method.is_safe() || parts.uri.path() == "/";
+        if needs_token && !has_token(&parts.headers, &signed_in.pass) {
+            let message = "The token in X-Elbow-Token is missing or that of another sign-in: load \
+                           the page again";
+            return Err(Denied::new(AdminRefusal::Token, message));
+        }
+        Ok(Some(Caller {
+            who: signed_in.who.clone(),
+            region: None,
+            peer: peer(parts),
+            may_change: !signed_in.is_read_only,
+            by: By::Cookie(signed_in),
+        }))
+    }
+
+    /// Signs in who has proved to have a credential.
+    ///
+    /// # Errors
+    /// There are no random bytes.
+    pub(super) fn sign_in(
+        &self,
+        holder: &Holder,
+        from: Option<Peer>,
+    ) -> Result<SignedIn, Unspecified> {
+        let mut sign_ins = self.sign_ins.lock().expect("no holder panics");
+        let begun = sign_ins.begin(holder, network_of(from), Instant::now());
+        let (signed_in, is_other_out) = begun?;
+        if is_other_out {
+            self.counts.sign_ins_displaced.add(1);
+        }
+        Ok(signed_in)
+    }
+
+    pub(super) fn sign_out(&self, pass: &Pass) {
+        let mut sign_ins = self.sign_ins.lock().expect("no holder panics");
+        sign_ins.end(pass);
+    }
 }
 
 /// What stands after `Basic` (RFC 7617 §2).
@@ -136,6 +202,11 @@ fn network(parts: &Parts) -> Network {
 fn network_of(peer: Option<Peer>) -> Network {
     let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     Network::of(peer.map_or(nowhere, |Peer(address)| address.ip()))
+}
+
+fn has_token(fields: &HeaderMap, pass: &Pass) -> bool {
+    let token = fields.get(TOKEN_FIELD);
+    token.is_some_and(|token| pass.has_token(token.as_bytes()))
 }
 
 fn unknown() -> Denied {

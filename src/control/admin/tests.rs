@@ -1,6 +1,7 @@
 mod access;
 mod console;
 mod query;
+mod sign_in;
 mod steering;
 mod v1;
 
