@@ -43,7 +43,7 @@ macro_rules! file {
     };
 }
 
-static FILES: LazyLock<[File; 18]> = LazyLock::new(|| {
+static FILES: LazyLock<[File; 20]> = LazyLock::new(|| {
     [
         file!("index.html", HTML),
         file!("style.css", "text/css; charset=utf-8"),
@@ -53,6 +53,8 @@ static FILES: LazyLock<[File; 18]> = LazyLock::new(|| {
         file!("model.js", SCRIPT),
         file!("dom.js", SCRIPT),
         file!("form.js", SCRIPT),
+        file!("sign_in.js", SCRIPT),
+        file!("sha256.js", SCRIPT),
         file!("list.js", SCRIPT),
         file!("detail.js", SCRIPT),
         file!("description.js", SCRIPT),

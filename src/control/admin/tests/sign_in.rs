@@ -429,7 +429,7 @@ async fn the_console_is_there_for_who_signs_in_and_nothing_else_is() {
     let guarded = Guarded::new().await;
     for (line, expected) in [
         ("GET /console/", "200"),
-        ("GET /console/style.css", "200"),
+        ("GET /console/sign_in.js", "200"),
         ("HEAD /console/main.js", "200"),
         ("GET /console", "308"),
         ("GET /console/none.js", "404"),
