@@ -103,7 +103,7 @@ export async function showInstances(loadBalancer, refresh) {
                     "Deregister",
                     `deregister-${instance.id}`,
                     () => deregister(loadBalancer, instance.id, refresh),
-                    { "aria-label": `Deregister ${instance.id}` },
+                    { "aria-label": `Deregister ${instance.id}`, class: "changes" },
                 ),
             ];
         });
@@ -111,7 +111,9 @@ export async function showInstances(loadBalancer, refresh) {
     return [
         heading(
             "Instances",
-            button("Register an instance", "register", () => register(loadBalancer, refresh)),
+            button("Register an instance", "register", () => register(loadBalancer, refresh), {
+                class: "changes",
+            }),
         ),
         table("Instances", headings, rows, "No instance is registered."),
     ];
