@@ -407,6 +407,10 @@ mod tests {
     const SHARDS: usize = 3;
 
     #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "threads of a test, that stand for shards"
+    )]
     fn what_is_bounded_stays_within_its_bound_on_all_shards_at_once() {
         const MAX: u64 = 2;
         let counts: PerShard<BackendLine> = PerShard::new(SHARDS);
@@ -414,21 +418,22 @@ mod tests {
         let most = AtomicU64::new(0);
         let hold_often = |shard| {
             let mut held = 0;
-            for _ in 0..200_000 {
+            while held < 50_000 {
                 if counts.add_within(shard, MAX, |line| &line.outstanding) {
                     let now = holders.fetch_add(1, Ordering::SeqCst) + 1;
                     most.fetch_max(now, Ordering::SeqCst);
                     holders.fetch_sub(1, Ordering::SeqCst);
                     counts.line(shard).outstanding.sub(1);
                     held += 1;
+                } else {
+                    // Those who hold it may have to be given their core back first.
+                    std::thread::yield_now();
                 }
             }
-            held
         };
         std::thread::scope(|scope| {
-            let threads = [0, 1, 2].map(|shard| scope.spawn(move || hold_often(shard)));
-            for thread in threads {
-                assert!(thread.join().unwrap() > 0, "a shard never had its turn");
+            for shard in [0, 1, 2] {
+                scope.spawn(move || hold_often(shard));
             }
         });
         assert!(most.into_inner() <= MAX);
