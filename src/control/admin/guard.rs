@@ -25,8 +25,13 @@ pub(super) fn check(method: &Method, fields: &HeaderMap, names: &[String]) -> Re
             "the Host field must be an IP address, localhost or one of [admin] names",
         ));
     }
+    // By TLS, if somebody in front takes it off.
     let is_ours = |origin: &[u8]| {
-        hosts().any(|host| origin.strip_prefix(b"http://") == Some(host.as_bytes()))
+        let schemes: [&[u8]; 2] = [b"http://", b"https://"];
+        let mut named = schemes
+            .iter()
+            .filter_map(|scheme| origin.strip_prefix(*scheme));
+        named.any(|name| hosts().any(|host| host.as_bytes() == name))
     };
     let mut origins = fields.get_all(header::ORIGIN).iter();
     if !method.is_safe() && !origins.all(|origin| is_ours(origin.as_bytes())) {
@@ -95,12 +100,19 @@ mod tests {
     #[test]
     fn a_page_changes_nothing_unless_it_came_from_here() {
         let host = "127.0.0.1:9090";
-        for origin in ["http://evil.example", "null", "http://127.0.0.1:8080"] {
+        for origin in [
+            "http://evil.example",
+            "https://evil.example",
+            "null",
+            "http://127.0.0.1:8080",
+            "127.0.0.1:9090",
+        ] {
             assert!(!passes(Method::POST, host, Some(origin)), "{origin}");
             assert!(!passes(Method::DELETE, host, Some(origin)), "{origin}");
             assert!(passes(Method::GET, host, Some(origin)), "{origin}");
         }
         assert!(passes(Method::PUT, host, Some("http://127.0.0.1:9090")));
+        assert!(passes(Method::PUT, host, Some("https://127.0.0.1:9090")));
         assert!(passes(Method::PUT, host, None));
     }
 }

@@ -162,13 +162,18 @@ pub(super) fn passes(fields: &HeaderMap) -> impl Iterator<Item = Pass> {
     })
 }
 
-/// Without `Secure`, as the admin address has no TLS, and without `Domain`: for this host alone.
+/// Without `Domain`: for this host alone. `Secure` where the page came by TLS, which somebody in
+/// front takes off, as the admin address itself has none.
 fn set_cookie(fields: &HeaderMap, pass: Option<&Pass>) -> (HeaderName, String) {
     let name = cookie_name(fields);
     let value = pass.map_or_else(String::new, Pass::text);
     let lifetime = pass.map_or(Duration::ZERO, |_| SIGN_IN_TIME_MAX);
     let seconds = lifetime.as_secs();
-    let text = format!("{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict");
+    let origin = fields.get(header::ORIGIN).map(|origin| origin.as_bytes());
+    let is_secure = origin.is_some_and(|origin| origin.starts_with(b"https://"));
+    let secure = if is_secure { "; Secure" } else { "" };
+    let text =
+        format!("{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{secure}");
     (header::SET_COOKIE, text)
 }
 
@@ -200,6 +205,12 @@ mod tests {
         let value = "0a".repeat(32);
         let expected = format!("elbow_sign_in_9090={value}; Max-Age=43200; {attributes}");
         assert_eq!(text, expected);
+        let by_tls = [
+            (header::HOST, "[::1]:9090"),
+            (header::ORIGIN, "https://[::1]:9090"),
+        ];
+        let (_, text) = set_cookie(&with(&by_tls), Some(&pass));
+        assert_eq!(text, format!("{expected}; Secure"));
         let (_, text) = set_cookie(&with(&[(header::HOST, "localhost")]), None);
         assert_eq!(text, format!("elbow_sign_in_80=; Max-Age=0; {attributes}"));
     }
