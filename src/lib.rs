@@ -121,6 +121,11 @@
 //! backend and window; the union over shards and windows is who is alive, within 2 %. It tells how
 //! a drain goes and who has more than its share, and costs a request 7 ns.
 //!
+//! **What happens is read, and not told.** Prometheus, the console and `elbow top` load the shards'
+//! counters and subtract; a shard does the same whether nobody looks or everybody. Only where
+//! sessions moved is told, as no counter has pairs of backends: a shard notes it where it resolves
+//! a session anew, which no warm request does, and a sketch for each pair counts a session once.
+//!
 //! **TLS is an adapter of our own round rustls.** monoio-rustls sends each full record by two
 //! operations and keeps two buffers of 16 KiB for every connection, idle or not; here the records
 //! of a response leave three in one send, from the blocks that all connections share. To
