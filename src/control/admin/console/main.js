@@ -2,18 +2,25 @@
 
 import { v1 } from "./api.js";
 import { element } from "./dom.js";
-import { showDetail } from "./detail.js";
 import { showList } from "./list.js";
+
+/** What the navigation leads to. */
+const PARTS = ["load-balancers"];
 
 const main = document.getElementById("main");
 let turns = 0;
 
 /** `/load-balancers`, `/load-balancers/NAME` or `/load-balancers/NAME/TAB`. */
-function page() {
-    const [, , name, tab] = location.hash.split("/").map(decodeURIComponent);
-    const link = document.getElementById("to-load-balancers");
-    link.setAttribute("aria-current", name ? "true" : "page");
-    return name ? showDetail(name, tab ?? "description", refresh) : showList(refresh);
+async function page() {
+    const [, part, name, tab] = location.hash.split("/").map(decodeURIComponent);
+    for (const other of PARTS) {
+        const link = document.getElementById(`to-${other}`);
+        link.setAttribute("aria-current", other !== part ? "false" : name ? "true" : "page");
+    }
+    if (!name) return showList(refresh);
+    // What the first view does not show is fetched when it is asked for.
+    const { showDetail } = await import("./detail.js");
+    return showDetail(name, tab ?? "description", refresh);
 }
 
 function refusal(error) {
@@ -56,7 +63,7 @@ async function refresh() {
 }
 
 async function navigate() {
-    if (!location.hash.startsWith("#/load-balancers")) {
+    if (!PARTS.includes(location.hash.split("/")[1])) {
         location.replace("#/load-balancers");
         return;
     }
