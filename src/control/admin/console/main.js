@@ -5,20 +5,21 @@ import { element } from "./dom.js";
 import { showList } from "./list.js";
 
 /** What the navigation leads to. */
-const PARTS = ["load-balancers"];
+const PARTS = ["load-balancers", "shards"];
 
 const main = document.getElementById("main");
 let turns = 0;
 
-/** `/load-balancers`, `/load-balancers/NAME` or `/load-balancers/NAME/TAB`. */
+/** `/load-balancers`, `/load-balancers/NAME`, `/load-balancers/NAME/TAB` or `/shards`. */
 async function page() {
     const [, part, name, tab] = location.hash.split("/").map(decodeURIComponent);
     for (const other of PARTS) {
         const link = document.getElementById(`to-${other}`);
         link.setAttribute("aria-current", other !== part ? "false" : name ? "true" : "page");
     }
-    if (!name) return showList(refresh);
     // What the first view does not show is fetched when it is asked for.
+    if (part === "shards") return (await import("./shards.js")).showShards();
+    if (!name) return showList(refresh);
     const { showDetail } = await import("./detail.js");
     return showDetail(name, tab ?? "description", refresh);
 }
