@@ -43,7 +43,7 @@ macro_rules! file {
     };
 }
 
-static FILES: LazyLock<[File; 25]> = LazyLock::new(|| {
+static FILES: LazyLock<[File; 26]> = LazyLock::new(|| {
     [
         file!("index.html", HTML),
         file!("style.css", "text/css; charset=utf-8"),
@@ -69,6 +69,7 @@ static FILES: LazyLock<[File; 25]> = LazyLock::new(|| {
         file!("flow.js", SCRIPT),
         file!("words.js", SCRIPT),
         file!("drains.js", SCRIPT),
+        file!("explain.js", SCRIPT),
         file!("shards.js", SCRIPT),
     ]
 });

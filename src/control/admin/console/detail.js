@@ -4,6 +4,7 @@ import { button, element } from "./dom.js";
 import { loadBalancer } from "./model.js";
 import { showAttributes } from "./attributes.js";
 import { showDescription } from "./description.js";
+import { showExplain } from "./explain.js";
 import { showHealthCheck } from "./health_check.js";
 import { showInstances } from "./instances.js";
 import { showListeners } from "./listeners.js";
@@ -17,6 +18,7 @@ const TABS = {
     "health-check": ["Health check", showHealthCheck],
     listeners: ["Listeners", showListeners],
     monitoring: ["Monitoring", showMonitoring],
+    explain: ["Explain", showExplain],
     attributes: ["Attributes", showAttributes],
     tags: ["Tags", showTags],
 };
