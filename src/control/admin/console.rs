@@ -43,7 +43,7 @@ macro_rules! file {
     };
 }
 
-static FILES: LazyLock<[File; 26]> = LazyLock::new(|| {
+static FILES: LazyLock<[File; 27]> = LazyLock::new(|| {
     [
         file!("index.html", HTML),
         file!("style.css", "text/css; charset=utf-8"),
@@ -68,6 +68,7 @@ static FILES: LazyLock<[File; 26]> = LazyLock::new(|| {
         file!("steady.js", SCRIPT),
         file!("flow.js", SCRIPT),
         file!("words.js", SCRIPT),
+        file!("create.js", SCRIPT),
         file!("drains.js", SCRIPT),
         file!("explain.js", SCRIPT),
         file!("shards.js", SCRIPT),

@@ -1,5 +1,6 @@
 // The page of one load balancer, with its tabs.
 
+import { deleteButton } from "./create.js";
 import { button, element } from "./dom.js";
 import { loadBalancer } from "./model.js";
 import { showAttributes } from "./attributes.js";
@@ -55,7 +56,12 @@ export async function showDetail(name, tab, refresh) {
             "div",
             { class: "heading" },
             element("h1", { tabindex: "-1" }, name),
-            button("Refresh", "refresh", refresh),
+            element(
+                "div",
+                { class: "actions" },
+                deleteButton(described),
+                button("Refresh", "refresh", refresh),
+            ),
         ),
         element(
             "nav",
