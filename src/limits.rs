@@ -270,6 +270,31 @@ pub const RING_ENTRIES_MIN: u32 = 256;
 /// counted: the regular checks find what it would have said.
 pub const REPORTS_WAITING: usize = 1024;
 
+/// Pairs of backends, of which the sessions of one moved to the other, that a shard keeps until its
+/// next sweep. Beyond it a move is served like any other, counted by
+/// `elbow_session_moves_unseen` and not shown.
+pub const MOVES_PER_SHARD: usize = 1024;
+
+/// Rows of the moves that the admin address shows, one for each pair of backends and failure. The
+/// oldest goes as another comes.
+pub const MOVES_KEPT: usize = 2048;
+
+/// How long moves are shown. A session whose backend was lost earlier counts as settled.
+pub const MOVES_SHOWN_FOR: Duration = Duration::from_secs(600);
+
+/// Sessions that follow others from one backend to another within this time are shown as one move
+/// with them, in milliseconds: clients come back one by one.
+pub const MOVES_JOINED_MS: u64 = 60_000;
+
+/// Watchers of what happens from second to second. Beyond it: 503.
+pub const WATCHERS_MAX: usize = 16;
+
+/// How often watchers are told.
+pub const MOMENT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many times a watcher is told before it has to ask again.
+pub const MOMENTS_MAX: u16 = 600;
+
 /// Shards in one process.
 pub const SHARDS_MAX: usize = 1024;
 

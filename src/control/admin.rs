@@ -20,6 +20,7 @@ mod drains;
 mod explain;
 mod guard;
 mod instances;
+mod live;
 mod load_balancers;
 mod places;
 mod query;
@@ -45,7 +46,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -81,6 +82,8 @@ pub(super) struct Admin {
     counts: Arc<ControlLine>,
     metrics: Metrics,
     document: Document,
+    /// Places for those who watch what happens.
+    watchers: Arc<Semaphore>,
 }
 
 /// Where what is asked for goes.
@@ -118,6 +121,7 @@ impl Admin {
             counts,
             metrics,
             document: Document::new(api().into_openapi()),
+            watchers: Arc::new(Semaphore::new(limits::WATCHERS_MAX)),
         }
     }
 
@@ -241,6 +245,7 @@ fn api() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(reload::reload))
         .routes(routes!(rows::backends))
         .routes(routes!(rows::sessions))
+        .routes(routes!(live::watch))
         .routes(routes!(view::view))
         .routes(routes!(explain::answer))
         .routes(routes!(load_balancers::list))

@@ -29,6 +29,8 @@ pub mod keys;
 mod membership;
 pub mod memory;
 mod metrics;
+mod moment;
+mod moves;
 mod names;
 mod naming;
 mod origin;
@@ -57,17 +59,18 @@ use self::checker::Checker;
 use self::distrust::Distrust;
 use self::journal::Journal;
 use self::memory::Memory;
+use self::moves::{MoveRow, Moves};
 use self::regions::Regions;
 use self::setup::{Setup, pass_on};
 use self::signals::Stop;
 use self::tickets::{Keeper, keep_turning};
-use crate::health::{Reason, Status};
+use crate::health::{Reason, Status, id_hash};
 use crate::limits;
 use crate::state::{
     Command, ControlLine, DrainRow, Effects, Event, Happening, HealthRow, LoadBalancerRow, Refusal,
     Report, State,
 };
-use crate::sticky::Seals;
+use crate::sticky::{Moved, Seals};
 use crate::sys::{Link, Outlet, unix_millis};
 
 pub use self::admin::{BackendRow, Drain, ListenerStatus, LoadBalancerStatus, ProcessStatus};
@@ -76,6 +79,9 @@ pub use self::drain::Ending;
 pub use self::files::Files;
 pub use self::inventory::Inventory;
 pub use self::metrics::About;
+pub use self::moment::{
+    AnswersPerSecond, BackendMoment, LatencyMillis, LoadBalancerMoment, Moment, Move, ShardMoment,
+};
 pub use self::origin::Origin;
 pub use self::outcome::Reloaded;
 pub use self::setup::ReadAgain;
@@ -192,6 +198,7 @@ async fn serve(
         link: Arc::clone(&control.link),
         published,
         distrust: Distrust::new(time::Instant::now()),
+        moves: Moves::default(),
     };
     let inbox = Inbox {
         commands,
@@ -269,15 +276,35 @@ struct Published {
     load_balancers: Arc<[LoadBalancerRow]>,
     health: Arc<[HealthRow]>,
     drains: Arc<[DrainRow]>,
+    moves: Arc<[MoveRow]>,
 }
 
 impl Published {
+    /// What the state tells; of moves it knows nothing.
     fn of(state: &State) -> Self {
         Self {
+            moves: Arc::default(),
             load_balancers: Arc::from(state.load_balancers()),
             health: Arc::from(state.health()),
             drains: Arc::from(state.drains(unix_millis())),
         }
+    }
+
+    /// The id of a backend that is registered or has left lately, by its hash.
+    fn backend_named(&self, load_balancer: &str, hash: u64) -> Option<Arc<str>> {
+        let registered = self
+            .health
+            .iter()
+            .map(|row| (&row.load_balancer, &row.backend));
+        let gone = self
+            .drains
+            .iter()
+            .map(|row| (&row.load_balancer, &row.backend));
+        let mut of_it = registered
+            .chain(gone)
+            .filter(|(of, _)| ***of == *load_balancer);
+        let (_, id) = of_it.find(|(_, id)| id_hash(id) == hash)?;
+        Some(Arc::clone(id))
     }
 }
 
@@ -288,6 +315,7 @@ struct Publisher {
     published: watch::Sender<Published>,
     memory: Memory,
     distrust: Distrust,
+    moves: Moves,
 }
 
 impl Publisher {
@@ -311,7 +339,19 @@ impl Publisher {
             Report::Counted(sketches) => {
                 self.apply_all([Command::Counted(sketches)].into_iter(), checker);
             }
+            Report::Moved(seen) => self.show_moves(seen),
         }
+    }
+
+    /// Sessions have moved. Changes nothing but what is shown.
+    fn show_moves(&mut self, seen: Vec<Moved>) {
+        let known = self.published.borrow().clone();
+        self.moves.add(seen, unix_millis(), |load_balancer, hash| {
+            known.backend_named(load_balancer, hash)
+        });
+        let moves = Arc::from(self.moves.rows());
+        self.published
+            .send_modify(|published| published.moves = moves);
     }
 
     /// Applies one command, publishes what it changed, and says why if it was refused.
@@ -346,7 +386,10 @@ impl Publisher {
             checker.follow(self.state.check_plans());
         }
         if effects.is_new || effects.changes_rows {
-            self.published.send_replace(Published::of(&self.state));
+            let moves = Arc::clone(&self.published.borrow().moves);
+            let published = Published::of(&self.state);
+            self.published
+                .send_replace(Published { moves, ..published });
         } else if self.state.is_draining() {
             let drains = Arc::from(self.state.drains(unix_millis()));
             self.published

@@ -142,6 +142,7 @@ async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result
         shard.cut_connections(&mut seen_epoch);
         shard.surge.sweep(now, &shard.world());
         shard.follow_listeners(is_epoll);
+        shard.report_moves();
         if window_ends_at <= now {
             window_ends_at = now.after(window);
             shard.report_sessions();
@@ -304,6 +305,15 @@ impl Shard {
     fn report_sessions(&self) {
         let counted = self.census.borrow_mut().take();
         if !counted.is_empty() && !self.link.report(Report::Counted(counted)) {
+            self.counts().reports_dropped.add(1);
+        }
+    }
+
+    /// Tells the control thread which sessions were seen to have moved since the last sweep.
+    fn report_moves(&self) {
+        let (moved, missed) = self.sessions.borrow_mut().take_moves();
+        self.counts().moves_unseen.add(missed);
+        if !moved.is_empty() && !self.link.report(Report::Moved(moved)) {
             self.counts().reports_dropped.add(1);
         }
     }

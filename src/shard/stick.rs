@@ -117,6 +117,11 @@ fn bind_by_duration(
         return stick.session;
     }
     let (session, value) = seal(this, held)?;
+    if let Some(home) = stick.home.filter(|home| *home != held.index()) {
+        // It refused, and is not known to be out yet.
+        let mut sessions = this.shard.sessions.borrow_mut();
+        sessions.note_move(this.route, home, held.index(), session);
+    }
     let cors_name = this.route.attributes.cors_cookie_name;
     sticky::write_lines(policy, cors_name, this.route.is_secure, &value, out);
     this.counts().cookies_set.add(1);

@@ -49,6 +49,26 @@ impl Histogram {
         self.buckets.iter().map(Count::value)
     }
 
+    /// About how long the quickest `share` of those took that buckets with these `counts` have, in
+    /// seconds: as if those of a bucket were spread evenly between its bounds. Of those beyond all
+    /// bounds only the last bound is known. `None` if there are none; `share` is from 0 to 1.
+    pub fn quantile(counts: &[u64], share: f64) -> Option<f64> {
+        let all: u64 = counts.iter().sum();
+        let wanted = all as f64 * share;
+        let (mut lower, mut below) = (0.0, 0.0);
+        for (&count, bound) in counts.iter().zip(Self::bounds()) {
+            let count = count as f64;
+            if count > 0.0 && below + count >= wanted {
+                let part = ((wanted - below) / count).max(0.0);
+                let upper = if bound.is_finite() { bound } else { lower };
+                return Some(lower + (upper - lower) * part);
+            }
+            below += count;
+            lower = bound;
+        }
+        None
+    }
+
     /// All together, in seconds.
     pub fn sum(&self) -> f64 {
         self.sum.value() as f64 / 1e9
@@ -73,6 +93,21 @@ mod tests {
                 check(&bounds, nanos);
             }
         }
+    }
+
+    #[test]
+    fn a_quantile_lies_in_the_bucket_of_the_one_that_it_is_about() {
+        let mut counts = [0; Histogram::BOUNDS + 1];
+        assert_eq!(Histogram::quantile(&counts, 0.5), None);
+        counts[2] = 100;
+        assert_eq!(Histogram::quantile(&counts, 0.0), Some(0.0005));
+        assert_eq!(Histogram::quantile(&counts, 0.5), Some(0.00075));
+        assert_eq!(Histogram::quantile(&counts, 1.0), Some(0.001));
+        counts[4] = 100;
+        assert_eq!(Histogram::quantile(&counts, 0.5), Some(0.001));
+        assert_eq!(Histogram::quantile(&counts, 0.75), Some(0.003));
+        counts[Histogram::BOUNDS] = 1000;
+        assert_eq!(Histogram::quantile(&counts, 0.99), Some(65.536));
     }
 
     fn check(bounds: &[f64], nanos: u64) {

@@ -216,6 +216,8 @@ pub struct ShardLine {
     pub pipes_short: Count,
     /// 1 once the kernel has refused to splice: streams are relayed in blocks ever since.
     pub splice_refused: Count,
+    /// Sightings of sessions that moved which found no place among `limits::MOVES_PER_SHARD`.
+    pub moves_unseen: Count,
     /// Reports dropped since the control thread's mailbox was full.
     pub reports_dropped: Count,
     /// Sweeps that began more than twice `limits::SWEEP_INTERVAL` after the one before: something

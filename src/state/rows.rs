@@ -70,6 +70,19 @@ pub struct HealthRow {
     pub checks: Arc<CheckLine>,
 }
 
+impl HealthRow {
+    /// It is in service and does not leave.
+    pub fn is_serving(&self) -> bool {
+        let leaves = matches!(self.draining, Some(Stage::Connections | Stage::Done(_)));
+        self.status == Status::InService && !leaves
+    }
+
+    /// Requests and relayed connections that run on it.
+    pub fn outstanding(&self) -> u64 {
+        self.counts.sum(|line| &line.outstanding)
+    }
+}
+
 /// One drain.
 #[derive(Debug, Clone)]
 pub struct DrainRow {

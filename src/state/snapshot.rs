@@ -11,7 +11,7 @@ use super::load::{BackendLine, LoadBalancerLine, PerShard};
 use crate::config::{Attributes, Failover, Network, Protocol, Stickiness};
 use crate::health::View;
 use crate::proxy_protocol::Version;
-use crate::sticky::Sketch;
+use crate::sticky::{Moved, Sketch};
 
 /// One epoch of the world.
 #[derive(Debug)]
@@ -152,4 +152,6 @@ pub enum Report {
     },
     /// The sessions that a shard served in one window, by [`Backend::slot`].
     Counted(Vec<(u32, Sketch)>),
+    /// Sessions that a shard has seen to have moved.
+    Moved(Vec<Moved>),
 }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::config::{DurationPolicy, Refresh, Stickiness};
-use crate::limits::{IDLE_RENEWALS, SESSIONS_PER_SHARD};
+use crate::health::{Move, Stamp};
+use crate::limits::{IDLE_RENEWALS, MOVES_SHOWN_FOR, SESSIONS_PER_SHARD};
 use crate::state::{Count, Route};
 
 use super::cookie::{NAME, candidates};
 use super::follow::has_cookie;
+use super::moves::{Moved, Moves};
 use super::place::{Place, Verdict, fallback_home, place};
 use super::seal::{Binding, NONCE_BYTES, Seals, VALUE_BYTES, Value};
 use super::table::{Known, Table};
@@ -70,6 +72,7 @@ impl Stick {
 pub struct Sessions {
     table: Table,
     seals: Seals,
+    moves: Moves,
 }
 
 /// What the shard counts about its table.
@@ -91,6 +94,7 @@ impl Sessions {
         Self {
             table: Table::new(SESSIONS_PER_SHARD),
             seals,
+            moves: Moves::default(),
         }
     }
 
@@ -127,7 +131,7 @@ impl Sessions {
         {
             tally.hits.add(1);
             if known.epoch != visit.epoch || known.follows_app != follows_app {
-                known.place = place(route, follows_app, &known.binding, |_| ());
+                known.place = find_place(visit, follows_app, &known.binding, &mut self.moves);
                 known.epoch = visit.epoch;
                 known.follows_app = follows_app;
             }
@@ -140,7 +144,7 @@ impl Sessions {
             .filter(|binding| binding.scope == route.scope)?;
         let known = Known {
             binding,
-            place: place(route, follows_app, &binding, |_| ()),
+            place: find_place(visit, follows_app, &binding, &mut self.moves),
             epoch: visit.epoch,
             follows_app,
         };
@@ -149,10 +153,47 @@ impl Sessions {
         Some((binding, known.place))
     }
 
+    /// Notes that a session has gone from one backend to another, both of the route, which its cookie
+    /// does not tell of.
+    pub fn note_move(&mut self, route: &Route, from: usize, to: usize, session: u64) {
+        let [from, to] = [from, to].map(|index| route.backends[index].id_hash);
+        self.moves.note(route, from, to, session);
+    }
+
+    /// Hands over which sessions were seen to have moved since this was called last, and how many
+    /// sightings found no place among them.
+    pub fn take_moves(&mut self) -> (Vec<Moved>, u64) {
+        self.moves.take()
+    }
+
     /// The value of a new cookie.
     pub fn seal(&self, binding: &Binding, nonce: [u8; NONCE_BYTES]) -> Value {
         self.seals.seal(binding, nonce)
     }
+}
+
+/// Finds where the session of a cookie lives, and notes it if it has come there lately.
+fn find_place(visit: &Visit<'_>, follows_app: bool, binding: &Binding, moves: &mut Moves) -> Place {
+    let mut last = None;
+    let place = place(visit.route, follows_app, binding, |step| last = Some(step));
+    let from = match (place.verdict, last) {
+        // The cookie is replaced with the answer, so this is when it moves.
+        (Verdict::Down | Verdict::Gone, None) => Some(binding.backend),
+        (Verdict::Moved, Some(step)) => is_recent(&step, visit.now).then_some(step.from.backend),
+        _ => None,
+    };
+    if let (Some(from), Some(home)) = (from, place.home) {
+        let to = visit.route.backends[home].id_hash;
+        moves.note(visit.route, from, to, binding.session);
+    }
+    place
+}
+
+/// Whether somebody who looks at moves still wants to see this one: the cookie of an application
+/// policy tells of it for as long as the session lives.
+fn is_recent(step: &Move, now: u64) -> bool {
+    let age = |at: Stamp| Duration::from_secs(now.saturating_sub(at.wall_ms / 1000));
+    step.at.is_some_and(|at| age(at) <= MOVES_SHOWN_FOR)
 }
 
 /// The search of [`Sessions::look_up`], with the binding it went by. `read` says what one candidate

@@ -92,6 +92,16 @@ pub enum Phase {
     Draining,
 }
 
+impl Phase {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 impl Link {
     /// A link for `shard_count` shards, and the end from which the control thread reads reports.
     pub fn new(

@@ -116,6 +116,19 @@ fn expect_one_new_home(setup: impl Fn(&[SocketAddr]) -> Setup) {
     }
     assert!(moved >= 5, "only {moved} sessions were on the one killed");
     assert!(moved_to.len() > 1, "the others share its sessions");
+    expect_shown(&elbow, backends[2].address, moved, moved_to.len());
+}
+
+/// That whoever looks sees from where how many sessions went, and to how many others.
+fn expect_shown(elbow: &Elbow, dead: SocketAddr, moved: usize, others: usize) {
+    eventually("all moves are shown", || {
+        let rows = elbow.moments("web", 1)[0]["load_balancers"][0]["moves"].take();
+        let rows = rows.as_array().expect("a list");
+        let sessions: u64 = rows.iter().filter_map(|row| row["sessions"].as_u64()).sum();
+        let is_from_the_dead = rows.iter().all(|row| row["from"] == dead.to_string());
+        assert!(is_from_the_dead && sessions <= moved as u64, "{rows:?}");
+        sessions == moved as u64 && rows.len() == others
+    });
 }
 
 #[test]

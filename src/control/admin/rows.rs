@@ -26,6 +26,16 @@ pub(super) struct Of {
 }
 
 impl Of {
+    /// The one of that name, or all.
+    pub(super) fn only(load_balancer: Option<String>) -> Self {
+        Self { load_balancer }
+    }
+
+    /// The name that is asked for.
+    pub(super) fn into_name(self) -> Option<String> {
+        self.load_balancer
+    }
+
     pub(super) fn is_asked_for(&self, load_balancer: &str) -> bool {
         let asked = self.load_balancer.as_deref();
         asked.is_none_or(|asked| asked == load_balancer)
@@ -125,7 +135,7 @@ impl From<&HealthRow> for BackendRow {
             sessions: row.sessions,
             over_bound: row.is_over_bound,
             draining: row.draining.map(|stage| stage.name().to_owned()),
-            outstanding: row.counts.sum(|line| &line.outstanding),
+            outstanding: row.outstanding(),
         }
     }
 }
@@ -140,6 +150,15 @@ fn health(status: Status) -> &'static str {
 }
 
 impl Published {
+    /// The rows of a load balancer, which stand together.
+    pub(in crate::control) fn backends_of(&self, load_balancer: &str) -> &[HealthRow] {
+        let mut groups = self
+            .health
+            .chunk_by(|a, b| a.load_balancer == b.load_balancer);
+        let own = groups.find(|group| *group[0].load_balancer == *load_balancer);
+        own.unwrap_or_default()
+    }
+
     /// The row of one backend.
     pub(super) fn row(&self, load_balancer: &str, id: &str) -> Option<BackendRow> {
         let mut rows = self.health.iter();

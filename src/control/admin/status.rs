@@ -9,10 +9,9 @@ use utoipa::ToSchema;
 use super::super::{About, Origin, Published};
 use super::Shared;
 use super::answer::{Answer, json};
-use crate::health::Status;
 use crate::http::Reply;
-use crate::state::{HealthRow, ListenerRow, LoadBalancerRow, Stage};
-use crate::sys::{Instant, Phase};
+use crate::state::{HealthRow, ListenerRow, LoadBalancerRow};
+use crate::sys::Instant;
 
 /// What is the same for as long as the process runs.
 #[derive(Debug)]
@@ -40,6 +39,13 @@ impl Standing {
             state_dir: state_dir.map(|directory| directory.display().to_string()),
             config_file: origin.sources.file_name().map(str::to_owned),
         }
+    }
+}
+
+impl Standing {
+    /// The CPU of each shard; `None`: it is not pinned.
+    pub(super) fn cores(&self) -> &[Option<usize>] {
+        &self.cores
     }
 }
 
@@ -124,10 +130,6 @@ impl From<&ListenerRow> for ListenerStatus {
 impl LoadBalancerStatus {
     /// `backends` are those of this load balancer.
     fn new(row: &LoadBalancerRow, backends: &[HealthRow]) -> Self {
-        let is_serving = |row: &&HealthRow| {
-            let leaves = matches!(row.draining, Some(Stage::Connections | Stage::Done(_)));
-            row.status == Status::InService && !leaves
-        };
         let own = Reply::ALL.iter().enumerate();
         let own = own.filter(|(_, reply)| reply.status() >= 500);
         let own = own.map(|(index, _)| row.counts.sum(|line| &line.own_answers[index]));
@@ -135,13 +137,10 @@ impl LoadBalancerStatus {
         Self {
             name: row.name.to_string(),
             listeners: row.listeners.iter().map(ListenerStatus::from).collect(),
-            instances_in_service: backends.iter().filter(is_serving).count(),
+            instances_in_service: backends.iter().filter(|row| row.is_serving()).count(),
             instances: backends.len(),
             sessions: backends.iter().map(|backend| backend.sessions).sum(),
-            outstanding: backends
-                .iter()
-                .map(|b| b.counts.sum(|l| &l.outstanding))
-                .sum(),
+            outstanding: backends.iter().map(HealthRow::outstanding).sum(),
             requests: row.counts.sum(|line| &line.requests),
             relays: row.counts.sum(|line| &line.relays),
             elbow_5xx: own.sum(),
@@ -152,13 +151,9 @@ impl LoadBalancerStatus {
 
 impl Published {
     fn statuses(&self) -> Vec<LoadBalancerStatus> {
-        let is_of_one = |a: &HealthRow, b: &HealthRow| a.load_balancer == b.load_balancer;
-        let status = |row: &LoadBalancerRow| {
-            let mut groups = self.health.chunk_by(is_of_one);
-            let own = groups.find(|group| group[0].load_balancer == row.name);
-            LoadBalancerStatus::new(row, own.unwrap_or_default())
-        };
-        self.load_balancers.iter().map(status).collect()
+        let rows = self.load_balancers.iter();
+        rows.map(|row| LoadBalancerStatus::new(row, self.backends_of(&row.name)))
+            .collect()
     }
 }
 
@@ -172,15 +167,11 @@ impl Published {
 )]
 pub(super) async fn status(admin: Shared) -> Answer {
     let standing = &admin.standing;
-    let phase = match admin.link.phase() {
-        Phase::Serving => "serving",
-        Phase::Draining => "draining",
-    };
     let published = admin.published.borrow().clone();
     let status = ProcessStatus {
         version: standing.version.to_owned(),
         uptime_seconds: Instant::now().since(standing.began).as_secs(),
-        phase: phase.to_owned(),
+        phase: admin.link.phase().name().to_owned(),
         driver: standing.driver.to_owned(),
         cores: standing.cores.clone(),
         credentials: admin.access.credentials(),

@@ -1,5 +1,6 @@
 mod access;
 mod console;
+mod live;
 mod query;
 mod steering;
 mod v1;

@@ -101,6 +101,12 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         |l| &l.table_evictions,
     ),
     (
+        "elbow_session_moves_unseen",
+        "Times that a session had moved between more pairs of backends than are shown at once",
+        Counter,
+        |l| &l.moves_unseen,
+    ),
+    (
         "elbow_upstream_idle",
         "Idle upstream connections now",
         Gauge,

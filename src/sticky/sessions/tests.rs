@@ -66,7 +66,7 @@ impl World {
 
     fn goes(&mut self, id: &str, is_up: bool) {
         self.epoch += 1;
-        let now = self.clock.stamp(self.now);
+        let now = self.clock.stamp(self.now * 1000);
         let chronicle = Arc::make_mut(&mut self.route.view).chronicle_mut(id_hash(id));
         let backend = self.route.backends.iter_mut().find(|b| &*b.id == id);
         let backend = backend.expect("one of the three");
@@ -412,4 +412,54 @@ fn the_standby_is_where_the_session_goes_next() {
     let standby = world.look_up(&cookie).standby;
     world.goes("a", false);
     assert_eq!(world.look_up(&cookie).home, standby);
+}
+
+/// Where sessions were seen to have gone, and how many.
+fn moves(world: &mut World) -> Vec<(u64, u64, u64)> {
+    let (moves, missed) = world.sessions.take_moves();
+    assert_eq!(missed, 0);
+    let told = moves
+        .iter()
+        .map(|one| (one.from, one.to, one.sessions.estimate()));
+    told.collect()
+}
+
+#[test]
+fn a_session_whose_backend_died_is_seen_to_move_once_by_each_kind_of_policy() {
+    for mut world in [World::new(), World::of_app()] {
+        let cookie = format!("{}; app=1", world.cookie("a", 9));
+        world.look_up(&cookie);
+        assert_eq!(moves(&mut world), [], "it is where it was");
+        world.goes("a", false);
+        let home = world.look_up(&cookie).home.expect("two are in service");
+        let to = world.route.backends[home].id_hash;
+        world.look_up(&cookie);
+        assert_eq!(moves(&mut world), [(id_hash("a"), to, 1)]);
+        world.look_up(&cookie);
+        assert_eq!(moves(&mut world), [], "nothing has changed since");
+    }
+}
+
+#[test]
+fn a_session_that_follows_its_application_moved_when_its_backend_died_and_not_ever_since() {
+    let mut world = World::of_app();
+    let cookie = format!("{}; app=1", world.cookie("a", 9));
+    world.goes("a", false);
+    world.now += MOVES_SHOWN_FOR.as_secs() + 1;
+    assert_eq!(world.verdict(&cookie).0, Verdict::Moved);
+    assert_eq!(moves(&mut world), [], "that is long ago");
+}
+
+#[test]
+fn a_session_that_moved_twice_is_seen_to_come_from_where_it_was_last() {
+    let mut world = World::of_app();
+    let cookie = format!("{}; app=1", world.cookie("a", 9));
+    world.goes("a", false);
+    let first = world.look_up(&cookie).home.expect("two are in service");
+    let first = Arc::clone(&world.route.backends[first].id);
+    moves(&mut world);
+    world.goes(&first, false);
+    let second = world.look_up(&cookie).home.expect("one is in service");
+    let second = world.route.backends[second].id_hash;
+    assert_eq!(moves(&mut world), [(id_hash(&first), second, 1)]);
 }

@@ -182,6 +182,17 @@ impl Elbow {
         (response.status(), value)
     }
 
+    /// The next `count` moments of a load balancer, one a second.
+    pub(crate) fn moments(&self, load_balancer: &str, count: usize) -> Vec<Value> {
+        let target = format!("/v1/live?moments={count}&load_balancer={load_balancer}");
+        let response = Wire::connect(self.admin).ask(&get(&target, &["Connection: close"]));
+        let text = response.body_text();
+        assert_eq!(response.status(), 200, "{text}");
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.map(|json| serde_json::from_str(json).expect("a moment is JSON"))
+            .collect()
+    }
+
     /// Status and text of the answer of the ELB API to a form.
     pub(crate) fn api(&self, form: &str) -> (u16, String) {
         let lines = [
