@@ -99,13 +99,17 @@ async function follow(connection) {
     tell("Connecting …");
     while (open === connection) {
         const attempt = (connection.attempt = new AbortController());
+        let isEndUsual = false;
         try {
             for await (const moment of moments(connection.of, attempt)) {
                 if (open !== connection) return;
                 failures = 0;
+                // After some minutes elbow ends the stream, to be asked again.
+                isEndUsual = true;
                 tell("Live, a new number each second");
                 take(moment);
             }
+            if (isEndUsual) continue;
             throw new Refused(0, "elbow has ended the connection.");
         } catch (error) {
             tell(`Not connected: ${sentence(error.message)} It is tried again.`, true);

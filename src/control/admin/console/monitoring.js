@@ -134,7 +134,7 @@ function verdicts() {
         const now = of(moments.at(-1)).verdicts_per_second;
         const counts = Object.keys(VERDICTS).map((name) => {
             const parts = moments.map(
-                (moment) => of(moment).verdicts_per_second[name] * moment.seconds,
+                (moment) => (of(moment).verdicts_per_second[name] ?? 0) * moment.seconds,
             );
             return [name, Math.round(parts.reduce((sum, value) => sum + value, 0))];
         });
@@ -145,7 +145,7 @@ function verdicts() {
                 .map(([name, count]) => [
                     name,
                     VERDICTS[name],
-                    rate(now[name]),
+                    rate(now[name] ?? 0),
                     bar(number(count), count, highest),
                 ]),
         );
