@@ -43,6 +43,8 @@ class Browser:
         # Named, so that nothing is looked for elsewhere.
         service = webdriver.ChromeService(shutil.which("chromedriver"))
         self.driver = webdriver.Chrome(options, service)
+        # In pictures of a whole page there is nothing to scroll.
+        self.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
         self.errors = []
 
     def __enter__(self):

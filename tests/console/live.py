@@ -5,6 +5,7 @@ when there is nothing to show.
 import http.client
 import re
 import threading
+import urllib.error
 import urllib.request
 
 from backends import Backend
@@ -179,14 +180,24 @@ def words_of(browser, leaving):
 
 
 def too_many(console):
-    """Whoever cannot watch is told why, and does once there is room."""
+    """A page without pictures does not watch. Whoever cannot watch is told why, and does once there
+    is room."""
     browser = console.browser
-    browser.open("about:blank")
+    monitor(console)
+    browser.follow("Tags")
+    browser.expect_current("Tags")
     watchers = []
-    try:
-        while len(watchers) < WATCHERS_MAX:
+
+    def are_all_there():
+        try:
             watchers.append(urllib.request.urlopen(f"{console.stage.url}/v1/live"))
-        browser.open(f"{console.stage.url}/console/#/shards")
+        except urllib.error.HTTPError as refusal:
+            assert refusal.code == 503
+        return len(watchers) == WATCHERS_MAX
+
+    try:
+        browser.wait(are_all_there, "waited for the console to watch no more")
+        browser.follow("Shards")
         browser.expect("Not connected: 16 others watch already")
         browser.expect_error("503")
     finally:

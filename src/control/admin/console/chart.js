@@ -64,7 +64,8 @@ function draw(rows, kinds, now, isStacked) {
     const shapes = rows.flatMap((row, index) =>
         runs(row).map((run) => {
             const upper = along(run, "value").join("L");
-            if (!isStacked) return drawn("path", { class: `line ${kinds[index]}`, d: `M${upper}` });
+            if (!isStacked)
+                return drawn("path", { class: `line ${kinds[index]}`, d: `M${upper}h0` });
             const lower = along(run, "from").reverse().join("L");
             return drawn("path", { class: `area ${kinds[index]}`, d: `M${upper}L${lower}Z` });
         }),
@@ -140,7 +141,7 @@ export function sparkline() {
             return `${x.toFixed(1)} ${y.toFixed(1)}`;
         };
         const lines = runs(points).map((run) =>
-            drawn("path", { class: "line blue", d: `M${run.map(at).join("L")}` }),
+            drawn("path", { class: "line blue", d: `M${run.map(at).join("L")}h0` }),
         );
         node.replaceChildren(...lines);
     }

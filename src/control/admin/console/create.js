@@ -27,7 +27,7 @@ function create(region, changed) {
         about: /zone/i,
     });
     const listener = listenerFields({ port: "80", instancePort: "80" });
-    const fields = [name, ...listener.fields, zone];
+    const fields = [name, zone, ...listener.fields];
     openDialog({
         title: "Create load balancer",
         content: element(

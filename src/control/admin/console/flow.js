@@ -10,7 +10,7 @@ import { number } from "./words.js";
 const DRAWN_MAX = 8;
 
 /** The drawing's own units. */
-const [WIDTH, EDGE, GAP, LEAST, ROOM] = [400, 8, 10, 32, 160];
+const [WIDTH, EDGE, GAP, LEAST, ROOM] = [400, 8, 10, 32, 110];
 
 const EMPTY = "No session has moved in the last ten minutes.";
 

@@ -147,7 +147,7 @@ export function openDialog({
 
 /** Several lines of text, or a long one. */
 export function areaField(rest) {
-    const attributes = { rows: 3, autocomplete: "off", spellcheck: "false" };
+    const attributes = { rows: 4, autocomplete: "off", spellcheck: "false" };
     return fieldOf(element("textarea", attributes), rest);
 }
 

@@ -44,7 +44,7 @@ function traffic(row) {
 function liveCells(name, status) {
     const row = status.load_balancers.find((other) => other.name === name);
     const service = element("div", {}, row ? inService(row) : "–");
-    const words = element("div", {}, "–");
+    const words = element("div", { class: "whole" }, "–");
     const line = sparkline();
     const of = (moment) => moment.load_balancers.find((other) => other.name === name);
     function update(moments) {
@@ -72,7 +72,7 @@ export async function showList(refresh) {
             { href: `#/load-balancers/${encodeURIComponent(loadBalancer.name)}` },
             loadBalancer.name,
         ),
-        loadBalancer.dnsName,
+        element("div", { class: "address" }, loadBalancer.dnsName),
         ports(loadBalancer),
         cells[index].service,
         cells[index].traffic,
