@@ -18,13 +18,20 @@ const WAIT_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
 /** Where somebody wants less motion, pictures change this seldom. */
 const CALM_MS = 5_000;
 
+/** Of so many that were watched moments are kept. */
+const KEPT_MAX = 4;
+
 const wantsCalm = matchMedia("(prefers-reduced-motion: reduce)");
 
 let next; // what is watched once its line is on the page
 let view; // what is watched
 let open; // the connection, or the attempts to have one
-let kept = { of: undefined, moments: [] };
+let kept = new Map(); // moments by what was watched, the latest last
+let newest = 0; // when it was at elbow, in milliseconds since 1970, as far as is known
 let isPaused = false;
+
+/** Whether it belongs to the last two minutes, or is the point from which a line comes there. */
+const isRecent = ({ at_ms: at }) => at > newest - SPAN_MS - 5_000 && at <= newest;
 
 /** The line of a page that watches the load balancer of this name, or all of them if it is empty.
  * `show` is given the moments of the last two minutes, the newest last, whenever there is one more. */
@@ -44,8 +51,9 @@ function settle() {
     if (next?.node.isConnected) {
         view = next;
         next = undefined;
-        if (kept.of !== view.of) kept = { of: view.of, moments: [] };
-        show();
+        keep(view.of, momentsOf(view.of));
+        // What is older is shown together with what comes next.
+        if (newest - momentsOf(view.of).at(-1)?.at_ms < SILENCE_MS / 2) show();
         if (open && !isPaused) say(open.words);
     }
     if (view && !view.node.isConnected) view = undefined;
@@ -69,17 +77,26 @@ function say(words, isBad = false) {
     view.node.classList.toggle("error", isBad);
 }
 
+const momentsOf = (of) => kept.get(of) ?? [];
+
+/** Keeps moments of the last few that were watched, so that who comes back soon sees them again. */
+function keep(of, moments) {
+    const others = [...kept].filter(([other]) => other !== of);
+    kept = new Map([...others.slice(1 - KEPT_MAX), [of, moments]]);
+}
+
 function show() {
-    if (!view || kept.moments.length === 0) return;
+    const moments = view ? momentsOf(view.of).filter(isRecent) : [];
+    if (moments.length === 0) return;
     const now = Date.now();
     if (wantsCalm.matches && now - view.shownAt < CALM_MS) return;
     view.shownAt = now;
-    view.show(kept.moments);
+    view.show(moments);
 }
 
-function take(moment) {
-    const since = moment.at_ms - SPAN_MS - 5_000;
-    kept.moments = [...kept.moments.filter((other) => other.at_ms > since), moment];
+function take(of, moment) {
+    newest = moment.at_ms;
+    keep(of, [...momentsOf(of).filter(isRecent), moment]);
     // A mistake of a picture is none of the connection.
     try {
         show();
@@ -107,7 +124,7 @@ async function follow(connection) {
                 // After some minutes elbow ends the stream, to be asked again.
                 isEndUsual = true;
                 tell("Live, a new number each second");
-                take(moment);
+                take(connection.of, moment);
             }
             if (isEndUsual) continue;
             throw new Refused(0, "elbow has ended the connection.");

@@ -17,6 +17,7 @@ export function lapse(seconds) {
     if (whole < 60) return `${whole} s`;
     const [minutes, hours] = [Math.round(whole / 60), Math.round(whole / 3600)];
     if (minutes < 60) return `${minutes} min`;
+    if (hours < 48 && minutes % 60 === 0) return `${minutes / 60} h`;
     if (hours < 48) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
     return `${Math.round(hours / 24)} days`;
 }
