@@ -165,6 +165,12 @@ pub const CUTS_KEPT_MS: u64 = 10_000;
 /// Client connections that one shard serves at once. Beyond it new ones are closed on accept.
 pub const CONNECTIONS_PER_SHARD: usize = 65_536;
 
+/// Of the files that the process may have open (`RLIMIT_NOFILE`), this many quarters are for
+/// clients, in equal parts for all shards; the rest is for backends, checks, the admin address and
+/// pipes. Beyond it clients wait in the accept queue, counted by `elbow_accepts_paused`, so that
+/// those who are in are served.
+pub const CLIENT_QUARTERS: u64 = 3;
+
 /// Buckets of eight clients each in which connections are counted by client, a mebibyte of them.
 /// With 65,536 clients at once two of a hundred find theirs full: those are served, do not count
 /// and are told in a metric.

@@ -23,6 +23,7 @@ mod report;
 mod rivals;
 mod tools;
 mod verify;
+mod watch;
 mod wrk;
 
 use std::env;
@@ -225,9 +226,15 @@ fn measure(
     let address = rival.addresses.of(scenario.front);
     let load = |seconds| scenario.load(address, &rival.cookies, seconds);
     let warm_up = wrk.play(&load(WARM_UP_SECONDS))?;
+    if let Some(watch) = &rival.watch {
+        watch.begin()?;
+    }
     let before = CpuTime::read(&rival.processes)?;
     let outcome = wrk.play(&load(seconds))?;
     let cpu = CpuTime::read(&rival.processes)?.since(&before);
+    if let Some(watch) = &rival.watch {
+        watch.check()?;
+    }
     if outcome.requests == 0 {
         let (rival, scenario, errors) = (rival.rival, scenario.name, outcome.errors);
         return Err(format!("{rival} answered no request of {scenario}: {errors:?}").into());

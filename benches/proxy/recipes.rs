@@ -27,14 +27,27 @@ pub(crate) struct Recipe {
     pub(crate) version: String,
     /// How it binds sessions.
     pub(crate) stickiness: &'static str,
+    /// Its access log, if it writes one.
+    pub(crate) log: Option<PathBuf>,
 }
 
-/// elbow: one shard, one duration policy.
-pub(crate) fn elbow(site: &Site<'_>, addresses: Addresses) -> io::Result<Recipe> {
+/// elbow: one shard, one duration policy; with an access log where somebody is to look at it, and
+/// its admin address is there.
+pub(crate) fn elbow(
+    site: &Site<'_>,
+    addresses: Addresses,
+    watched_at: Option<SocketAddr>,
+) -> io::Result<Recipe> {
     let [a, b] = site.backends;
     let (core, instance_port, certificate) = (site.core, a.port(), site.certificate);
     let (port, tls_port) = (addresses.clear.port(), addresses.tls.port());
     let tcp_port = addresses.tcp.port();
+    let log = watched_at.map(|_| site.directory.join("access.log"));
+    let section = log
+        .as_ref()
+        .map(|log| format!("[access_log]\nto = {log:?}"));
+    let section = section.unwrap_or_default();
+    let admin = watched_at.map_or_else(|| "127.0.0.1:0".to_owned(), |admin| admin.to_string());
     let config = format!(
         r#"
 [host]
@@ -42,7 +55,8 @@ cores = "{core}"
 address = "127.0.0.1"
 shutdown_timeout = "1s"
 [admin]
-listen = "127.0.0.1:0"
+listen = "{admin}"
+{section}
 [[load_balancer]]
 name = "bench"
 instances = ["{a}", "{b}"]
@@ -75,8 +89,10 @@ instances = ["{a}", "{b}"]
   instance_port = {instance_port}
 "#
     );
-    let path = write_config(site, "elbow.toml", &config)?;
+    let name = log.as_ref().map_or("elbow.toml", |_| "watched.toml");
+    let path = write_config(site, name, &config)?;
     Ok(Recipe {
+        log,
         program: PathBuf::from(env!("CARGO_BIN_EXE_elbow")),
         arguments: vec!["run".into(), "--config".into(), path],
         version: env!("CARGO_PKG_VERSION").into(),
@@ -153,6 +169,7 @@ http {{
     );
     let path = write_config(site, "nginx.conf", &config)?;
     Ok(Recipe {
+        log: None,
         program,
         arguments: vec!["-c".into(), path],
         version,
@@ -269,6 +286,7 @@ backend pool
     let path = write_config(site, "haproxy.cfg", &config)?;
     let arguments = vec!["-db".into(), "-f".into(), path];
     Ok(Recipe {
+        log: None,
         program,
         arguments,
         version,
@@ -280,6 +298,7 @@ backend pool
 pub(crate) fn relay(site: &Site<'_>, address: SocketAddr) -> io::Result<Recipe> {
     let [a, b] = site.backends.map(|backend| backend.to_string());
     Ok(Recipe {
+        log: None,
         program: env::current_exe()?,
         arguments: vec!["--bench".into(), "relay".into(), address.to_string(), a, b],
         version: "of this bench".into(),

@@ -15,12 +15,15 @@ use crate::load::Front;
 use crate::process::{Process, free_addresses};
 use crate::recipes;
 use crate::verify::{verify, wait_until_ready};
+use crate::watch::Watch;
 
 /// Who is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Rival {
     /// The binary of this crate, in the profile of the bench.
     Elbow,
+    /// The same with an access log, scraped each second and with a console open.
+    Watched,
     /// nginx from the path.
     Nginx,
     /// HAProxy from the path.
@@ -33,6 +36,7 @@ impl fmt::Display for Rival {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Elbow => "elbow",
+            Self::Watched => "watched",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Relay => "relay",
@@ -88,6 +92,8 @@ pub(crate) struct Running {
     pub(crate) cookies: String,
     /// Its processes.
     pub(crate) processes: Vec<u32>,
+    /// Who looks at it.
+    pub(crate) watch: Option<Watch>,
     /// Ends it when dropped.
     _process: Process,
 }
@@ -95,9 +101,10 @@ pub(crate) struct Running {
 impl Rival {
     /// Whether it takes part in a scenario.
     pub(crate) fn plays(self, front: Front) -> bool {
-        match front {
-            Front::Http | Front::Tcp => true,
-            Front::Tls => self != Self::Relay,
+        match (self, front) {
+            (Self::Watched, front) => front == Front::Http,
+            (Self::Relay, front) => front != Front::Tls,
+            (Self::Elbow | Self::Nginx | Self::Haproxy, _) => true,
         }
     }
 
@@ -106,7 +113,7 @@ impl Rival {
         match self {
             Self::Nginx => Some("nginx"),
             Self::Haproxy => Some("haproxy"),
-            Self::Elbow | Self::Relay => None,
+            Self::Elbow | Self::Watched | Self::Relay => None,
         }
     }
 
@@ -115,15 +122,16 @@ impl Rival {
     /// # Errors
     /// If it ends, does not serve in time, or serves the wrong thing; with the end of its log.
     pub(crate) fn start(self, site: &Site<'_>) -> Result<Running, Failure> {
-        let [clear, tls, tcp] = free_addresses()?;
+        let [clear, tls, tcp, admin] = free_addresses()?;
         let tcp = match self {
             // It knows nothing else.
             Self::Relay => clear,
-            Self::Elbow | Self::Nginx | Self::Haproxy => tcp,
+            Self::Elbow | Self::Watched | Self::Nginx | Self::Haproxy => tcp,
         };
         let addresses = Addresses { clear, tls, tcp };
         let recipe = match self {
-            Self::Elbow => recipes::elbow(site, addresses)?,
+            Self::Elbow => recipes::elbow(site, addresses, None)?,
+            Self::Watched => recipes::elbow(site, addresses, Some(admin))?,
             Self::Nginx => recipes::nginx(site, addresses)?,
             Self::Haproxy => recipes::haproxy(site, addresses)?,
             Self::Relay => recipes::relay(site, clear)?,
@@ -147,6 +155,7 @@ impl Rival {
             addresses,
             cookies,
             processes: process_tree(process.id())?,
+            watch: recipe.log.map(|log| Watch::start(admin, &log)),
             _process: process,
         })
     }

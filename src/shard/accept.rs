@@ -2,6 +2,7 @@
 //! ends one alone.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +17,9 @@ use super::Shard;
 use super::handshake::has_place;
 use super::relay::relay;
 use super::serve::{Client, serve};
-use crate::limits::{ACCEPT_ERROR_QUIET, ACCEPT_PAUSE, CONNECTIONS_PER_SHARD, POSTED_ACCEPTS};
+use crate::limits::{
+    ACCEPT_ERROR_QUIET, ACCEPT_PAUSE, CLIENT_QUARTERS, CONNECTIONS_PER_SHARD, POSTED_ACCEPTS,
+};
 use crate::sys::{BackendTerms, Instant, Listening, Stream, TlsOffer, socket};
 
 /// A listener as this shard has it.
@@ -106,8 +109,29 @@ fn close(shard: &Rc<Shard>, listener: &Rc<Listener>, is_epoll: bool) {
     socket::shut_down(descriptor, socket::Way::Receive);
 }
 
+/// With how many clients a shard of `shards` lets no other in, if the process may have so many
+/// files open; `None`: nobody knows.
+pub(super) fn clients_max(open_files: Option<u64>, shards: usize) -> usize {
+    let part = open_files.map(|files| files / 4 * CLIENT_QUARTERS / shards.max(1) as u64);
+    let part = part.and_then(|part| usize::try_from(part).ok());
+    part.unwrap_or(usize::MAX).max(1)
+}
+
+/// Waits until another client may come, or its listener closes.
+async fn wait_for_room(shard: &Shard, listener: &Listener) {
+    while shard.watches.len() >= shard.clients_max && listener.is_open.get() {
+        shard.counts().accepts_paused.add(1);
+        tell(
+            shard,
+            &"clients have their part of the descriptors (RLIMIT_NOFILE)",
+        );
+        monoio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
 async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
     loop {
+        wait_for_room(&shard, &listener).await;
         match listener.socket.accept().await {
             Ok((stream, peer)) => admit(&shard, stream, peer, &listener),
             Err(_) if !listener.is_open.get() => return,
@@ -124,7 +148,7 @@ async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
 }
 
 /// Logs why accepts fail, unless that was done a moment ago.
-fn tell(shard: &Shard, error: &io::Error) {
+fn tell(shard: &Shard, error: &dyn Display) {
     let now = Instant::now();
     if shard.accepts_told_until.get() <= now {
         shard.accepts_told_until.set(now.after(ACCEPT_ERROR_QUIET));
@@ -208,6 +232,14 @@ mod tests {
         fn drop(&mut self) {
             self.0.set(true);
         }
+    }
+
+    #[test]
+    fn three_quarters_of_the_descriptors_are_for_clients() {
+        assert_eq!(clients_max(Some(1024), 1), 768);
+        assert_eq!(clients_max(Some(1024), 4), 192);
+        assert_eq!(clients_max(Some(3), 64), 1, "one is always let in");
+        assert_eq!(clients_max(None, 2), usize::MAX);
     }
 
     #[test]

@@ -195,6 +195,8 @@ struct Shard {
     /// Where the lines of a new cookie are composed; emptied by whoever uses it.
     lines: RefCell<Vec<u8>>,
     turn: Cell<usize>,
+    /// With how many clients no other is let in, for want of descriptors.
+    clients_max: usize,
     /// Until when the log says nothing more of accepts that fail.
     accepts_told_until: Cell<Instant>,
 }
@@ -220,6 +222,8 @@ impl Shard {
         let mut snapshot = Cache::new(Arc::clone(&link.snapshot));
         let world = World::new(Arc::clone(snapshot.load()));
         let surge = surge::Surge::new(index, Arc::clone(&link));
+        let clients_max =
+            accept::clients_max(system::open_files().ok(), link.shards.lines().count());
         Self {
             index,
             link,
@@ -238,6 +242,7 @@ impl Shard {
             scratch: RefCell::new(Vec::with_capacity(4096)),
             lines: RefCell::new(Vec::with_capacity(RELAY_HEADROOM_BYTES)),
             turn: Cell::new(0),
+            clients_max,
             accepts_told_until: Cell::new(Instant::now()),
         }
     }

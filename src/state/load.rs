@@ -179,6 +179,8 @@ pub struct ShardLine {
     pub connections_refused: Count,
     /// Accepts that failed (`EMFILE` and the like).
     pub accept_errors: Count,
+    /// Times that an accept waited, as clients had their part of the descriptors.
+    pub accepts_paused: Count,
     /// Connections to backends that could not be opened for want of descriptors or memory.
     pub sockets_short: Count,
     /// Listeners that could not be opened.

@@ -58,11 +58,15 @@ pub fn refuse_huge_pages() -> bool {
     result == 0
 }
 
-/// Raises the soft limit of open files to the hard one and returns it.
+/// How many files this process may have open.
 ///
 /// # Errors
-/// Those of `getrlimit(2)` and `setrlimit(2)`; the limit is then what it was.
-pub fn raise_open_files() -> io::Result<u64> {
+/// Those of `getrlimit(2)`.
+pub fn open_files() -> io::Result<u64> {
+    open_files_limit().map(|limit| limit.rlim_cur)
+}
+
+fn open_files_limit() -> io::Result<libc::rlimit> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -70,9 +74,18 @@ pub fn raise_open_files() -> io::Result<u64> {
     #[expect(unsafe_code, reason = "the standard library has no resource limits")]
     // SAFETY: the kernel fills a live local.
     let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
+    match result {
+        0 => Ok(limit),
+        _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Raises the soft limit of open files to the hard one and returns it.
+///
+/// # Errors
+/// Those of `getrlimit(2)` and `setrlimit(2)`; the limit is then what it was.
+pub fn raise_open_files() -> io::Result<u64> {
+    let mut limit = open_files_limit()?;
     limit.rlim_cur = limit.rlim_max;
     #[expect(unsafe_code, reason = "the standard library has no resource limits")]
     // SAFETY: the kernel reads a live local.

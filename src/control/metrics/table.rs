@@ -56,6 +56,12 @@ pub(super) const BY_SHARD: &[Row<ShardLine>] = &[
         &l.accept_errors
     }),
     (
+        "elbow_accepts_paused",
+        "Times that an accept waited as clients had their part of the descriptors",
+        Counter,
+        |l| &l.accepts_paused,
+    ),
+    (
         "elbow_sockets_short",
         "Connections to backends not opened for want of descriptors or memory",
         Counter,

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
@@ -11,7 +12,9 @@ use elbow::sys::thread::raise_open_files;
 use socket2::{Domain, Socket, Type};
 
 use super::{ROUNDS, Stage};
-use crate::harness::{Backend, Elbow, Gate, PATIENCE, Wire, eventually, get, reply, sum_of};
+use crate::harness::{
+    Backend, Directory, Elbow, Gate, PATIENCE, Setup, Wire, eventually, get, reply, sum_of,
+};
 
 /// The value of a metric, asked for on a connection that is open already.
 fn sum(admin: &mut Wire, name: &str) -> u64 {
@@ -111,6 +114,45 @@ fn without_a_free_descriptor_newcomers_wait_and_nobody_else_notices() {
     assert!((1..10).contains(&told), "{told} lines");
     drop((clients, newcomers, admin, late_admin));
     stage.expect_unharmed();
+}
+
+#[test]
+fn clients_that_only_hold_connections_leave_descriptors_for_the_requests_of_others() {
+    const FILES: usize = 400;
+    const LET_IN: usize = FILES / 4 * 3;
+    let backends = ["one", "two"].map(Backend::named);
+    let addresses = backends.each_ref().map(|backend| backend.address);
+    let directory = Directory::new();
+    let file = directory.write("elbow.toml", &Setup::sticky(&addresses, Some(60)).to_toml());
+    let mut command = Command::new("sh");
+    let becoming = format!("ulimit -n {FILES} && exec \"$0\" run --config \"$1\"");
+    command
+        .args(["-c", &becoming, env!("CARGO_BIN_EXE_elbow")])
+        .arg(file);
+    let elbow = Elbow::spawn_by(command);
+    let mut admin = Wire::connect(elbow.admin);
+    eventually("in service", || {
+        sum(&mut admin, "elbow_backend_in_service") == 2
+    });
+
+    let mut hogs: Vec<Wire> = (0..FILES).map(|_| elbow.connect()).collect();
+    eventually("no more are let in", || {
+        sum(&mut admin, "elbow_accepts_paused_total") > 0
+            && sum(&mut admin, "elbow_connections") >= LET_IN as u64
+    });
+    let room = FILES as u64 - sum(&mut admin, "elbow_connections");
+    assert!(room > FILES as u64 / 8, "{room} descriptors for all else");
+    elbow.expect_logged("clients have their part of the descriptors");
+    // Those who came first are in.
+    for wire in hogs.iter_mut().take(LET_IN / 4) {
+        assert_eq!(wire.ask(&get("/", &[])).status(), 200);
+    }
+    assert_eq!(sum(&mut admin, "elbow_sockets_short_total"), 0);
+    assert_eq!(sum(&mut admin, "elbow_accept_errors_total"), 0);
+    let mut newcomer = elbow.connect();
+    newcomer.send(get("/", &[]));
+    drop(hogs);
+    assert_eq!(newcomer.response_to("GET").status(), 200, "there is room");
 }
 
 const CONNECTIONS: usize = 10_000;
