@@ -5,6 +5,7 @@ an error of a script, or something that its Content-Security-Policy forbids, fai
 """
 
 import base64
+import contextlib
 import re
 import shutil
 
@@ -152,6 +153,15 @@ class Browser:
     def keys(self, *keys):
         for key in keys:
             self.driver.switch_to.active_element.send_keys(getattr(Keys, key))
+
+    @contextlib.contextmanager
+    def behind_another(self):
+        """While it lasts nobody sees the page."""
+        page = self.driver.current_window_handle
+        self.driver.switch_to.new_window("tab")
+        yield
+        self.driver.close()
+        self.driver.switch_to.window(page)
 
     def in_colours(self, scheme):
         feature = {"name": "prefers-color-scheme", "value": scheme}

@@ -4,6 +4,7 @@ when there is nothing to show.
 
 import http.client
 import re
+import signal
 import threading
 import urllib.error
 import urllib.request
@@ -54,6 +55,31 @@ class Crowd:
             if sent:
                 cookies[number] = sent.partition(";")[0]
             connection.close()
+
+
+class Watchers:
+    """As many others as may watch. Use it by `with`."""
+
+    def __init__(self, console):
+        self.console, self.streams = console, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for stream in self.streams:
+            stream.close()
+
+    def wait(self):
+        """Until all of them do, as the console does not."""
+        self.console.browser.wait(self.are_all_there, "waited for the console to watch no more")
+
+    def are_all_there(self):
+        try:
+            self.streams.append(urllib.request.urlopen(f"{self.console.stage.url}/v1/live"))
+        except urllib.error.HTTPError as refusal:
+            assert refusal.code == 503
+        return len(self.streams) == WATCHERS_MAX
 
 
 def number(text):
@@ -180,38 +206,35 @@ def words_of(browser, leaving):
 
 
 def too_many(console):
-    """A page without pictures does not watch. Whoever cannot watch is told why, and does once there
-    is room."""
+    """A page without pictures does not watch, nor one that nobody sees. Whoever cannot watch is told
+    why, and does once there is room."""
     browser = console.browser
     monitor(console)
     browser.follow("Tags")
     browser.expect_current("Tags")
-    watchers = []
-
-    def are_all_there():
-        try:
-            watchers.append(urllib.request.urlopen(f"{console.stage.url}/v1/live"))
-        except urllib.error.HTTPError as refusal:
-            assert refusal.code == 503
-        return len(watchers) == WATCHERS_MAX
-
-    try:
-        browser.wait(are_all_there, "waited for the console to watch no more")
+    with Watchers(console) as watchers:
+        watchers.wait()
         browser.follow("Shards")
         browser.expect("Not connected: 16 others watch already")
         browser.expect_error("503")
-    finally:
-        for watcher in watchers:
-            watcher.close()
+    browser.expect(LIVE)
+    with browser.behind_another(), Watchers(console) as watchers:
+        watchers.wait()
     browser.expect(LIVE)
     browser.note_errors()
     browser.errors = [error for error in browser.errors if "503" not in error]
 
 
 def loses_elbow(console):
-    """When elbow has ended the page says so, and goes on saying it."""
-    browser = console.browser
+    """When elbow says nothing or has ended, the page says so, and goes on once there is more."""
+    browser, elbow = console.browser, console.stage.elbow
     monitor(console)
-    console.stage.elbow.end()
+    elbow.process.send_signal(signal.SIGSTOP)
+    try:
+        browser.expect("Not connected: elbow is silent.")
+    finally:
+        elbow.process.send_signal(signal.SIGCONT)
+    browser.expect(LIVE)
+    elbow.end()
     browser.expect("Not connected: elbow does not answer.")
     browser.expect_error("ERR_")

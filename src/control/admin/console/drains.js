@@ -83,8 +83,26 @@ export function drainTable(changed) {
     return { node: rows.node, update };
 }
 
+/** What the attributes of the load balancer say of those who leave; nothing if it cannot be asked. */
+async function attributeWords(name) {
+    const query = `load-balancers?load_balancer=${encodeURIComponent(name)}`;
+    const [found] = await v1("GET", query).catch(() => []);
+    if (!found) return "";
+    const { drain_mode: mode, connection_draining_seconds: seconds } = found;
+    const sessions =
+        mode === "session"
+            ? `Its sessions have ${lapse(found.drain_deadline_seconds)} to end. `
+            : "Its sessions move at once. ";
+    const requests =
+        seconds === null
+            ? "Running requests are cut off."
+            : `Running requests have ${lapse(seconds)}.`;
+    return sessions + requests;
+}
+
 /** Asks how an instance is to leave, and lets it. */
-export function deregister(loadBalancer, id, changed) {
+export async function deregister(loadBalancer, id, changed) {
+    const usual = await attributeWords(loadBalancer.name);
     const deadlines = Object.fromEntries(
         Object.entries(MODES).map(([mode, [, , most]]) => [
             mode,
@@ -101,20 +119,23 @@ export function deregister(loadBalancer, id, changed) {
     const update = () => {
         for (const [mode, field] of Object.entries(deadlines)) field.show(chosen() === mode);
     };
-    const option = (mode, label, ...inside) =>
-        choice("leave", mode, label, "attributes", update, ...inside);
+    const option = (mode, label, hint, ...inside) =>
+        choice(
+            "leave",
+            mode,
+            label,
+            "attributes",
+            update,
+            element("div", { class: "field hint" }, hint),
+            ...inside,
+        );
     const content = element(
         "fieldset",
         {},
         element("legend", {}, "It gets no new sessions. What of those that it has?"),
-        option("attributes", "As the load balancer's attributes say"),
+        option("attributes", "As the load balancer's attributes say", usual),
         Object.entries(MODES).map(([mode, [label, hint]]) =>
-            option(
-                mode,
-                label,
-                element("div", { class: "field hint" }, hint),
-                deadlines[mode].node,
-            ),
+            option(mode, label, hint, deadlines[mode].node),
         ),
     );
     update();
