@@ -484,6 +484,31 @@ pub const PRESIGNED_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// minutes.
 pub const SIGNATURES_USED_MAX: usize = 65_536;
 
+/// Who may be signed in to the console at once. Beyond it whoever has rested longest is signed out,
+/// which is counted.
+pub const SIGN_INS_MAX: usize = 256;
+
+/// How long somebody stays signed in, at the latest.
+pub const SIGN_IN_TIME_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// How long somebody stays signed in who asks nothing.
+pub const SIGN_IN_REST_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// Wrong secrets from one client for one credential, until it is locked out. Beyond it: 429, which
+/// is counted as refused.
+pub const GUESSES_MAX: u32 = 10;
+
+/// How long after the first of them wrong secrets are forgotten, unless they were too many.
+pub const GUESSES_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// How long a client is locked out: with the window, 120 guesses an hour, which a secret of AWS's
+/// length withstands for ever and a word does not.
+pub const LOCKOUT_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// Clients and credentials whose wrong secrets are remembered. Beyond it the one is forgotten whose
+/// time would be over first, which is counted.
+pub const GUESSERS_MAX: usize = 4096;
+
 /// How long the log says nothing more of requests that the admin address refuses for the same
 /// reason. How many there are is counted.
 pub const REFUSAL_PAUSE: Duration = Duration::from_secs(10);

@@ -19,13 +19,17 @@ mod document;
 mod drains;
 mod explain;
 mod guard;
+mod guesses;
 mod instances;
 mod live;
 mod load_balancers;
 mod places;
+mod proof;
 mod query;
 mod reload;
 mod rows;
+mod sign_in;
+mod sign_ins;
 mod signature;
 mod status;
 mod used;
@@ -262,6 +266,7 @@ fn api() -> OpenApiRouter<Arc<Admin>> {
         ))
         .routes(routes!(drains::list, drains::begin))
         .routes(routes!(drains::cancel))
+        .routes(routes!(sign_in::show, sign_in::begin, sign_in::end))
         .routes(routes!(document::show))
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use aws_credential_types::Credentials as Key;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
 
 use super::certificates::in_file;
 use crate::config::{self, Credential};
@@ -127,6 +128,28 @@ impl Holder {
     pub(super) fn has_secret(&self, text: &str) -> bool {
         let secret = self.key.secret_access_key().as_bytes();
         verify_slices_are_equal(secret, text.as_bytes()).is_ok()
+    }
+
+    /// By which another secret is told from this one: its SHA-256, which never leaves the process.
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        let hash = digest(&SHA256, self.key.secret_access_key().as_bytes());
+        hash.as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+}
+
+#[cfg(test)]
+impl Held {
+    /// Of these ids and secrets, and whether they only read.
+    pub(super) fn of(keys: &[(&str, &str, bool)]) -> Self {
+        let holders = keys.iter().map(|(id, secret, is_read_only)| {
+            let key = Key::new(*id, *secret, None, None, "test");
+            let is_read_only = *is_read_only;
+            ((*id).to_owned(), Holder { key, is_read_only })
+        });
+        Self {
+            holders: holders.collect(),
+            ..Self::default()
+        }
     }
 }
 

@@ -319,6 +319,10 @@ pub struct ControlLine {
     /// Requests that the admin address refused for who sent them; indexed by
     /// `AdminRefusal as usize`.
     pub admin_refused: [Count; AdminRefusal::NAMES.len()],
+    /// Those who were signed out of the console as `limits::SIGN_INS_MAX` were signed in.
+    pub sign_ins_displaced: Count,
+    /// Clients whose wrong secrets were forgotten as `limits::GUESSERS_MAX` were remembered.
+    pub guessers_forgotten: Count,
     /// Times that the view could not be written down.
     pub view_write_errors: Count,
     /// Changes by the API that could not be kept on disk, and were not made.
@@ -363,11 +367,17 @@ pub enum AdminRefusal {
     Replay,
     /// It would change something, and as many signatures are remembered as may be.
     ReplayTableFull,
+    /// Too many wrong secrets came from its client for its credential.
+    LockedOut,
+    /// It has the cookie of somebody who is signed in no more.
+    SignedOut,
+    /// It has the cookie of somebody who is signed in, and not the token that it needs as well.
+    Token,
 }
 
 impl AdminRefusal {
     /// The names for metrics, in the order of their index.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 14] = [
         "host",
         "origin",
         "unsigned",
@@ -379,6 +389,9 @@ impl AdminRefusal {
         "read_only",
         "replay",
         "replay_table_full",
+        "locked_out",
+        "signed_out",
+        "token",
     ];
 
     /// Its name in metrics.

@@ -194,7 +194,7 @@ fn who_has_the_key_is_let_in_and_nobody_else() {
     // Without a signature nothing is to be had, not even what there is.
     for target in ["/v1/backends", "/v1/drains", "/nowhere", "/healthz/"] {
         let (status, body) = stage.curl(target, &[]);
-        assert_eq!(status, 403, "{target}: {body}");
+        assert_eq!(status, 401, "{target}: {body}");
         assert!(
             body.contains("missing Authentication Token"),
             "{target}: {body}"
@@ -379,7 +379,7 @@ fn metrics_take_a_password_of_who_may_only_read() {
     assert_eq!(challenge, Some("Basic realm=\"elbow metrics\""));
     // Nowhere else.
     let (status, body) = by_password(READS, "/v1/backends");
-    assert_eq!(status, 400, "{body}");
+    assert_eq!(status, 401, "{body}");
     assert_eq!(stage.signed(CHANGES, "/metrics", &[]).0, 200);
 }
 
@@ -519,7 +519,7 @@ fn other_hosts_are_let_in_only_with_credentials() {
     let elbow = Elbow::start(&with(&toml(&directory, &[backend.address])));
     let admin = SocketAddr::from(([127, 0, 0, 1], elbow.admin.port()));
     let asked = Wire::connect(admin).ask(&get("/v1/backends", &["Host: 127.0.0.1"]));
-    assert_eq!(asked.status(), 403);
+    assert_eq!(asked.status(), 401);
     assert!(
         !elbow.log().contains("open to everybody"),
         "{}",

@@ -1,31 +1,30 @@
 //! Who is let in at the admin address: each request is judged before any route sees it.
 //!
-//! Not how a signature is made (`signature.rs`) nor what is done (`act.rs`). Invariants: where
-//! there are credentials, what passes is `/healthz`, or has proved whose it is; what changes
-//! something has been signed for that, once, by somebody who may; each refusal is counted.
+//! Not how it proves whose it is (`proof.rs`) nor what is done (`act.rs`). Invariants: where there
+//! are credentials, what passes is `/healthz`, a file of the console, the question who has signed
+//! in, or has proved whose it is; what changes something has been signed for that, once, or has
+//! cookie and token, by somebody who may; each refusal is counted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
-use super::Shared;
+use super::answer::Trouble;
 use super::denied::{Denied, METRICS};
-use super::guard;
+use super::proof::{self, Proofs};
+use super::sign_ins::{Pass, SignedIn};
 use super::signature::{self, Claim};
 use super::used::Used;
+use super::{Shared, console, guard, sign_in};
 use crate::control::credentials::{Credentials, Held};
-use crate::limits::{
-    ADMIN_BODY_BYTES_MAX, ADMIN_HEAD_TIMEOUT, QUERY_BYTES_MAX, REFUSAL_PAUSE, SIGNATURES_USED_MAX,
-};
+use crate::limits::{REFUSAL_PAUSE, SIGNATURES_USED_MAX};
 use crate::state::{AdminRefusal, ControlLine};
 use crate::sys::unix_seconds;
 
@@ -36,6 +35,7 @@ const HEALTH: &str = "/healthz";
 pub(super) struct Access {
     credentials: Credentials,
     counts: Arc<ControlLine>,
+    proofs: Proofs,
     changing: Shut<Used>,
     /// For each reason, until when the log says nothing more of it.
     quiet: Shut<[Option<Instant>; AdminRefusal::NAMES.len()]>,
@@ -45,7 +45,7 @@ pub(super) struct Access {
     clippy::disallowed_types,
     reason = "the one thread of control has it, and never over an await"
 )]
-type Shut<T> = std::sync::Mutex<T>;
+pub(super) type Shut<T> = std::sync::Mutex<T>;
 
 /// Whose request it is, for the routes.
 #[derive(Debug, Clone)]
@@ -55,16 +55,19 @@ pub(super) struct Caller {
     /// What the signature is for; `None`: it does not say.
     pub(super) region: Option<String>,
     pub(super) peer: Option<Peer>,
-    right: Right,
+    pub(super) may_change: bool,
+    pub(super) by: By,
 }
 
-/// What a caller may do.
+/// How that is known.
 #[derive(Debug, Clone)]
-enum Right {
-    All,
-    Read,
-    /// Also change something, once.
-    Change(Arc<Claim>),
+pub(super) enum By {
+    /// Nobody has to prove it, or nobody has.
+    Nothing,
+    Password,
+    /// It changes something once.
+    Signature(Arc<Claim>),
+    Cookie(SignedIn),
 }
 
 /// Where a connection comes from.
@@ -100,6 +103,7 @@ impl Access {
         let used = Used::new(unix_seconds(), SIGNATURES_USED_MAX);
         Self {
             credentials,
+            proofs: Proofs::new(Arc::clone(&counts)),
             counts,
             changing: Shut::new(used),
             quiet: Shut::default(),
@@ -116,36 +120,74 @@ impl Access {
         let held = self.credentials.now();
         guard::check(request.method(), request.headers(), &held.names)?;
         let (mut parts, body) = request.into_parts();
-        let path = parts.uri.path();
-        let (caller, body) = if held.is_open() || path == HEALTH {
-            (Caller::anybody(&parts), body)
-        } else if path == METRICS && password(&parts.headers).is_some() {
-            (by_password(&held, &parts)?, body)
-        } else {
-            let (caller, body) = by_signature(&held, &parts, body).await?;
-            // What the ELB API is asked is known once its parameters are read (`query.rs`).
-            if !parts.method.is_safe() && path != "/" {
-                self.may_change(&caller)?;
-            }
-            (caller, Body::from(body))
-        };
+        let (caller, body) = self.identify(&held, &parts, body).await?;
+        // What the ELB API is asked is known once its parameters are read (`query.rs`).
+        match parts.uri.path() {
+            "/" | HEALTH => {}
+            _ if parts.method.is_safe() => {}
+            sign_in::PATH => self.take(&caller)?,
+            _ => self.may_change(&caller)?,
+        }
         let who = caller.who.clone();
         parts.extensions.insert(caller);
         Ok((Request::from_parts(parts, body), who))
     }
 
-    /// Whether the caller may change something with the signature of this request; not again then.
+    /// Whose request it is. A signature goes before a cookie, which browsers send by themselves.
+    async fn identify(
+        &self,
+        held: &Held,
+        parts: &Parts,
+        body: Body,
+    ) -> Result<(Caller, Body), Denied> {
+        let path = parts.uri.path();
+        // The console's files hold no secrets, and who signs in needs them.
+        let is_file = console::has(path) && parts.method.is_safe();
+        if held.is_open() || path == HEALTH || is_file {
+            return Ok((Caller::unknown(parts, held.is_open()), body));
+        }
+        if proof::password(&parts.headers).is_none() {
+            if let Some(claim) = Claim::read(parts)? {
+                let proved = self.proofs.by_signature(claim, held, parts, body);
+                let (caller, body) = proved.await?;
+                return Ok((caller, Body::from(body)));
+            }
+        } else if path == METRICS {
+            return Ok((self.proofs.by_password(held, parts)?, body));
+        }
+        // A browser that knows a password for the metrics sends it everywhere.
+        let is_question = path == sign_in::PATH && parts.method.is_safe();
+        let signed_in = match self.proofs.by_cookie(held, parts) {
+            Ok(None) | Err(_) if is_question => Some(Caller::unknown(parts, false)),
+            found => found?,
+        };
+        let caller = signed_in.ok_or_else(|| {
+            let message = "Request is missing Authentication Token";
+            Denied::new(AdminRefusal::Unsigned, message)
+        })?;
+        Ok((caller, body))
+    }
+
+    /// Whether the caller may change something, if by a signature with that of this request; not
+    /// again then.
     ///
     /// # Errors
-    /// [`AdminRefusal::ReadOnly`], [`AdminRefusal::Replay`], [`AdminRefusal::ReplayTableFull`].
+    /// [`AdminRefusal::ReadOnly`], and those of [`take`](Self::take).
     pub(super) fn may_change(&self, caller: &Caller) -> Result<(), Denied> {
-        let claim = match &caller.right {
-            Right::All => return Ok(()),
-            Right::Read => {
-                let message = format!("The credential {} may only read", caller.who);
-                return Err(Denied::new(AdminRefusal::ReadOnly, message));
-            }
-            Right::Change(claim) => claim,
+        if !caller.may_change {
+            let message = format!("The credential {} may only read", caller.who);
+            return Err(Denied::new(AdminRefusal::ReadOnly, message));
+        }
+        self.take(caller)
+    }
+
+    /// Uses a signature up.
+    ///
+    /// # Errors
+    /// [`AdminRefusal::Replay`], [`AdminRefusal::ReplayTableFull`].
+    fn take(&self, caller: &Caller) -> Result<(), Denied> {
+        let By::Signature(claim) = &caller.by else {
+            return Ok(());
         };
         let mut used = self.changing.lock().expect("no holder panics");
         used.take(claim, unix_seconds()).map_err(|reason| {
@@ -160,9 +202,27 @@ impl Access {
         })
     }
 
+    /// Signs a caller in that has proved to have a credential.
+    ///
+    /// # Errors
+    /// It is gone by now, or there are no random bytes.
+    pub(super) fn sign_in(&self, caller: &Caller) -> Result<SignedIn, Trouble> {
+        let held = self.credentials.now();
+        let gone = || Trouble::new(StatusCode::FORBIDDEN, "the credential is there no more");
+        let holder = held.holder(&caller.who).ok_or_else(gone)?;
+        self.proofs.sign_in(holder, caller.peer).map_err(|_| {
+            let clause = "there are no random bytes to sign in with";
+            Trouble::new(StatusCode::SERVICE_UNAVAILABLE, clause)
+        })
+    }
+
+    pub(super) fn sign_out(&self, pass: &Pass) {
+        self.proofs.sign_out(pass);
+    }
+
     /// What the caller was allowed to change was not even begun: it may try again.
     pub(super) fn give_back(&self, caller: &Caller) {
-        if let Right::Change(claim) = &caller.right {
+        if let By::Signature(claim) = &caller.by {
             let mut used = self.changing.lock().expect("no holder panics");
             used.give_back(claim);
         }
@@ -184,102 +244,14 @@ impl Access {
 }
 
 impl Caller {
-    /// Whoever it is: nobody has to prove it.
-    fn anybody(parts: &Parts) -> Self {
+    /// Whoever it is: nothing is proved.
+    fn unknown(parts: &Parts, may_change: bool) -> Self {
         Self {
             who: "anonymous".to_owned(),
             region: signature::region(parts),
-            peer: peer(parts),
-            right: Right::All,
+            peer: proof::peer(parts),
+            may_change,
+            by: By::Nothing,
         }
     }
-}
-
-fn peer(parts: &Parts) -> Option<Peer> {
-    parts.extensions.get().copied()
-}
-
-/// What stands after `Basic` (RFC 7617 §2).
-fn password(fields: &HeaderMap) -> Option<&str> {
-    let field = fields.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, rest) = field.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("basic").then(|| rest.trim())
-}
-
-/// Whose password it is. Only of those who may not change anything: it travels in clear.
-fn by_password(held: &Held, parts: &Parts) -> Result<Caller, Denied> {
-    let denied = |message| Denied::new(AdminRefusal::Credential, message);
-    let wrong = || denied("The user must be an access key id, and the password its secret");
-    let bytes = BASE64_STANDARD.decode(password(&parts.headers).unwrap_or_default());
-    let text = String::from_utf8(bytes.map_err(|_| wrong())?).map_err(|_| wrong())?;
-    let (id, secret) = text.split_once(':').ok_or_else(wrong)?;
-    let holder = held.holder(id).ok_or_else(wrong)?;
-    if !holder.is_read_only {
-        return Err(denied(
-            "HTTP Basic is for read-only credentials: a secret that may change things never \
-             travels",
-        ));
-    }
-    if !holder.has_secret(secret) {
-        return Err(wrong());
-    }
-    Ok(Caller {
-        who: id.to_owned(),
-        region: None,
-        peer: peer(parts),
-        right: Right::Read,
-    })
-}
-
-/// Whose signature it is, and the body, which it is about.
-async fn by_signature(held: &Held, parts: &Parts, body: Body) -> Result<(Caller, Bytes), Denied> {
-    let unsigned = || {
-        Denied::new(
-            AdminRefusal::Unsigned,
-            "Request is missing Authentication Token",
-        )
-    };
-    let claim = Claim::read(parts)?.ok_or_else(unsigned)?;
-    claim.check(unix_seconds())?;
-    let id = &claim.scope.access_key_id;
-    let unknown = "The security token included in the request is invalid: no credential has this \
-                   access key id";
-    let holder = held.holder(id);
-    let holder = holder.ok_or_else(|| Denied::new(AdminRefusal::Credential, unknown))?;
-    let body = whole(parts, body).await?;
-    if !claim.is_of(parts, &body, &holder.key) {
-        return Err(Denied::new(
-            AdminRefusal::Signature,
-            "The request signature we calculated does not match the signature you provided. Check \
-             your AWS Secret Access Key and signing method.",
-        ));
-    }
-    let caller = Caller {
-        who: id.clone(),
-        region: Some(claim.scope.region.clone()),
-        peer: peer(parts),
-        right: match holder.is_read_only {
-            true => Right::Read,
-            false => Right::Change(Arc::new(claim)),
-        },
-    };
-    Ok((caller, body))
-}
-
-/// The body, up to the bound of its route.
-async fn whole(parts: &Parts, body: Body) -> Result<Bytes, Denied> {
-    let most = match parts.uri.path() {
-        "/" => QUERY_BYTES_MAX,
-        _ => ADMIN_BODY_BYTES_MAX,
-    };
-    let reading = axum::body::to_bytes(body, most);
-    let denied = |message| Denied::new(AdminRefusal::Body, message);
-    time::timeout(ADMIN_HEAD_TIMEOUT, reading)
-        .await
-        .map_err(|_| denied("The body did not come in time".to_owned()))?
-        .map_err(|_| {
-            denied(format!(
-                "The body did not come whole, or has more than {most} bytes"
-            ))
-        })
 }

@@ -1,8 +1,8 @@
 //! `/console/`: the files of the web console, which are part of the program.
 //!
 //! Not what the console does: its scripts ask the ELB API and `/v1` like any other client, and may
-//! no more than that. Invariant: no file asks another host for anything, and no text that comes
-//! from elsewhere can become a script (the Content-Security-Policy).
+//! no more than that. Invariants: a file holds no secret, and asks no other host for anything; no
+//! text that comes from elsewhere can become a script (the Content-Security-Policy).
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ use quick_xml::escape::partial_escape;
 use super::answer::Trouble;
 use crate::control::hex;
 
-/// Where the console is; `guard.rs` and `access.rs` stand in front of it as of everything else.
+/// Where the console is; only `guard.rs` stands in front of it, as its files hold no secrets.
 pub(super) const ROOT: &str = "/console/";
 
 /// A file as it is served.
@@ -43,7 +43,7 @@ macro_rules! file {
     };
 }
 
-static FILES: LazyLock<[File; 27]> = LazyLock::new(|| {
+static FILES: LazyLock<[File; 29]> = LazyLock::new(|| {
     [
         file!("index.html", HTML),
         file!("style.css", "text/css; charset=utf-8"),
@@ -53,6 +53,8 @@ static FILES: LazyLock<[File; 27]> = LazyLock::new(|| {
         file!("model.js", SCRIPT),
         file!("dom.js", SCRIPT),
         file!("form.js", SCRIPT),
+        file!("sign_in.js", SCRIPT),
+        file!("sha256.js", SCRIPT),
         file!("list.js", SCRIPT),
         file!("detail.js", SCRIPT),
         file!("description.js", SCRIPT),

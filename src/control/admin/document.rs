@@ -89,13 +89,20 @@ fn complete(operation: &mut Operation) {
     refused(
         operation,
         "401",
-        "There are credentials, and the request has neither a signature nor a password",
+        "There are credentials, and the request has no signature, password or cookie of a sign-in",
     );
     refused(
         operation,
         "403",
         "The `Host` field is no name of this host, a page of another origin asks for a change, or \
-         the signature does not hold or may not change anything",
+         the signature does not hold or may not change anything, or the token beside a cookie is \
+         missing",
+    );
+    refused(
+        operation,
+        "429",
+        "Too many wrong secrets came from the client's address; `Retry-After` says when it may try \
+         again",
     );
     refused(
         operation,

@@ -2,6 +2,7 @@ mod access;
 mod console;
 mod live;
 mod query;
+mod sign_in;
 mod steering;
 mod v1;
 

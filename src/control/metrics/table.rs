@@ -472,6 +472,18 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
         |l| &l.admin_requests_refused,
     ),
     (
+        "elbow_admin_sign_ins_displaced",
+        "Times that somebody was signed out of the console as too many were signed in",
+        Counter,
+        |l| &l.sign_ins_displaced,
+    ),
+    (
+        "elbow_admin_guessers_forgotten",
+        "Times that a client's wrong secrets were forgotten as too many clients had some",
+        Counter,
+        |l| &l.guessers_forgotten,
+    ),
+    (
         "elbow_view_write_errors",
         "Times that the view could not be written to the state directory",
         Counter,

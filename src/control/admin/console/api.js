@@ -11,12 +11,26 @@ export class Refused extends Error {
     }
 }
 
-async function ask(target, options) {
+let token = null;
+
+/** What has to come with requests of somebody who is signed in; `null`: nobody is, or need be. */
+export function useToken(value) {
+    token = value;
+}
+
+export async function ask(target, { headers, ...options } = {}) {
+    const fields = token === null ? headers : { "X-Elbow-Token": token, ...headers };
     try {
-        return await fetch(target, { cache: "no-store", ...options });
+        return await fetch(target, { cache: "no-store", headers: fields, ...options });
     } catch {
         throw new Refused(0, "elbow does not answer. Is it running?");
     }
+}
+
+/** What is thrown for an answer; who is signed in no more is asked to sign in again. */
+function refused(response, message, isSignedOut = response.status === 401) {
+    if (isSignedOut) dispatchEvent(new Event("signed-out"));
+    return new Refused(response.status, message || response.statusText);
 }
 
 /** Carries out an action of the ELB API and gives back the element with its result. */
@@ -27,7 +41,8 @@ export async function act(action, parameters = {}) {
     const root = new DOMParser().parseFromString(await response.text(), "text/xml").documentElement;
     if (response.ok) return child(root, `${action}Result`);
     const error = child(root, "Error");
-    throw new Refused(response.status, text(error, "Message") || response.statusText);
+    const isSignedOut = text(error, "Code") === "MissingAuthenticationToken";
+    throw refused(response, text(error, "Message"), isSignedOut);
 }
 
 /** Lists as `Name.member.1`, structures as `Name.Key`; an empty list is an empty value. */
@@ -48,8 +63,9 @@ function write(form, prefix, value) {
 }
 
 /** Asks /v1; `undefined` where there is no body. */
-export async function v1(method, path, value) {
-    const response = await ask(`/v1/${path}`, { method, body: value && JSON.stringify(value) });
+export async function v1(method, path, value, headers) {
+    const content = value && JSON.stringify(value);
+    const response = await ask(`/v1/${path}`, { method, headers, body: content });
     const body = await response.text();
     let answer;
     try {
@@ -58,7 +74,7 @@ export async function v1(method, path, value) {
         throw new Refused(response.status, "the answer is not JSON");
     }
     if (response.ok) return answer;
-    throw new Refused(response.status, answer?.error ?? response.statusText);
+    throw refused(response, answer?.error);
 }
 
 /** The first child of that name, or `undefined`. */
@@ -81,5 +97,5 @@ export async function stream(path, signal) {
     const response = await ask(`/v1/${path}`, { signal });
     if (response.ok) return response.body;
     const answer = await response.json().catch(() => undefined);
-    throw new Refused(response.status, answer?.error ?? response.statusText);
+    throw refused(response, answer?.error);
 }

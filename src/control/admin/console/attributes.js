@@ -119,7 +119,9 @@ export async function showAttributes(loadBalancer, refresh) {
     return [
         heading(
             "Attributes",
-            button("Edit attributes", "edit-attributes", () => edit(loadBalancer, now, refresh)),
+            button("Edit attributes", "edit-attributes", () => edit(loadBalancer, now, refresh), {
+                class: "changes",
+            }),
         ),
         facts([
             ["Idle timeout", `${now.idle} seconds`],

@@ -49,7 +49,9 @@ function create(region, changed) {
 }
 
 export function createButton(region, changed) {
-    return button("Create load balancer", "create", () => create(region, changed));
+    return button("Create load balancer", "create", () => create(region, changed), {
+        class: "changes",
+    });
 }
 
 /** Goes to the list, and says there what was done. */
@@ -81,5 +83,7 @@ function remove(loadBalancer) {
 }
 
 export function deleteButton(loadBalancer) {
-    return button("Delete load balancer", "delete-load-balancer", () => remove(loadBalancer));
+    return button("Delete load balancer", "delete-load-balancer", () => remove(loadBalancer), {
+        class: "changes",
+    });
 }

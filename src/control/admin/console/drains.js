@@ -66,8 +66,9 @@ export function drainTable(changed) {
         drain.stage === "sessions"
             ? button("Keep", `keep-${drain.instance}`, () => keep(drain, changed), {
                   "aria-label": `Keep ${drain.instance}`,
+                  class: "changes",
               })
-            : "–";
+            : element("span", { class: "changes" }, "–");
     function update(drains) {
         rows.update(
             drains.map((drain) => [

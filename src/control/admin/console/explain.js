@@ -1,8 +1,8 @@
 // The tab "Explain": where the session of a cookie goes, and why.
 
 import { v1 } from "./api.js";
-import { badge, button, element, facts, heading, table } from "./dom.js";
-import { areaField, choiceField, textField } from "./form.js";
+import { badge, element, facts, heading, table } from "./dom.js";
+import { areaField, choiceField, formOf, textField } from "./form.js";
 import { stickinessOf } from "./model.js";
 import { lapse, number } from "./words.js";
 
@@ -99,7 +99,7 @@ function told(answer) {
     ];
 }
 
-function formOf(loadBalancer) {
+function question(loadBalancer) {
     const options = loadBalancer.listeners.map(({ port, protocol }) => `${port} (${protocol})`);
     const isApplication = (listener) =>
         stickinessOf(loadBalancer, listener)?.kind === "application";
@@ -149,36 +149,17 @@ export function showExplain(loadBalancer) {
             element("p", { class: "empty" }, "There is no listener that would read it."),
         ];
     }
-    const { fields, query } = formOf(loadBalancer);
-    const trouble = element("p", { class: "error", role: "alert" });
+    const { fields, query } = question(loadBalancer);
     const answer = element("div", { class: "answer" });
-    const ask = async () => {
-        trouble.textContent = "";
-        fields.forEach((field) => field.say());
-        try {
-            answer.replaceChildren(...told(await v1("GET", `explain?${query()}`)));
-            answer.querySelector("h2").focus();
-        } catch (error) {
+    const form = formOf({
+        content: fields.map((field) => field.node),
+        fields,
+        submit: element("button", { type: "submit", class: "primary" }, "Explain"),
+        save: async () => {
             answer.replaceChildren();
-            const field = fields.find(({ about }) => about?.test(error.message));
-            if (field) field.say(error.message);
-            else trouble.textContent = error.message;
-            field?.input.focus();
-        }
-    };
-    const form = element(
-        "form",
-        {
-            class: "card narrow",
-            novalidate: true,
-            onsubmit: (event) => {
-                event.preventDefault();
-                ask();
-            },
+            answer.append(...told(await v1("GET", `explain?${query()}`)));
         },
-        fields.map((field) => field.node),
-        trouble,
-        button("Explain", "explain", undefined, { type: "submit", class: "primary" }),
-    );
-    return [title, form, answer];
+        done: () => answer.querySelector("h2").focus(),
+    });
+    return [title, element("div", { class: "card narrow" }, form), answer];
 }

@@ -1,4 +1,4 @@
-// Dialogs with fields. What is wrong is said at the field that it concerns, which gets the focus.
+// Forms and dialogs with fields. What is wrong is said at the field that it concerns, which gets the focus.
 
 import { announce, element } from "./dom.js";
 
@@ -42,8 +42,8 @@ function fieldOf(input, { label, hint, check = () => undefined, about, stack = t
 }
 
 /** A line of text; a number is one too, for which a phone has other keys. */
-export function textField({ value = "", isNumber = false, ...rest }) {
-    const attributes = { type: "text", value, autocomplete: "off", spellcheck: "false" };
+export function textField({ value = "", isNumber = false, input = {}, ...rest }) {
+    const attributes = { type: "text", value, autocomplete: "off", spellcheck: "false", ...input };
     if (isNumber) attributes.inputmode = "numeric";
     return fieldOf(element("input", attributes), rest);
 }
@@ -74,35 +74,11 @@ export function required(what) {
     return (value) => (value === "" ? `Enter ${what}.` : undefined);
 }
 
-/** Opens a dialog. `save` does what it is for, and the dialog stays if that is refused; `done` is
- * what is said afterwards, and `changed` draws what has changed. */
-export function openDialog({
-    title,
-    content,
-    fields = [],
-    action = "Save",
-    danger,
-    save,
-    done,
-    changed,
-}) {
+/** A form. `save` does what it is for, and `done` what follows unless that is refused. */
+export function formOf({ content, fields, submit, others, save, done }) {
     const trouble = element("p", { class: "error", role: "alert" });
-    const submit = element(
-        "button",
-        { type: "submit", class: danger ? "danger" : "primary" },
-        action,
-    );
-    const cancel = element("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
-    const heading = element("h2", { id: "dialog-title" }, title);
-    const form = element(
-        "form",
-        { novalidate: true },
-        heading,
-        content,
-        trouble,
-        element("div", { class: "actions" }, submit, cancel),
-    );
-    const dialog = element("dialog", { "aria-labelledby": "dialog-title" }, form);
+    const actions = element("div", { class: "actions" }, submit, others);
+    const form = element("form", { novalidate: true }, content, trouble, actions);
 
     function fail(field, message) {
         if (!field) {
@@ -136,10 +112,43 @@ export function openDialog({
         } finally {
             submit.disabled = false;
         }
-        dialog.close();
-        announce(done);
-        await changed();
+        await done();
     });
+    return form;
+}
+
+/** Opens a dialog, which stays if what it is for is refused; `done` is what is said afterwards, and
+ * `changed` draws what has changed. */
+export function openDialog({
+    title,
+    content,
+    fields = [],
+    action = "Save",
+    danger,
+    save,
+    done,
+    changed,
+}) {
+    const submit = element(
+        "button",
+        { type: "submit", class: danger ? "danger" : "primary" },
+        action,
+    );
+    const cancel = element("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
+    const heading = element("h2", { id: "dialog-title" }, title);
+    const form = formOf({
+        content: [heading, content],
+        fields,
+        submit,
+        others: cancel,
+        save,
+        done: async () => {
+            dialog.close();
+            announce(done);
+            await changed();
+        },
+    });
+    const dialog = element("dialog", { "aria-labelledby": "dialog-title" }, form);
     dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
     dialog.showModal();

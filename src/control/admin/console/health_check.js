@@ -69,7 +69,9 @@ export function showHealthCheck(loadBalancer, refresh) {
     return [
         heading(
             "Health check",
-            button("Edit health check", "edit-health-check", () => edit(loadBalancer, refresh)),
+            button("Edit health check", "edit-health-check", () => edit(loadBalancer, refresh), {
+                class: "changes",
+            }),
         ),
         facts([
             ["Ping target", check.target],

@@ -91,6 +91,7 @@ function row(instance, known, live, loadBalancer, refresh) {
         now ? number(now.outstanding) : "–",
         button("Deregister", `deregister-${id}`, () => deregister(loadBalancer, id, refresh), {
             "aria-label": `Deregister ${id}`,
+            class: "changes",
         }),
     ];
 }
@@ -151,7 +152,9 @@ export async function showInstances(loadBalancer, refresh) {
     return [
         heading(
             "Instances",
-            button("Register an instance", "register", () => register(loadBalancer, refresh)),
+            button("Register an instance", "register", () => register(loadBalancer, refresh), {
+                class: "changes",
+            }),
         ),
         line,
         rows.node,

@@ -99,7 +99,10 @@ export function showListeners(loadBalancer, refresh) {
                 "Delete",
                 `delete-${listener.port}`,
                 () => remove(loadBalancer, listener, refresh),
-                { "aria-label": `Delete the listener at port ${listener.port}` },
+                {
+                    "aria-label": `Delete the listener at port ${listener.port}`,
+                    class: "changes",
+                },
             ),
         ),
     ]);
@@ -114,7 +117,9 @@ export function showListeners(loadBalancer, refresh) {
     return [
         heading(
             "Listeners",
-            button("Add listener", "add-listener", () => add(loadBalancer, refresh)),
+            button("Add listener", "add-listener", () => add(loadBalancer, refresh), {
+                class: "changes",
+            }),
         ),
         table("Listeners", headings, rows, "There is no listener."),
     ];

@@ -1,17 +1,55 @@
 // Which page is shown: the part of the address behind `#` says so, and so pages can be linked to.
 
-import { v1 } from "./api.js";
-import { element } from "./dom.js";
+import { useToken, v1 } from "./api.js";
+import { announce, element } from "./dom.js";
 import { showList } from "./list.js";
+import { showAccount, showSignIn } from "./sign_in.js";
 
 /** What the navigation leads to. */
 const PARTS = ["load-balancers", "shards"];
 
 const main = document.getElementById("main");
 let turns = 0;
+// Who is signed in, once that is known, and why somebody is to sign in.
+let account;
+let note = "";
+
+/** What may be seen and done is that of this account from now on. */
+function be(told) {
+    account = told;
+    useToken(told.token);
+    document.documentElement.classList.toggle("read-only", told.read_only);
+    document.getElementById("account").replaceChildren(...showAccount(told, signOut));
+    document.getElementById("host").textContent = "";
+    // The page itself says so when elbow does not answer.
+    if (told.who !== null) sayHost().catch(() => {});
+}
+
+async function enter(told) {
+    be(told);
+    await refresh();
+}
+
+/** Whatever was open is closed, as it is no longer to be seen. */
+async function leave(told, why) {
+    be(told);
+    note = why;
+    document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+    await refresh();
+}
+
+async function signOut() {
+    try {
+        await leave(await v1("DELETE", "sign-in"), "You have signed out.");
+    } catch (error) {
+        announce(error.message);
+    }
+}
 
 /** `/load-balancers`, `/load-balancers/NAME`, `/load-balancers/NAME/TAB` or `/shards`. */
 async function page() {
+    if (!account) be(await v1("GET", "sign-in"));
+    if (account.who === null) return showSignIn(note, enter);
     const [, part, name, tab] = location.hash.split("/").map(decodeURIComponent);
     for (const other of PARTS) {
         const link = document.getElementById(`to-${other}`);
@@ -25,17 +63,12 @@ async function page() {
 }
 
 function refusal(error) {
-    const advice =
-        error.status === 401 || error.status === 403
-            ? "Where elbow has credentials, requests are signed, and the console cannot do so yet: " +
-              "use aws elb, an SDK or elbow's own commands."
-            : element("a", { href: "#/load-balancers" }, "All load balancers");
     return element(
         "div",
         { class: "refusal", role: "alert" },
         element("h1", { tabindex: "-1" }, "That did not work"),
         element("p", {}, error.message),
-        element("p", {}, advice),
+        element("p", {}, element("a", { href: "#/load-balancers" }, "All load balancers")),
     );
 }
 
@@ -57,10 +90,16 @@ async function draw() {
     return true;
 }
 
+/** What gets the focus: the element of that id if it is there, or where the page begins. */
+function focus(id) {
+    const begin = main.querySelector(".sign-in input") ?? main.querySelector("h1");
+    ((id && document.getElementById(id)) || begin).focus();
+}
+
 /** Draws it anew and leaves the focus where it was. */
 async function refresh() {
     const id = document.activeElement?.id;
-    if (await draw()) ((id && document.getElementById(id)) || main.querySelector("h1")).focus();
+    if (await draw()) focus(id);
 }
 
 async function navigate() {
@@ -71,8 +110,7 @@ async function navigate() {
     const isFirst = turns === 0;
     const tab = document.activeElement?.closest(".tabs") && document.activeElement.id;
     document.getElementById("status").textContent = "";
-    if ((await draw()) && !isFirst)
-        ((tab && document.getElementById(tab)) || main.querySelector("h1")).focus();
+    if ((await draw()) && (!isFirst || account?.who === null)) focus(tab);
 }
 
 async function sayHost() {
@@ -86,6 +124,8 @@ document.querySelector(".skip").addEventListener("click", (event) => {
     main.focus();
 });
 addEventListener("hashchange", navigate);
+addEventListener("signed-out", () => {
+    const nobody = { who: null, read_only: true, token: null };
+    if (account?.who !== null) leave(nobody, "You are signed in no more. Sign in to go on.");
+});
 navigate();
-// The page itself says so when elbow does not answer.
-sayHost().catch(() => {});

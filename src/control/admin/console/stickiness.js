@@ -113,6 +113,6 @@ export function stickinessButton(loadBalancer, listener, changed) {
         "Edit stickiness",
         `edit-stickiness-${listener.port}`,
         () => editStickiness(loadBalancer, listener, changed),
-        { "aria-label": `Edit stickiness of port ${listener.port}` },
+        { "aria-label": `Edit stickiness of port ${listener.port}`, class: "changes" },
     );
 }

@@ -45,13 +45,14 @@ export async function showTags(loadBalancer, refresh) {
             text(tag, "Value"),
             button("Remove", `remove-${key}`, () => remove(loadBalancer, key, refresh), {
                 "aria-label": `Remove ${key}`,
+                class: "changes",
             }),
         ];
     });
     return [
         heading(
             "Tags",
-            button("Add tag", "add-tag", () => add(loadBalancer, refresh)),
+            button("Add tag", "add-tag", () => add(loadBalancer, refresh), { class: "changes" }),
         ),
         table("Tags", ["Key", "Value", "Actions"], rows, "It has no tags."),
     ];

@@ -4,29 +4,11 @@ use aws_credential_types::Credentials as Key;
 use aws_sigv4::http_request::PercentEncodingMode;
 
 use super::*;
-use crate::config;
 use crate::control::admin::signature::tests::signature_fields;
+use crate::control::credentials::Held;
 use crate::control::setup::Order;
 use crate::state::AdminRefusal;
 use crate::sys::unix_seconds;
-
-/// Credentials of one key, whose secret stays in no file.
-pub(super) fn one_key(name: &str) -> Credentials {
-    let file = std::env::temp_dir().join(format!("elbow-access-{}-{name}", std::process::id()));
-    std::fs::write(&file, "secret").unwrap();
-    let credential = config::Credential {
-        access_key_id: "A".to_owned(),
-        secret_access_key_file: file.clone(),
-        is_read_only: false,
-        line: 1,
-    };
-    let credentials = Credentials::load(&config::Admin {
-        credentials: vec![credential],
-        ..config::Admin::default()
-    });
-    std::fs::remove_file(&file).unwrap();
-    credentials.unwrap()
-}
 
 /// A change by the ELB API, signed now.
 fn signed(form: &str) -> String {
@@ -50,7 +32,9 @@ fn signed(form: &str) -> String {
 
 #[tokio::test]
 async fn a_change_that_was_not_begun_may_be_sent_again() {
-    let (bench, ordered) = Bench::deaf_and_guarded_by(one_key("again")).await;
+    let credentials = Credentials::default();
+    credentials.replace(Held::of(&[("A", "secret", false)]));
+    let (bench, ordered) = Bench::deaf_and_guarded_by(credentials).await;
     let delete = |name: &str| {
         signed(&format!(
             "Action=DeleteLoadBalancer&Version=2012-06-01&LoadBalancerName={name}"
