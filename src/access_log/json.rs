@@ -33,6 +33,8 @@ struct Object<'a> {
     reason: Option<&'a str>,
     shard: usize,
     epoch: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +84,9 @@ pub(super) fn write(entry: &Entry<'_>, timestamp: &[u8; TIMESTAMP_BYTES], out: &
         reason: more(entry.more.reason),
         shard: entry.more.shard,
         epoch: entry.more.epoch,
+        request_id: Some(entry.more.request_id)
+            .filter(|id| !id.is_empty())
+            .map(String::from_utf8_lossy),
     };
     serde_json::to_writer(out, &object).expect("a vector takes every write");
 }

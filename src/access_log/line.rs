@@ -55,6 +55,12 @@ pub(super) fn write_more(more: &More<'_>, out: &mut Vec<u8>) {
     field(more.reason.as_bytes(), out);
     number(more.shard as u64, out);
     number(more.epoch, out);
+    out.extend_from_slice(b" \"");
+    match more.request_id {
+        [] => out.push(b'-'),
+        id => escape(id, out),
+    }
+    out.push(b'"');
 }
 
 /// The two quoted fields.

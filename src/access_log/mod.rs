@@ -83,6 +83,8 @@ pub struct More<'a> {
     pub shard: usize,
     /// The epoch of the view that it was served by.
     pub epoch: u64,
+    /// The id that the request came with or was given; empty: it has none.
+    pub request_id: &'a [u8],
 }
 
 /// Lines on their way to whoever writes them.

@@ -30,6 +30,7 @@ fn entry<'a>() -> Entry<'a> {
             reason: "-",
             shard: 3,
             epoch: 12,
+            request_id: b"",
         },
     }
 }
@@ -144,10 +145,24 @@ fn the_url_is_of_the_host_and_the_listeners_port_with_the_target_as_it_came() {
 }
 
 #[test]
-fn behind_the_switch_are_verdict_reason_shard_and_epoch() {
-    let line = written(Format::ClbAndMore, &entry());
+fn behind_the_switch_are_verdict_reason_shard_epoch_and_id() {
     let clb = written(Format::Clb, &entry());
-    assert_eq!(line, format!("{clb} hit - 3 12"));
+    let line = |id| {
+        let mut entry = entry();
+        entry.more.request_id = id;
+        written(Format::ClbAndMore, &entry)
+    };
+    assert_eq!(line(b""), format!("{clb} hit - 3 12 \"-\""));
+    assert_eq!(line(b"a b\""), format!("{clb} hit - 3 12 \"a b\\x22\""));
+}
+
+#[test]
+fn the_json_has_the_id_of_requests_that_have_one() {
+    let mut entry = entry();
+    entry.more.request_id = b"a\"b";
+    let object: serde_json::Value =
+        serde_json::from_str(&written(Format::Json, &entry)).expect("it is JSON");
+    assert_eq!(object["request_id"], "a\"b");
 }
 
 #[test]
@@ -213,16 +228,18 @@ proptest! {
         request_line in prop::collection::vec(any::<u8>(), 0..60),
         user_agent in prop::collection::vec(any::<u8>(), 0..60),
         host in prop::collection::vec(any::<u8>(), 0..20),
+        id in prop::collection::vec(any::<u8>(), 0..20),
         target in "[ -~]{0,20}",
     ) {
         let wild = Http { request_line: &request_line, user_agent: &user_agent, host: &host, ..http() };
         let readable = format!("GET {target} HTTP/1.1");
         for http in [wild, Http { request_line: readable.as_bytes(), ..wild }] {
-            let entry = Entry { http: Some(http), ..entry() };
+            let mut entry = Entry { http: Some(http), ..entry() };
+            entry.more.request_id = &id;
             let line = written(Format::Clb, &entry);
             prop_assert!(line.is_ascii());
             prop_assert_eq!(fields(&line).len(), 15);
-            prop_assert_eq!(fields(&written(Format::ClbAndMore, &entry)).len(), 19);
+            prop_assert_eq!(fields(&written(Format::ClbAndMore, &entry)).len(), 20);
             let json = written(Format::Json, &entry);
             prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
         }

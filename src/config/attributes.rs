@@ -9,6 +9,7 @@ use super::access_log::logging;
 use super::affinity::affinity;
 use super::bounds::bounds;
 use super::duration::{Lengths, SHORTEST};
+use super::header::header;
 use super::overload::overload;
 use super::read::{Field, Report, Section};
 use super::{
@@ -51,6 +52,7 @@ impl Default for Attributes {
             drain_mode: DrainMode::Connections { timeout: None },
             upgrades: Upgrades::default(),
             desync_mode: DesyncMode::Defensive,
+            request_id: None,
             access_log: Logging::default(),
             bounds: Bounds::default(),
             overload: Overload::default(),
@@ -156,6 +158,9 @@ pub(super) fn attributes(
     let desync_mode = section.read_or("desync_mode", default.desync_mode, |field| {
         field.parsed(desync_mode, report)
     });
+    let request_id = section.read_or("request_id", default.request_id, |field| {
+        request_id(&field, report)
+    });
     let access_log = logging(&mut section, report);
     let bounds = bounds(&mut section, default.bounds, reads_heads, report);
     let overload = overload(&mut section, report);
@@ -169,6 +174,7 @@ pub(super) fn attributes(
         drain_mode: drain_mode?,
         upgrades: upgrades?,
         desync_mode: desync_mode?,
+        request_id: request_id?,
         access_log: access_log?,
         bounds: bounds?,
         overload: overload?,
@@ -183,6 +189,18 @@ fn connection_draining(field: &Field<'_>, report: &mut Report<'_>) -> Option<Opt
         None => field
             .duration_or("true or false", &CONNECTION_DRAINING, report)
             .map(Some),
+    }
+}
+
+fn request_id(field: &Field<'_>, report: &mut Report<'_>) -> Option<Option<String>> {
+    match field.as_boolean() {
+        Some(false) => Some(None),
+        Some(true) => {
+            let allowed = "must be the name of a field, such as \"X-Request-Id\", or false";
+            report.refuse(field, allowed);
+            None
+        }
+        None => field.parsed(header, report).map(Some),
     }
 }
 

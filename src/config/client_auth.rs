@@ -5,12 +5,10 @@
 
 use std::path::PathBuf;
 
-use super::affinity::HEADER_NAME_BYTES_MAX;
-use super::cookie::is_token;
+use super::header::header;
 use super::read::{Report, Section};
 use super::tls::path;
 use super::{Listener, Mistake};
-use crate::http::is_known_field;
 
 /// The field in which ALB tells the same.
 const SUBJECT_HEADER: &str = "X-Amzn-Mtls-Clientcert-Subject";
@@ -79,16 +77,4 @@ fn is_required_by(text: &str) -> Result<bool, Mistake> {
         "optional" => Ok(false),
         _ => Err("must be \"required\" or \"optional\"".into()),
     }
-}
-
-fn header(text: &str) -> Result<String, Mistake> {
-    if !is_token(text) || text.len() > HEADER_NAME_BYTES_MAX {
-        let mistake =
-            format!("must be 1 to {HEADER_NAME_BYTES_MAX} letters, digits and !#$%&'*+-.^_`|~");
-        return Err(mistake.into());
-    }
-    if is_known_field(text) {
-        return Err("is a field that means something else to elbow".into());
-    }
-    Ok(text.to_owned())
 }

@@ -21,6 +21,7 @@ mod cores;
 mod credential;
 mod duration;
 mod flags;
+mod header;
 mod host;
 mod instance;
 mod listener;
@@ -334,6 +335,10 @@ pub struct Attributes {
     /// What is done about requests that are not as RFC 9112 has them. Default: defensive
     /// (CLB.md §4.10).
     pub desync_mode: DesyncMode,
+    /// The field by which a request is known to all who see it: where a client sends none, elbow
+    /// makes one up. 1–128 characters of a token, and no field that means something to elbow.
+    /// `None`, the default: there is none.
+    pub request_id: Option<String>,
     /// Whether its requests and connections are in the access log.
     pub access_log: Logging,
     /// What one client may take.

@@ -355,6 +355,7 @@ fn attribute_switches(attributes: &Attributes) -> Switches {
     switches.changed("upgrades", upgrades(attributes), upgrades(&clb));
     let (desync, clb_desync) = (attributes.desync_mode, clb.desync_mode);
     switches.changed("desync_mode", desync.name(), clb_desync.name());
+    switches.value("request_id", attributes.request_id.as_ref());
     match &attributes.access_log {
         Logging::Off => switches.value("access_log", Some(false)),
         Logging::On => {}

@@ -129,6 +129,7 @@ instances = ["i-0a1b2c3d", "i-1111", "10.0.1.8", "[::1]:9001"]
   drain_mode = "session"
   drain_deadline = "30m"
   desync_mode = "strictest"
+  request_id = "X-Request-Id"
   max_body = "10MiB"
   min_rate = 240
   max_connections_per_client = 100
@@ -688,7 +689,7 @@ copy_unknown_attributes, absolute_limit 12h)
   backends: i-0a1b2c3d=10.0.1.7 i-1111=10.0.1.6:9001 (weight 5) 10.0.1.8 [::1]:9001
   checked by HTTP:8080/ping every 10s, timeout 250ms, out after 3 failures, back after 4 successes
   attributes: idle_timeout 4000s, cors_cookie_name both, connection_draining 5m, \
-drain_mode session, drain_deadline 30m, desync_mode strictest, max_body 10MiB, min_rate 240B, \
+drain_mode session, drain_deadline 30m, desync_mode strictest, request_id X-Request-Id, max_body 10MiB, min_rate 240B, \
 max_connections_per_client 100, max_outstanding 50, surge_queue 0, queue_timeout 2s, \
 underscore_encoding off, strip_cookie, strict, \
 fallback_affinity client-address, load_bound 0.5, slow_start 30s, standby_header, reason_header, \

@@ -156,6 +156,7 @@ fn write(
     lines.clear();
     write_standby(route, stick, &mut lines);
     write_subject(route, client, &mut lines);
+    write_id(route, client, request, &mut lines);
     let forwarding = Forwarding {
         client: &client.address,
         protocol: if route.is_secure { "https" } else { "http" },
@@ -174,6 +175,37 @@ fn write(
     }
     wire.append(&scratch);
     Ok(())
+}
+
+/// Writes the line of the id by which a request is known, if it has to have one and came without.
+fn write_id(route: &Route, client: &Client<'_>, request: &Request<'_, '_>, out: &mut Vec<u8>) {
+    let Some(name) = &route.attributes.request_id else {
+        return;
+    };
+    if let Some(id) = request.field(name) {
+        return client.record.note(|record| record.identified(id));
+    }
+    // Without randomness there is none, as without it there is no session.
+    let Some(id) = made_up_id() else {
+        return;
+    };
+    client.record.note(|record| record.identified(&id));
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(&id);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// 128 random bits as 32 digits.
+fn made_up_id() -> Option<[u8; 32]> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).ok()?;
+    Some(std::array::from_fn(|at| {
+        let byte = random[at / 2];
+        let digit = if at % 2 == 0 { byte >> 4 } else { byte & 15 };
+        DIGITS[usize::from(digit)]
+    }))
 }
 
 /// Writes the line that tells the backend whose certificate the client has shown, if it has.

@@ -64,10 +64,10 @@ pub(super) struct Record {
     /// How much of either body was left ([`Body::left`](crate::http::Body::left)) at its beginning.
     left_up: u64,
     left_down: u64,
-    /// Name of the load balancer, request line, host and user agent, one after the other.
+    /// Name of the load balancer, request line, host, user agent and id, one after the other.
     text: Vec<u8>,
     /// Where each of them ends.
-    ends: [usize; 4],
+    ends: [usize; 5],
     port: u16,
     is_secure: bool,
     is_http: bool,
@@ -95,7 +95,7 @@ impl Record {
                 text.len()
             });
         *record = Self {
-            ends: [name_end, line_end, host_end, agent_end],
+            ends: [name_end, line_end, host_end, agent_end, agent_end],
             port: route.address.port(),
             is_secure: route.protocol.is_secure(),
             is_http: head.is_some(),
@@ -123,7 +123,7 @@ impl Record {
             left_up: 0,
             left_down: 0,
             text,
-            ends: [0; 4],
+            ends: [0; 5],
             port: 0,
             is_secure: false,
             is_http: false,
@@ -145,6 +145,15 @@ impl Record {
     pub(super) fn judged(&mut self, verdict: Verdict, left: u64) {
         self.verdict = Some(verdict);
         self.left_up = left;
+    }
+
+    /// It came with that id, or was given it.
+    pub(super) fn identified(&mut self, id: &[u8]) {
+        let start = self.ends[3];
+        self.text.truncate(start);
+        self.text
+            .extend_from_slice(&id[..id.len().min(LOGGED_TEXT_BYTES_MAX)]);
+        self.ends[4] = self.text.len();
     }
 
     /// Of its body so much is left now.
@@ -257,6 +266,7 @@ impl Record {
                 reason: self.reason,
                 shard,
                 epoch,
+                request_id: part(4),
             },
         }
     }

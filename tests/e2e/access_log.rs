@@ -295,20 +295,36 @@ fn all_lines_are_written_before_the_process_ends() {
 }
 
 #[test]
-fn behind_the_fields_of_clb_stand_those_of_stickiness() {
+fn behind_the_fields_of_clb_stand_those_of_stickiness_and_the_id() {
     let directory = Directory::new();
     let (one, two) = (Backend::named("one"), Backend::named("two"));
     let setup = Setup::sticky(&[one.address, two.address], Some(60));
+    let setup = setup.attribute("request_id = \"X-Request-Id\"");
     let setup = logged(setup, &directory, "format = \"clb+\"");
     let elbow = setup.start(&[&one, &two]);
-    let session = elbow.ask(&get("/first", &[])).session();
-    elbow.ask(&get("/second", &[&format!("Cookie: AWSELB={session}")]));
+    let answer = elbow.ask(&get("/first", &[]));
+    let home = [&one, &two][usize::from(answer.body_text() == "two")];
+    let made_up = home
+        .last()
+        .head
+        .field("X-Request-Id")
+        .expect("it has one")
+        .to_owned();
+    let session = answer.session();
+    let cookie = format!("Cookie: AWSELB={session}");
+    elbow.ask(&get("/second", &[&cookie, "X-Request-Id: of the client"]));
     let mut lines = lines(&directory.path().join("access.log"), 2);
     // Shards hand over in no order.
     lines.sort_by_key(|line| line.0["request"].contains("/second"));
-    let more = |line: &Line| line.0["more"].split(' ').next().map(str::to_owned);
-    assert_eq!(more(&lines[0]).as_deref(), Some("none"));
-    assert_eq!(more(&lines[1]).as_deref(), Some("valid"));
+    let (first, second) = (&lines[0].0["more"], &lines[1].0["more"]);
+    assert!(
+        first.starts_with("none ") && first.ends_with(&made_up),
+        "{first}"
+    );
+    assert!(
+        second.starts_with("valid ") && second.ends_with("of the client"),
+        "{second}"
+    );
     assert_eq!(lines[0].0["backend"], lines[1].0["backend"]);
 }
 

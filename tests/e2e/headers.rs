@@ -53,6 +53,28 @@ fn several_forwarded_for_lines_become_one() {
 }
 
 #[test]
+fn requests_have_the_id_that_they_came_with_or_one_of_their_own() {
+    let backend = Backend::named("one");
+    let setup = Setup::new(&[backend.address]).attribute("request_id = \"X-Request-Id\"");
+    let elbow = setup.start(&[&backend]);
+    let id = |lines: &[&str]| {
+        assert_eq!(elbow.ask(&get("/", lines)).status(), 200);
+        let head = backend.last().head;
+        head.field("X-Request-Id").expect("it has one").to_owned()
+    };
+    let own = [id(&[]), id(&[])];
+    assert_ne!(own[0], own[1]);
+    for id in own {
+        assert!(
+            id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
+            "{id}"
+        );
+    }
+    assert_eq!(id(&["x-request-id: of the client"]), "of the client");
+    assert_eq!(id(&["X-Request-Id:"]), "", "it has said what it is");
+}
+
+#[test]
 fn behind_a_tls_terminator_the_protocol_is_https() {
     let backend = Backend::named("one");
     let elbow = Setup::new(&[backend.address])

@@ -164,6 +164,30 @@ fn what_a_bound_of_requests_may_not_say_is_refused_with_what_it_may() {
 }
 
 #[test]
+fn the_field_of_an_id_is_none_that_means_something_else() {
+    let id = |value| attributes(&format!("request_id = {value}")).request_id;
+    assert_eq!(id("\"X-Request-Id\""), Some("X-Request-Id".to_owned()));
+    assert_eq!(id("false"), None);
+    for (value, expected) in [
+        (
+            "\"X Id\"",
+            "must be 1 to 128 letters, digits and !#$%&'*+-.^_`|~",
+        ),
+        (
+            "\"X-Forwarded-For\"",
+            "is a field that means something else to elbow",
+        ),
+        (
+            "true",
+            "must be the name of a field, such as \"X-Request-Id\", or false",
+        ),
+    ] {
+        let keys = format!("request_id = {value}");
+        assert_eq!(only_mistake(&with(&keys)), expected, "{keys}");
+    }
+}
+
+#[test]
 fn what_an_attribute_may_not_say_is_refused_with_what_it_may() {
     let draining = "must be 1 to 3600 seconds, or text from \"50ms\" to \"1h\", or true or false";
     let slow_start = "must be 1 to 900 seconds, or text from \"50ms\" to \"15m\", or 0 or false";

@@ -353,6 +353,7 @@ fn attributes<'s>(page: &mut Page<'s>, attributes: &Attributes, marks: Marks<'s>
         drain_mode,
         upgrades,
         desync_mode,
+        request_id,
         access_log,
         bounds,
         overload,
@@ -374,6 +375,10 @@ fn attributes<'s>(page: &mut Page<'s>, attributes: &Attributes, marks: Marks<'s>
     }
     block.list("upgrades", upgrades.names());
     block.key("desync_mode", desync_mode.name());
+    match request_id {
+        None => block.key("request_id", false),
+        Some(name) => block.key("request_id", name.as_str()),
+    }
     write_bounds(&mut block, bounds);
     write_overload(&mut block, overload);
     write_affinity(&mut block, affinity);

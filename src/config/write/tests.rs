@@ -53,6 +53,7 @@ drain_mode = "session"
 drain_deadline = "168h"
 upgrades = []
 desync_mode = "monitor"
+request_id = "X-Request-Id"
 max_body = "10MiB"
 min_rate = 240
 max_connections_per_client = 7

@@ -165,6 +165,7 @@ fn files() -> impl Strategy<Value = String> {
         "strict = true",
         "slow_start = \"30s\"",
         "desync_mode = \"monitor\"",
+        "request_id = \"X-Request-Id\"",
         "load_bound = 0.29",
         "upgrades = [\"a/1\", \"websocket\"]",
         "fallback_affinity = \"client-address\"",
