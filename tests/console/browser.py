@@ -4,6 +4,9 @@ Nothing here knows the console. What is looked for may take a while to appear; a
 an error of a script, or something that its Content-Security-Policy forbids, fails at `end`.
 """
 
+import base64
+import contextlib
+import re
 import shutil
 
 from selenium import webdriver
@@ -41,6 +44,8 @@ class Browser:
         # Named, so that nothing is looked for elsewhere.
         service = webdriver.ChromeService(shutil.which("chromedriver"))
         self.driver = webdriver.Chrome(options, service)
+        # In pictures of a whole page there is nothing to scroll.
+        self.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
         self.errors = []
 
     def __enter__(self):
@@ -110,13 +115,13 @@ class Browser:
         self.find("select", name).send_keys(option)
 
     def type(self, name, text):
-        field = self.find("input", name)
+        field = self.find("input, textarea", name)
         field.clear()
         field.send_keys(text)
 
     def problem_at(self, name):
         """What is said to be wrong at a field, once something is."""
-        field = self.find("input", name)
+        field = self.find("input, textarea", name)
         ids = field.get_attribute("aria-describedby").split()
         error = self.driver.find_element(By.ID, ids[-1])
         self.wait(lambda: error.text, f"waited for what is wrong with {name!r}")
@@ -149,6 +154,15 @@ class Browser:
         for key in keys:
             self.driver.switch_to.active_element.send_keys(getattr(Keys, key))
 
+    @contextlib.contextmanager
+    def behind_another(self):
+        """While it lasts nobody sees the page."""
+        page = self.driver.current_window_handle
+        self.driver.switch_to.new_window("tab")
+        yield
+        self.driver.close()
+        self.driver.switch_to.window(page)
+
     def in_colours(self, scheme):
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
@@ -157,5 +171,26 @@ class Browser:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
-    def picture(self, file):
-        self.driver.save_screenshot(str(file))
+    def picture(self, file, whole=False):
+        """What is on the screen, or all of the page."""
+        options = {"captureBeyondViewport": whole}
+        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", options)
+        file.write_bytes(base64.b64decode(taken["data"]))
+
+    def rows(self, caption):
+        """The cells of each row of the table with that caption, as they read now."""
+        return self.driver.execute_script(
+            """
+            const isIt = (table) => table.caption?.textContent === arguments[0];
+            const table = [...document.querySelectorAll("table")].find(isIt);
+            return [...(table?.tBodies[0].rows ?? [])].map((row) =>
+                [...row.cells].map((cell) => cell.innerText.trim()));
+            """,
+            caption,
+        )
+
+    def pictured(self, pattern):
+        """What is told of the pictures in words, where it is like the pattern; or nothing."""
+        pictures = self.driver.find_elements(By.CSS_SELECTOR, "[role=img]")
+        names = [picture.accessible_name for picture in pictures if picture.is_displayed()]
+        return next(filter(None, (re.search(pattern, name) for name in names)), None)

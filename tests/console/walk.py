@@ -6,96 +6,20 @@ knows nothing of either, and traffic afterwards, which must stick as the page sa
 PROGRAM is elbow; the directory gets a picture of each page in light and dark.
 """
 
-import json
 import socket
-import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
-from axe_core_python.selenium import Axe
 from browser import Browser
-from stage import CERTIFICATE, INSTANCES, Stage, free_port
-
-NAME = "my-loadbalancer"
-
-TABS = [
-    "Description",
-    "Instances",
-    "Health check",
-    "Listeners",
-    "Monitoring",
-    "Attributes",
-    "Tags",
-]
+from console import Console
+from live import Crowd, fails, leaves_and_stays, loses_elbow, shards, shows_traffic, too_many
+from looks import looks
+from making import creates_and_deletes
+from explaining import explains
+from stage import INSTANCES, Stage, free_port
 
 BY_LOAD_BALANCER = "Enable load balancer generated cookie stickiness"
 BY_APPLICATION = "Enable application generated cookie stickiness"
-
-
-class Console:
-    """The console in a browser, and a load balancer to look at, with listeners of three kinds."""
-
-    def __init__(self, stage, browser):
-        self.stage, self.browser = stage, browser
-        self.port, self.https_port, tcp_port = free_port(), free_port(), free_port()
-        listeners = [("HTTP", self.port), ("HTTPS", self.https_port), ("TCP", tcp_port)]
-        members = ""
-        for number, (protocol, port) in enumerate(listeners, 1):
-            member = f"&Listeners.member.{number}"
-            members += f"{member}.Protocol={protocol}{member}.LoadBalancerPort={port}"
-            members += f"{member}.InstancePort={stage.port}"
-            if protocol == "HTTPS":
-                members += f"{member}.SSLCertificateId={CERTIFICATE}"
-        made = self.act(f"CreateLoadBalancer&AvailabilityZones.member.1=us-east-1a{members}")
-        self.address = made.partition("<DNSName>")[2].partition("<")[0]
-
-    def act(self, action):
-        """An action of the ELB API, beside the console."""
-        form = f"Version=2012-06-01&LoadBalancerName={NAME}&Action={action}"
-        with urllib.request.urlopen(self.stage.url, form.encode()) as answer:
-            return answer.read().decode()
-
-    def v1(self, path):
-        with urllib.request.urlopen(f"{self.stage.url}/v1/{path}") as answer:
-            return json.load(answer)
-
-    def ask(self, path="/"):
-        """Who answers a request to the load balancer, and the cookies that came with it."""
-        with urllib.request.urlopen(self.url(path)) as answer:
-            return answer.read().decode(), answer.headers.get_all("Set-Cookie", [])
-
-    def url(self, path="/"):
-        return f"http://{self.address}:{self.port}{path}"
-
-    def homes(self, *options, login="/"):
-        """Who answers curl ten times, after a first request for `login`."""
-        targets = [self.url(login)] + 10 * [self.url()]
-        command = ["curl", "--silent", "--write-out", "\\n", *options, *targets]
-        answers = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return answers.split()
-
-    def expect_sticky(self, login="/"):
-        """That a client with cookies has one instance, and one without them has all."""
-        with_cookies = self.homes("--cookie", "", login=login)
-        assert len(with_cookies) == 11 and len(set(with_cookies)) == 1, with_cookies
-        assert set(self.homes(login=login)) == set(INSTANCES[:2])
-
-    def open(self):
-        """From the address alone to the description of the load balancer, as the page says it."""
-        self.browser.open(f"{self.stage.url}/console/")
-        self.browser.follow("Load Balancers")
-        self.browser.follow(NAME)
-        self.browser.follow("Description")
-        self.browser.expect("Port configuration")
-
-    def edit(self, port=None):
-        self.browser.press(f"Edit stickiness of port {port or self.port}")
-
-    def save(self, then):
-        self.browser.press("Save")
-        self.browser.expect_no_dialog()
-        self.browser.expect(then)
 
 
 def without_load_balancers(stage, browser):
@@ -320,44 +244,6 @@ def deregister(console):
     assert INSTANCES[0] not in registered and INSTANCES[1] in registered, registered
 
 
-def looks(console, directory):
-    """A picture of each page; none has what axe finds wrong for people with disabilities."""
-    browser = console.browser
-    for scheme in ["light", "dark"]:
-        for size, (width, height) in {"wide": (1280, 900), "phone": (390, 844)}.items():
-            browser.in_colours(scheme)
-            browser.in_size(width, height)
-            browser.open(f"{console.stage.url}/console/#/load-balancers")
-            shown(browser, "Load Balancers", directory / f"list-{scheme}-{size}.png")
-            browser.follow(NAME)
-            for tab in TABS:
-                browser.follow(tab)
-                browser.expect_current(tab)
-                shown(browser, NAME, directory / f"{tab}-{scheme}-{size}.png")
-            browser.follow("Description")
-            console.edit()
-            browser.find("button", "Save")
-            accessible(browser)
-            browser.picture(directory / f"Edit stickiness-{scheme}-{size}.png")
-            browser.press("Cancel")
-            browser.expect_no_dialog()
-
-
-def shown(browser, title, file):
-    browser.find("h1", title)
-    accessible(browser)
-    width = browser.driver.execute_script(
-        "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    )
-    assert width <= 0, f"{file.name} is {width} pixels wider than the screen"
-    browser.picture(file)
-
-
-def accessible(browser):
-    violations = Axe().run(browser.driver)["violations"]
-    assert not violations, json.dumps(violations, indent=1)
-
-
 def main():
     program, directory = sys.argv[1], Path(sys.argv[2])
     directory.mkdir(parents=True, exist_ok=True)
@@ -374,12 +260,19 @@ def main():
             attributes_and_tags,
             keeps_other_policies,
             listeners,
+            creates_and_deletes,
+            explains,
         ]:
             walk(console)
             print(f"ok {walk.__name__}", flush=True)
-        looks(console, directory)
+        with Crowd(console):
+            for walk in [shows_traffic, shards, fails, leaves_and_stays, too_many]:
+                walk(console)
+                print(f"ok {walk.__name__}", flush=True)
+            looks(console, directory)
         deregister(console)
-        print(f"ok looks, deregister; the pictures are in {directory}")
+        loses_elbow(console)
+        print(f"ok looks, deregister, loses_elbow; the pictures are in {directory}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ macro_rules! file {
     };
 }
 
-static FILES: LazyLock<[File; 20]> = LazyLock::new(|| {
+static FILES: LazyLock<[File; 29]> = LazyLock::new(|| {
     [
         file!("index.html", HTML),
         file!("style.css", "text/css; charset=utf-8"),
@@ -65,6 +65,15 @@ static FILES: LazyLock<[File; 20]> = LazyLock::new(|| {
         file!("monitoring.js", SCRIPT),
         file!("attributes.js", SCRIPT),
         file!("tags.js", SCRIPT),
+        file!("live.js", SCRIPT),
+        file!("chart.js", SCRIPT),
+        file!("steady.js", SCRIPT),
+        file!("flow.js", SCRIPT),
+        file!("words.js", SCRIPT),
+        file!("create.js", SCRIPT),
+        file!("drains.js", SCRIPT),
+        file!("explain.js", SCRIPT),
+        file!("shards.js", SCRIPT),
     ]
 });
 
@@ -152,8 +161,14 @@ pub(super) fn refuse(status: StatusCode, message: &str) -> Response {
 mod tests {
     use super::*;
 
-    /// What a browser fetches before anybody has clicked on anything.
+    /// What a browser fetches before anybody has clicked on anything, and all that there is.
     const FIRST_VIEW_BYTES_MAX: usize = 100 * 1024;
+    const BYTES_MAX: usize = 128 * 1024;
+
+    /// In front of the name of a module that comes with the one that has it, and of one that is
+    /// fetched when it is asked for.
+    const WITH_IT: &str = "from \"./";
+    const LATER: &str = "import(\"./";
 
     fn text(file: &File) -> &'static str {
         str::from_utf8(file.content).expect("they are texts")
@@ -170,7 +185,7 @@ mod tests {
         let is_there = |name: &str| FILES.iter().any(|file| file.name == name);
         for file in FILES.iter() {
             let text = text(file);
-            for name in quoted(text, "from \"") {
+            for name in quoted(text, "from \"").chain(quoted(text, "import(\"")) {
                 let name = name.strip_prefix("./").expect("modules are neighbours");
                 assert!(is_there(name), "{} imports {name}", file.name);
             }
@@ -183,22 +198,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_module_is_reached_from_the_page() {
+    /// What is fetched once the page is, by references and by what stands behind each `before`.
+    fn reached(before: &[&'static str]) -> Vec<&'static str> {
         let mut reached = vec!["index.html"];
         let mut index = 0;
         while let Some(name) = reached.get(index) {
             let file = FILES.iter().find(|file| file.name == *name);
             let text = text(file.expect("the other test has seen it"));
-            let modules = quoted(text, "from \"./").chain(quoted(text, "src=\""));
-            for name in modules.chain(quoted(text, "href=\"")) {
+            let modules = before.iter().flat_map(|before| quoted(text, before));
+            let others = quoted(text, "src=\"").chain(quoted(text, "href=\""));
+            for name in modules.chain(others) {
                 if !name.starts_with('#') && !reached.contains(&name) {
                     reached.push(name);
                 }
             }
             index += 1;
         }
+        reached
+    }
+
+    #[test]
+    fn every_module_is_reached_from_the_page() {
         let mut names: Vec<_> = FILES.iter().map(|file| file.name).collect();
+        let mut reached = reached(&[WITH_IT, LATER]);
         names.sort_unstable();
         reached.sort_unstable();
         assert_eq!(reached, names);
@@ -206,8 +228,15 @@ mod tests {
 
     #[test]
     fn the_first_view_is_small() {
-        let bytes: usize = FILES.iter().map(|file| file.content.len()).sum();
+        let first = reached(&[WITH_IT]);
+        let size = |is_counted: &dyn Fn(&str) -> bool| -> usize {
+            let files = FILES.iter().filter(|file| is_counted(file.name));
+            files.map(|file| file.content.len()).sum()
+        };
+        let bytes = size(&|name| first.contains(&name));
         assert!(bytes < FIRST_VIEW_BYTES_MAX, "{bytes} bytes");
+        let all = size(&|_| true);
+        assert!(all < BYTES_MAX, "{all} bytes");
     }
 
     #[test]

@@ -91,3 +91,11 @@ export function text(node, name) {
 export function members(node, name) {
     return [...(child(node, name)?.children ?? [])];
 }
+
+/** Asks /v1 for what has no end until `signal` says so; gives back the bytes as they come. */
+export async function stream(path, signal) {
+    const response = await ask(`/v1/${path}`, { signal });
+    if (response.ok) return response.body;
+    const answer = await response.json().catch(() => undefined);
+    throw refused(response, answer?.error);
+}

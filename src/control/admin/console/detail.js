@@ -1,9 +1,11 @@
 // The page of one load balancer, with its tabs.
 
+import { deleteButton } from "./create.js";
 import { button, element } from "./dom.js";
 import { loadBalancer } from "./model.js";
 import { showAttributes } from "./attributes.js";
 import { showDescription } from "./description.js";
+import { showExplain } from "./explain.js";
 import { showHealthCheck } from "./health_check.js";
 import { showInstances } from "./instances.js";
 import { showListeners } from "./listeners.js";
@@ -17,6 +19,7 @@ const TABS = {
     "health-check": ["Health check", showHealthCheck],
     listeners: ["Listeners", showListeners],
     monitoring: ["Monitoring", showMonitoring],
+    explain: ["Explain", showExplain],
     attributes: ["Attributes", showAttributes],
     tags: ["Tags", showTags],
 };
@@ -53,7 +56,12 @@ export async function showDetail(name, tab, refresh) {
             "div",
             { class: "heading" },
             element("h1", { tabindex: "-1" }, name),
-            button("Refresh", "refresh", refresh),
+            element(
+                "div",
+                { class: "actions" },
+                deleteButton(described),
+                button("Refresh", "refresh", refresh),
+            ),
         ),
         element(
             "nav",

@@ -66,7 +66,14 @@ export function badge(isGood, text) {
     return element("span", { class: isGood ? "good" : "bad" }, isGood ? "✓ " : "✕ ", text);
 }
 
+/** For how long it is said what was done; it lies over the page. */
+const SAID_MS = 10_000;
+
 /** Says what was done, aloud where somebody listens. */
 export function announce(text) {
-    document.getElementById("status").textContent = text;
+    const status = document.getElementById("status");
+    status.textContent = text;
+    setTimeout(() => {
+        if (status.textContent === text) status.textContent = "";
+    }, SAID_MS);
 }

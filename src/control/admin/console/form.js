@@ -153,3 +153,17 @@ export function openDialog({
     document.body.append(dialog);
     dialog.showModal();
 }
+
+/** Several lines of text, or a long one. */
+export function areaField(rest) {
+    const attributes = { rows: 4, autocomplete: "off", spellcheck: "false" };
+    return fieldOf(element("textarea", attributes), rest);
+}
+
+/** One of several ways under a name, with what belongs to it inside. */
+export function choice(name, value, label, chosen, onchange, ...inside) {
+    const id = `${name}-${value}`;
+    const checked = value === chosen;
+    const radio = element("input", { type: "radio", name, id, value, checked, onchange });
+    return element("div", { class: "choice" }, radio, element("label", { for: id }, label), inside);
+}

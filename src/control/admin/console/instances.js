@@ -1,8 +1,12 @@
-// The tab "Instances": who is registered, how they are and why.
+// The tab "Instances": who is registered, how they are and why, and who is leaving.
 
 import { act, members, text, v1 } from "./api.js";
-import { badge, button, element, heading, table } from "./dom.js";
+import { badge, button, element, heading } from "./dom.js";
+import { deregister, drainTable } from "./drains.js";
 import { openDialog, required, textField, whole } from "./form.js";
+import { watch } from "./live.js";
+import { steadyTable } from "./steady.js";
+import { number } from "./words.js";
 
 function readHealth(node) {
     return {
@@ -58,56 +62,93 @@ function register(loadBalancer, changed) {
     });
 }
 
-function deregister(loadBalancer, id, changed) {
-    openDialog({
-        title: `Deregister ${id}?`,
-        content: element(
-            "p",
-            {},
-            "It gets no new requests. What runs on it may end as connection draining says.",
-        ),
-        action: "Deregister",
-        danger: true,
-        save: () =>
-            act("DeregisterInstancesFromLoadBalancer", {
-                LoadBalancerName: loadBalancer.name,
-                Instances: [{ InstanceId: id }],
-            }),
-        done: `${id} is deregistered.`,
-        changed,
-    });
+/** Why it is not in service, for as long as it is not. */
+function why({ description, reason }) {
+    return description === "N/A" ? "–" : `${description} (${reason})`;
 }
 
-export async function showInstances(loadBalancer, refresh) {
-    const of = encodeURIComponent(loadBalancer.name);
+/** What is asked once, and again when a moment says that somebody's state is another. */
+async function ask(loadBalancer) {
     const [health, backends] = await Promise.all([
         act("DescribeInstanceHealth", { LoadBalancerName: loadBalancer.name }),
-        v1("GET", `backends?load_balancer=${of}`),
+        v1("GET", `backends?load_balancer=${encodeURIComponent(loadBalancer.name)}`),
     ]);
-    const known = new Map(backends.map((row) => [row.backend, row]));
-    const rows = members(health, "InstanceStates")
-        .map(readHealth)
-        .map((instance) => {
-            const row = known.get(instance.id);
-            const why =
-                instance.description === "N/A"
-                    ? "–"
-                    : `${instance.description} (${instance.reason})`;
-            return [
-                instance.id,
-                row ? row.address + (row.port === null ? "" : `:${row.port}`) : "–",
-                badge(instance.state === "InService", instance.state),
-                why,
-                row ? String(row.sessions) : "–",
-                button(
-                    "Deregister",
-                    `deregister-${instance.id}`,
-                    () => deregister(loadBalancer, instance.id, refresh),
-                    { "aria-label": `Deregister ${instance.id}`, class: "changes" },
-                ),
-            ];
-        });
-    const headings = ["Instance ID", "Address", "Status", "Reason", "Sessions", "Actions"];
+    return {
+        instances: members(health, "InstanceStates").map(readHealth),
+        known: new Map(backends.map((row) => [row.backend, row])),
+    };
+}
+
+function row(instance, known, live, loadBalancer, refresh) {
+    const { id, state } = instance;
+    const now = live ?? known;
+    return [
+        id,
+        known ? known.address + (known.port === null ? "" : `:${known.port}`) : "–",
+        badge(state === "InService", state),
+        why(instance),
+        now ? number(now.sessions) : "–",
+        now ? number(now.outstanding) : "–",
+        button("Deregister", `deregister-${id}`, () => deregister(loadBalancer, id, refresh), {
+            "aria-label": `Deregister ${id}`,
+            class: "changes",
+        }),
+    ];
+}
+
+const HEADINGS = [
+    "Instance ID",
+    "Address",
+    "Status",
+    "Reason",
+    "Sessions",
+    "Running now",
+    "Actions",
+];
+
+export async function showInstances(loadBalancer, refresh) {
+    let asked = await ask(loadBalancer);
+    let live = new Map();
+    let states;
+    const rows = steadyTable("Instances", HEADINGS, "No instance is registered.");
+    const drains = drainTable(refresh);
+    const leaving = element(
+        "div",
+        { class: "part", hidden: true },
+        heading("Instances that leave"),
+        drains.node,
+    );
+    const update = () =>
+        rows.update(
+            asked.instances.map((instance) => {
+                const { id } = instance;
+                return row(instance, asked.known.get(id), live.get(id), loadBalancer, refresh);
+            }),
+        );
+    const line = watch(loadBalancer.name, (moments) => {
+        const [now] = moments.at(-1).load_balancers;
+        if (!now) return;
+        const newStates = JSON.stringify(
+            now.backends.map(({ backend, health, draining }) => [backend, health, draining]),
+        );
+        const areOthers = states !== undefined && states !== newStates;
+        states = newStates;
+        live = new Map(now.backends.map((backend) => [backend.backend, backend]));
+        leaving.hidden = now.drains.length === 0;
+        drains.update(now.drains);
+        update();
+        if (areOthers) {
+            // If it cannot be asked, the stream says so as well.
+            ask(loadBalancer).then(
+                (answer) => {
+                    asked = answer;
+                    update();
+                },
+                () => {},
+            );
+        }
+    });
+    update();
     return [
         heading(
             "Instances",
@@ -115,6 +156,8 @@ export async function showInstances(loadBalancer, refresh) {
                 class: "changes",
             }),
         ),
-        table("Instances", headings, rows, "No instance is registered."),
+        line,
+        rows.node,
+        leaving,
     ];
 }

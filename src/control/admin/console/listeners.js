@@ -11,39 +11,44 @@ const PROTOCOLS = { HTTP: "HTTP", HTTPS: "HTTP", TCP: "TCP", SSL: "TCP" };
 
 const hasCertificate = (protocol) => protocol === "HTTPS" || protocol === "SSL";
 
-function add(loadBalancer, changed) {
+/** The fields of a new listener, and what the ELB API is told by them. */
+export function listenerFields({ port = "", instancePort = "" } = {}) {
     const options = Object.keys(PROTOCOLS);
-    const port = (label, about) =>
-        textField({ label, isNumber: true, check: whole(1, 65535), about });
+    const number = (label, value, about) =>
+        textField({ label, value, isNumber: true, check: whole(1, 65535), about });
     const protocol = choiceField({ label: "Load Balancer Protocol", value: "HTTP", options });
-    const outer = port("Load Balancer Port", /LoadBalancerPort|listener already exists/i);
+    const outer = number("Load Balancer Port", port, /LoadBalancerPort|listener already exists/i);
     const instanceProtocol = choiceField({
         label: "Instance Protocol",
         value: "HTTP",
         options,
         about: /protocol/i,
     });
-    const inner = port("Instance Port", /InstancePort/i);
+    const inner = number("Instance Port", instancePort, /InstancePort/i);
     const certificate = textField({
         label: "SSL Certificate",
         hint: "The ARN of a certificate that elbow knows.",
         check: required("the ARN of a certificate"),
         about: /certificate/i,
     });
-    const fields = [protocol, outer, instanceProtocol, inner, certificate];
     const update = () => {
         instanceProtocol.input.value = PROTOCOLS[protocol.value];
         certificate.show(hasCertificate(protocol.value));
     };
     protocol.input.addEventListener("change", update);
     update();
-    const listener = () => ({
+    const value = () => ({
         Protocol: protocol.value,
         LoadBalancerPort: outer.value,
         InstanceProtocol: instanceProtocol.value,
         InstancePort: inner.value,
         SSLCertificateId: hasCertificate(protocol.value) ? certificate.value : undefined,
     });
+    return { fields: [protocol, outer, instanceProtocol, inner, certificate], value };
+}
+
+function add(loadBalancer, changed) {
+    const { fields, value } = listenerFields();
     openDialog({
         title: "Add listener",
         content: element(
@@ -56,7 +61,7 @@ function add(loadBalancer, changed) {
         save: () =>
             act("CreateLoadBalancerListeners", {
                 LoadBalancerName: loadBalancer.name,
-                Listeners: [listener()],
+                Listeners: [value()],
             }),
         done: "The listener is added.",
         changed,

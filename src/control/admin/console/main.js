@@ -2,9 +2,11 @@
 
 import { useToken, v1 } from "./api.js";
 import { announce, element } from "./dom.js";
-import { showDetail } from "./detail.js";
 import { showList } from "./list.js";
 import { showAccount, showSignIn } from "./sign_in.js";
+
+/** What the navigation leads to. */
+const PARTS = ["load-balancers", "shards"];
 
 const main = document.getElementById("main");
 let turns = 0;
@@ -44,14 +46,20 @@ async function signOut() {
     }
 }
 
-/** `/load-balancers`, `/load-balancers/NAME` or `/load-balancers/NAME/TAB`. */
+/** `/load-balancers`, `/load-balancers/NAME`, `/load-balancers/NAME/TAB` or `/shards`. */
 async function page() {
     if (!account) be(await v1("GET", "sign-in"));
     if (account.who === null) return showSignIn(note, enter);
-    const [, , name, tab] = location.hash.split("/").map(decodeURIComponent);
-    const link = document.getElementById("to-load-balancers");
-    link.setAttribute("aria-current", name ? "true" : "page");
-    return name ? showDetail(name, tab ?? "description", refresh) : showList(refresh);
+    const [, part, name, tab] = location.hash.split("/").map(decodeURIComponent);
+    for (const other of PARTS) {
+        const link = document.getElementById(`to-${other}`);
+        link.setAttribute("aria-current", other !== part ? "false" : name ? "true" : "page");
+    }
+    // What the first view does not show is fetched when it is asked for.
+    if (part === "shards") return (await import("./shards.js")).showShards();
+    if (!name) return showList(refresh);
+    const { showDetail } = await import("./detail.js");
+    return showDetail(name, tab ?? "description", refresh);
 }
 
 function refusal(error) {
@@ -95,7 +103,7 @@ async function refresh() {
 }
 
 async function navigate() {
-    if (!location.hash.startsWith("#/load-balancers")) {
+    if (!PARTS.includes(location.hash.split("/")[1])) {
         location.replace("#/load-balancers");
         return;
     }

@@ -2,7 +2,7 @@
 
 import { act } from "./api.js";
 import { button, element } from "./dom.js";
-import { openDialog, required, textField, whole } from "./form.js";
+import { choice, openDialog, required, textField, whole } from "./form.js";
 import { canStick, loadBalancer as described, stickinessOf } from "./model.js";
 
 /** The longest period that the ELB API takes. */
@@ -12,19 +12,6 @@ const SECONDS_MAX = 2 ** 31 - 1;
 const OWN = "Console-";
 
 const optionalSeconds = (value) => (value === "" ? undefined : whole(1, SECONDS_MAX)(value));
-
-function choice(kind, label, chosen, update, ...inside) {
-    const id = `stickiness-${kind}`;
-    const radio = element("input", {
-        type: "radio",
-        name: "stickiness",
-        id,
-        value: kind,
-        checked: kind === chosen,
-        onchange: update,
-    });
-    return element("div", { class: "choice" }, radio, element("label", { for: id }, label), inside);
-}
 
 /** Creates the policy; its name says what it is and is like no other's. */
 async function create(loadBalancer, { kind, value }) {
@@ -92,25 +79,15 @@ function editStickiness(loadBalancer, listener, changed) {
         period.show(chosen() === "duration");
         cookie.show(chosen() === "application");
     };
+    const option = (name, label, ...inside) =>
+        choice("stickiness", name, label, kind, update, ...inside);
     const content = element(
         "fieldset",
         {},
         element("legend", {}, `Port ${listener.port} (${listener.protocol})`),
-        choice("off", "Disable stickiness", kind, update),
-        choice(
-            "duration",
-            "Enable load balancer generated cookie stickiness",
-            kind,
-            update,
-            period.node,
-        ),
-        choice(
-            "application",
-            "Enable application generated cookie stickiness",
-            kind,
-            update,
-            cookie.node,
-        ),
+        option("off", "Disable stickiness"),
+        option("duration", "Enable load balancer generated cookie stickiness", period.node),
+        option("application", "Enable application generated cookie stickiness", cookie.node),
     );
     update();
     const wanted = () =>
