@@ -153,8 +153,8 @@ impl Sessions {
         Some((binding, known.place))
     }
 
-    /// Notes that a session has gone from one backend to another, both of the route, which its cookie
-    /// does not tell of.
+    /// Notes that a session has gone from one backend of the route to another, of which its cookie
+    /// does not tell.
     pub fn note_move(&mut self, route: &Route, from: usize, to: usize, session: u64) {
         let [from, to] = [from, to].map(|index| route.backends[index].id_hash);
         self.moves.note(route, from, to, session);
