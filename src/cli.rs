@@ -17,6 +17,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod top;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use load::{Answer, Failure, check, load, load_demo};
 pub use print::print_config;
 pub use reload::{Reload, reload};
 pub use status::{Status, status};
+pub use top::{Top, top};
 
 use crate::config::{Admin, Cores, Driver, Mistake, Overrides, Sink, Stickiness};
 
@@ -59,6 +61,8 @@ pub enum Command {
     Status(Status),
     /// Say how the instances are, and what they have to do
     Instances(Instances),
+    /// Watch it from second to second: shards, load balancers, instances, sessions that move
+    Top(Top),
     /// Have the configuration file read again, and say what came of it
     Reload(Reload),
     /// Say where a client's session goes, and why
@@ -279,6 +283,8 @@ Examples:
       The usual way.
   elbow status && elbow instances web
       What runs, and how the instances of a load balancer are.
+  elbow top
+      What happens from second to second; q ends it.
   elbow reload
       The file was edited: make it so.
   elbow explain --load-balancer web --port 80 --cookie \"$COOKIE\"

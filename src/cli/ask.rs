@@ -2,20 +2,25 @@
 //!
 //! Not here: what is asked (`explain.rs`, `drain.rs` and others), how it is signed (`sign.rs`).
 //! Invariant: whatever goes wrong comes back as text for people; an answer is waited for no longer
-//! than [`PATIENCE`], or than whoever asks says.
+//! than [`PATIENCE`], or than whoever asks says, and the next part of one that goes on no longer
+//! than [`SILENCE_MAX`].
 
+use std::io::{self, BufReader};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{Method, Request, Response, StatusCode};
-use ureq::{Agent, AsSendBody, Body};
+use ureq::{Agent, AsSendBody, Body, BodyReader};
 
 use super::sign::Signer;
 
 /// How long an answer may take. It comes from the memory of a process on this host.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an answer that goes on may say nothing. Something is told each second.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// One admin address.
 pub(super) struct Client {
@@ -27,6 +32,26 @@ pub(super) struct Client {
 
 /// What was asked for, or why it was not to be had, in a clause.
 pub(super) type Asked<T> = Result<T, String>;
+
+/// An answer that goes on, for whoever reads its lines.
+pub(super) type Lines = BufReader<BodyReader<'static>>;
+
+/// Why there is no answer that goes on, or no more of it, in a clause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Nobody answers, or too many listen: to ask again may help.
+    Passing(String),
+    /// The same question is refused again.
+    Lasting(String),
+}
+
+impl Silence {
+    pub(super) fn into_clause(self) -> String {
+        match self {
+            Self::Passing(clause) | Self::Lasting(clause) => clause,
+        }
+    }
+}
 
 /// An answer that refuses.
 #[derive(Deserialize)]
@@ -53,15 +78,39 @@ impl Client {
         }
     }
 
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The JSON text at `path`.
     pub(super) fn get(&self, path: &str, query: &[(&str, &str)]) -> Asked<String> {
-        let mut text = form_urlencoded::Serializer::new(String::new());
-        let query = text.extend_pairs(query).finish();
-        let target = match query.is_empty() {
-            true => path.to_owned(),
-            false => format!("{path}?{query}"),
-        };
-        self.ask(Method::GET, &target, String::new())
+        self.ask(Method::GET, &target(path, query), String::new())
+    }
+
+    /// The answer at `path`, which goes on for longer than anybody waits for a whole one.
+    pub(super) fn listen(&self, path: &str, query: &[(&str, &str)]) -> Result<Lines, Silence> {
+        let request = self.request(Method::GET, &target(path, query), String::new());
+        let request = request.map_err(Silence::Lasting)?.map(|_| ());
+        let request = self.agent.configure_request(request);
+        let request = request
+            .timeout_global(None)
+            .timeout_connect(Some(SILENCE_MAX))
+            .timeout_recv_response(Some(SILENCE_MAX))
+            .timeout_per_read(Some(SILENCE_MAX))
+            .build();
+        let answer = self.agent.run(request);
+        let failed = |error| Silence::Passing(format!("cannot ask {}: {error}", self.address));
+        let mut answer = answer.map_err(failed)?;
+        if answer.status().is_success() {
+            return Ok(BufReader::new(answer.into_body().into_reader()));
+        }
+        let text = answer.body_mut().read_to_string();
+        let text = text.map_err(failed)?;
+        let clause = self.refusal(answer.status(), &text);
+        Err(match answer.status().is_client_error() {
+            true => Silence::Lasting(clause),
+            false => Silence::Passing(clause),
+        })
     }
 
     pub(super) fn post(&self, path: &str, body: &serde_json::Value) -> Asked<String> {
@@ -94,6 +143,21 @@ impl Client {
         patience: Duration,
     ) -> Asked<String> {
         let failed = |error| format!("cannot ask {} (see --admin): {error}", self.address);
+        let request = self.request(method, target, body)?;
+        let mut answer = match request.body().is_empty() {
+            true => self.run(request.map(|_| ()), patience),
+            false => self.run(request, patience),
+        }
+        .map_err(failed)?;
+        let text = answer.body_mut().read_to_string().map_err(failed)?;
+        match answer.status().is_success() {
+            true => Ok(text),
+            false => Err(self.refusal(answer.status(), &text)),
+        }
+    }
+
+    /// Signed, if there is a credential.
+    fn request(&self, method: Method, target: &str, body: String) -> Asked<Request<String>> {
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{target}", self.address))
@@ -102,25 +166,21 @@ impl Client {
         if let Some(signer) = &self.signer {
             signer.sign(&mut request)?;
         }
-        let mut answer = match request.body().is_empty() {
-            true => self.run(request.map(|_| ()), patience),
-            false => self.run(request, patience),
-        }
-        .map_err(failed)?;
-        let text = answer.body_mut().read_to_string().map_err(failed)?;
-        if answer.status().is_success() {
-            return Ok(text);
-        }
-        let error = match serde_json::from_str(&text) {
+        Ok(request)
+    }
+
+    /// What an answer that refuses says.
+    fn refusal(&self, status: StatusCode, text: &str) -> String {
+        let error = match serde_json::from_str(text) {
             Ok(Refused { error, problems }) => [vec![error], problems].concat().join("\n"),
-            Err(_) => format!("{} answers {}: is it elbow?", self.address, answer.status()),
+            Err(_) => format!("{} answers {status}: is it elbow?", self.address),
         };
-        Err(match answer.status() {
+        match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 format!("{error} ({})", self.what_to_set())
             }
             _ => error,
-        })
+        }
     }
 
     fn run(
@@ -145,6 +205,22 @@ impl Client {
                  [[admin.credential]] that may do this"
             }
         }
+    }
+}
+
+/// Whether reading an answer failed since nothing came for too long.
+pub(super) fn is_silence(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(ureq::Error::Timeout(_)))
+}
+
+/// A path with a query behind it, if there is one.
+fn target(path: &str, query: &[(&str, &str)]) -> String {
+    let mut text = form_urlencoded::Serializer::new(String::new());
+    let query = text.extend_pairs(query).finish();
+    match query.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{query}"),
     }
 }
 

@@ -178,8 +178,13 @@ fn line(flags: &Drain, drain: &control::Drain) -> String {
     }
 }
 
+/// A length of time that is not known to the second.
+pub(super) fn about(seconds: f64) -> String {
+    worded(Duration::from_secs_f64(seconds.clamp(0.0, 1e9)).as_secs())
+}
+
 /// `sessions: 30 of 120 left (25 %), half-life 5 min, ends in about 11 min, 2 requests in flight`
-fn worded_drain(drain: &control::Drain) -> String {
+pub(super) fn worded_drain(drain: &control::Drain) -> String {
     let control::Drain {
         stage,
         sessions_at_start,
@@ -188,7 +193,6 @@ fn worded_drain(drain: &control::Drain) -> String {
         requests_in_flight,
         ..
     } = drain;
-    let about = |seconds: f64| worded(Duration::from_secs_f64(seconds.clamp(0.0, 1e9)).as_secs());
     let mut text = if drain.is_done() {
         let ended = match drain.sessions_ended.as_deref() {
             Some("deadline") => format!(" at the deadline, {sessions_left} sessions had to move"),

@@ -475,6 +475,11 @@ fn commands_sign_with_the_credential_of_the_environment() {
         text.contains("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
         "{text}"
     );
+    let top = ["top", "web", "--once"];
+    let (status, text) = run(&reads, &top);
+    assert_eq!(status, Some(0), "{text}");
+    let (status, text) = run(&[], &top);
+    assert_eq!(status, Some(1), "{text}");
     // An address has characters that a path has encoded, and that a signature encodes once more.
     let one = stage.backend.address.to_string();
     let drain = ["drain", "web", &one];

@@ -44,5 +44,6 @@ mod sticky;
 mod tcp;
 mod tcp_bulk;
 mod tickets;
+mod top;
 mod upgrade;
 mod v1;
