@@ -44,7 +44,8 @@ use arc_swap::{ArcSwap, Cache};
 
 use crate::config::Driver;
 use crate::limits::{
-    BULK_BLOCK_BYTES, DRAIN_GRACE, RELAY_HEADROOM_BYTES, SWEEP_INTERVAL, TRIM_INTERVAL,
+    BULK_BLOCK_BYTES, DRAIN_GRACE, RELAY_HEADROOM_BYTES, SESSIONS_TOLD_INTERVAL, SWEEP_INTERVAL,
+    TRIM_INTERVAL,
 };
 use crate::state::{Report, Route, ShardLine, Snapshot};
 use crate::sticky::{Census, Seals, Sessions};
@@ -106,7 +107,8 @@ fn run(start: Start, started: &mpsc::Sender<io::Result<Level>>) {
 /// The shard's main task: the accept loops, then one sweep after the other until the process ends.
 /// The process exits from elsewhere: a runtime with operations in flight must not be dropped.
 async fn serve_all(start: Start, level: Level, started: &mpsc::Sender<io::Result<Level>>) {
-    let window = start.session_window;
+    // Whoever looks sees new sessions within seconds, however long they count as alive.
+    let window = start.session_window.min(SESSIONS_TOLD_INTERVAL);
     let shard = Rc::new(Shard::new(start.index, start.seals, start.link, start.log));
     shard.counts().driver_level.set(level as u64);
     let is_epoll = level == Level::Epoll;

@@ -1,7 +1,7 @@
 //! How many sessions are alive at each backend: seen by any shard in one of the last windows.
 //!
 //! A session counts from the report that tells of it to the tenth [`Population::turn`] after, which
-//! is nine to eleven windows after the last request, by where in its shard's window that was.
+//! is nine to ten windows after the last request, and as long as its shard waited to tell.
 //!
 //! Not here: the counting itself (`sticky::Census`), and when a window ends (`control`). Invariant:
 //! a slot is kept exactly while one of its windows has a session. Memory: for each slot with a

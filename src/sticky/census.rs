@@ -1,4 +1,4 @@
-//! How many sessions a shard serves at each backend, in a window of time.
+//! How many sessions a shard serves at each backend, in the time since it told of them last.
 //!
 //! Sessions are counted by HyperLogLog sketches of 4,096 registers, which can be merged: those of
 //! all shards and of many windows give the number of different sessions in all of them together,
