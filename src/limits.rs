@@ -442,6 +442,10 @@ pub const UPGRADES_MAX: usize = 8;
 /// process were about some milliseconds after it has told of its end.
 pub const ADDRESSES_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a listener that has closed still has its load balancer, for those who were let in last
+/// and have yet to send their request. A change that closes one takes so much longer.
+pub const LAST_REQUESTS_TIME: Duration = Duration::from_millis(50);
+
 /// How often such waits look.
 pub const LISTENERS_LOOK_INTERVAL: Duration = Duration::from_millis(1);
 

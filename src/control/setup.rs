@@ -26,8 +26,8 @@ use super::regions::Regions;
 use super::{Published, Wish};
 use crate::config::{Config, DrainMode, LoadBalancer, Sources};
 use crate::limits::{
-    BACKENDS_MAX, CERTIFICATE_LOOK_INTERVAL, LISTENERS_LOOK_INTERVAL, LISTENERS_PATIENCE,
-    ORDERS_WAITING,
+    BACKENDS_MAX, CERTIFICATE_LOOK_INTERVAL, LAST_REQUESTS_TIME, LISTENERS_LOOK_INTERVAL,
+    LISTENERS_PATIENCE, ORDERS_WAITING,
 };
 use crate::state::{Command, ControlLine};
 use crate::sys::{self, Bell, Instant, Link};
@@ -242,7 +242,10 @@ impl Setup {
         mode: Option<DrainMode>,
     ) {
         self.inventory.close_old(&prepared, gone);
-        self.publish();
+        if self.publish() {
+            // Whoever came in last has not asked yet, and is still to be served.
+            sys::thread::pause(LAST_REQUESTS_TIME);
+        }
         for name in gone {
             let load_balancer = Arc::clone(name);
             // Refused: it is not there, which is what was wanted.
@@ -277,12 +280,12 @@ impl Setup {
     }
 
     /// Tells the shards which listeners there are, if that has changed, wakes them and waits until
-    /// they have followed.
-    fn publish(&self) {
+    /// they have followed. Whether it has.
+    fn publish(&self) -> bool {
         let listeners = self.inventory.listeners();
         let version = listeners.version;
         if self.link.listeners.load().version == version {
-            return;
+            return false;
         }
         self.link.listeners.store(Arc::new(listeners));
         self.link.bells.lines().for_each(Bell::ring);
@@ -294,10 +297,12 @@ impl Setup {
             .any(|l| l.listeners_seen.value() < version)
         {
             if deadline <= Instant::now() {
-                return tracing::warn!("a shard does not follow the change of listeners");
+                tracing::warn!("a shard does not follow the change of listeners");
+                break;
             }
             sys::thread::pause(LISTENERS_LOOK_INTERVAL);
         }
+        true
     }
 }
 

@@ -117,9 +117,14 @@ pub(super) fn clients_max(open_files: Option<u64>, shards: usize) -> usize {
     part.unwrap_or(usize::MAX).max(1)
 }
 
+/// How many clients it has.
+fn clients(shard: &Shard) -> usize {
+    usize::try_from(shard.counts().connections.value()).unwrap_or(usize::MAX)
+}
+
 /// Waits until another client may come, or its listener closes.
 async fn wait_for_room(shard: &Shard, listener: &Listener) {
-    while shard.watches.len() >= shard.clients_max && listener.is_open.get() {
+    while clients(shard) >= shard.clients_max && listener.is_open.get() {
         shard.counts().accepts_paused.add(1);
         tell(
             shard,
@@ -159,7 +164,7 @@ fn tell(shard: &Shard, error: &dyn Display) {
 fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, listener: &Rc<Listener>) {
     let counts = shard.counts();
     counts.accepted.add(1);
-    if shard.watches.len() >= CONNECTIONS_PER_SHARD {
+    if clients(shard) >= CONNECTIONS_PER_SHARD {
         counts.connections_refused.add(1);
         return;
     }
@@ -170,6 +175,8 @@ fn admit(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, listener: &Rc<L
     let Some(route) = world.route(listener.number) else {
         return;
     };
+    // Here and not by its task, which may begin after others have been let in.
+    counts.connections.add(1);
     let (shard, stream, listener) = (Rc::clone(shard), Stream::new(stream), Rc::clone(listener));
     if route.relays() {
         drop(monoio::spawn(connection(
@@ -191,7 +198,6 @@ async fn connection(
     carry_out: impl AsyncFn(&Shard, &mut Client<'_>),
 ) {
     let counts = shard.counts();
-    counts.connections.add(1);
     {
         let mut client = Client::new(&shard, stream, peer, &listener);
         if contain(pin!(carry_out(&shard, &mut client))).await.is_err() {

@@ -78,6 +78,7 @@ pub(super) fn settle(
     if affinity.sends_reason {
         write_reason(this, held, out);
     }
+    note_refusal(this, held);
     let session = match this.route.stickiness.as_deref() {
         None => this.inbound.stick.session,
         Some(Stickiness::Duration(policy)) => bind_by_duration(this, held, policy, out),
@@ -105,6 +106,17 @@ pub(super) fn settle(
     }
 }
 
+/// Notes that a session is elsewhere, as its home refused and is not known to be out yet.
+fn note_refusal(this: &Exchange<'_>, held: &Held<'_>) {
+    let stick = &this.inbound.stick;
+    if let (Some(session), Some(home)) = (stick.session, stick.home)
+        && home != held.index()
+    {
+        let mut sessions = this.shard.sessions.borrow_mut();
+        sessions.note_move(this.route, home, held.index(), session);
+    }
+}
+
 /// The cookie of a duration policy, unless the client has one that holds.
 fn bind_by_duration(
     this: &Exchange<'_>,
@@ -117,11 +129,6 @@ fn bind_by_duration(
         return stick.session;
     }
     let (session, value) = seal(this, held)?;
-    if let Some(home) = stick.home.filter(|home| *home != held.index()) {
-        // It refused, and is not known to be out yet.
-        let mut sessions = this.shard.sessions.borrow_mut();
-        sessions.note_move(this.route, home, held.index(), session);
-    }
     let cors_name = this.route.attributes.cors_cookie_name;
     sticky::write_lines(policy, cors_name, this.route.is_secure, &value, out);
     this.counts().cookies_set.add(1);
