@@ -287,7 +287,7 @@ pub const REPORTS_WAITING: usize = 1024;
 pub const MOVES_PER_SHARD: usize = 1024;
 
 /// Rows of the moves that the admin address shows, one for each pair of backends and failure. The
-/// oldest goes as another comes.
+/// oldest goes as another comes, which is counted.
 pub const MOVES_KEPT: usize = 2048;
 
 /// How long moves are shown. A session whose backend was lost earlier counts as settled.
@@ -297,7 +297,7 @@ pub const MOVES_SHOWN_FOR: Duration = Duration::from_secs(600);
 /// with them, in milliseconds: clients come back one by one.
 pub const MOVES_JOINED_MS: u64 = 60_000;
 
-/// Watchers of what happens from second to second. Beyond it: 503.
+/// Watchers of what happens from second to second. Beyond it: 503, which is counted as refused.
 pub const WATCHERS_MAX: usize = 16;
 
 /// How often watchers are told.

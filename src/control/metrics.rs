@@ -235,16 +235,12 @@ fn load_balancers(page: &mut Page<'_>, snapshot: &Snapshot, about: &About) -> fm
 fn latencies(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     let mut family = page.in_seconds(LATENCY, MetricType::Histogram)?;
     for route in one_route_each(snapshot) {
-        let mut sum = 0.0;
-        let mut buckets: Vec<(f64, u64)> = Histogram::bounds().map(|bound| (bound, 0)).collect();
-        for line in route.counts.lines() {
-            sum += line.latency.sum();
-            for ((_, all), count) in buckets.iter_mut().zip(line.latency.counts()) {
-                *all += count;
-            }
-        }
+        let lines = || route.counts.lines().map(|line| &line.latency);
+        let sum = lines().map(Histogram::sum).sum();
+        let counts = Histogram::total(lines());
         // As read above, whatever shards count meanwhile: the last bucket has all of them.
-        let count = buckets.iter().map(|(_, count)| count).sum();
+        let count = counts.iter().sum();
+        let buckets: Vec<_> = Histogram::bounds().zip(counts).collect();
         let labels = [("load_balancer", &*route.load_balancer)];
         family
             .encode_family(&labels)?

@@ -193,6 +193,7 @@ async fn serve(
     let mut checker = Checker::new(results, &counts);
     checker.follow(control.state.check_plans());
     let publisher = Publisher {
+        counts: Arc::clone(&counts),
         memory: Memory::new(control.state_dir, control.state.remembered(), counts),
         state: control.state,
         link: Arc::clone(&control.link),
@@ -316,6 +317,7 @@ struct Publisher {
     memory: Memory,
     distrust: Distrust,
     moves: Moves,
+    counts: Arc<ControlLine>,
 }
 
 impl Publisher {
@@ -346,9 +348,9 @@ impl Publisher {
     /// Sessions have moved. Changes nothing but what is shown.
     fn show_moves(&mut self, seen: Vec<Moved>) {
         let known = self.published.borrow().clone();
-        self.moves.add(seen, unix_millis(), |load_balancer, hash| {
-            known.backend_named(load_balancer, hash)
-        });
+        let name = |load_balancer: &str, hash| known.backend_named(load_balancer, hash);
+        let forgotten = self.moves.add(seen, unix_millis(), name);
+        self.counts.moves_forgotten.add(forgotten);
         let moves = Arc::from(self.moves.rows());
         self.published
             .send_modify(|published| published.moves = moves);

@@ -1,8 +1,8 @@
 //! Where sessions went lately, as the shards have seen it: for people who look at a failure.
 //!
 //! Not where a session lives (`sticky`). What several shards saw of one session counts once.
-//! Invariant: at most [`MOVES_KEPT`] rows, none older than [`MOVES_SHOWN_FOR`] since somebody last
-//! asked or added.
+//! Invariants: at most [`MOVES_KEPT`] rows; none is shown longer than [`MOVES_SHOWN_FOR`] after its
+//! last session was seen.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,8 +21,21 @@ pub(super) struct MoveRow {
     pub(super) to: Arc<str>,
     /// When the first of them was seen there, in milliseconds since 1970.
     pub(super) at_ms: u64,
+    /// When the last of them was.
+    pub(super) last_ms: u64,
     /// About how many they are.
     pub(super) sessions: u64,
+}
+
+impl MoveRow {
+    /// Whether it is still to be seen.
+    pub(super) fn is_recent(&self, now_ms: u64) -> bool {
+        is_recent(self.last_ms, now_ms)
+    }
+}
+
+fn is_recent(last_ms: u64, now_ms: u64) -> bool {
+    u128::from(now_ms.saturating_sub(last_ms)) <= MOVES_SHOWN_FOR.as_millis()
 }
 
 /// All rows, the oldest first.
@@ -42,14 +55,16 @@ struct Row {
 }
 
 impl Moves {
-    /// Takes in what a shard has seen. `name` knows a backend's id by its hash.
+    /// Takes in what a shard has seen. `name` knows a backend's id by its hash. Says how many rows
+    /// had to go before their time.
     pub(super) fn add(
         &mut self,
         seen: Vec<Moved>,
         now_ms: u64,
         name: impl Fn(&str, u64) -> Option<Arc<str>>,
-    ) {
-        self.forget(now_ms);
+    ) -> u64 {
+        self.0.retain(|(_, row)| is_recent(row.last_ms, now_ms));
+        let mut forgotten = 0;
         for moved in seen {
             let key = (Arc::clone(&moved.load_balancer), moved.from, moved.to);
             let goes_on = |(known, row): &&mut (Key, Row)| {
@@ -62,6 +77,7 @@ impl Moves {
             }
             if self.0.len() >= MOVES_KEPT {
                 self.0.pop_front();
+                forgotten += 1;
             }
             let name = |hash| {
                 let known = name(&moved.load_balancer, hash);
@@ -76,22 +92,17 @@ impl Moves {
             };
             self.0.push_back((key, row));
         }
+        forgotten
     }
 
-    fn forget(&mut self, now_ms: u64) {
-        let is_old = |row: &Row| {
-            u128::from(now_ms.saturating_sub(row.last_ms)) > MOVES_SHOWN_FOR.as_millis()
-        };
-        self.0.retain(|(_, row)| !is_old(row));
-    }
-
-    /// What there is to show, the oldest first.
+    /// All of them, the oldest first.
     pub(super) fn rows(&self) -> Vec<MoveRow> {
         let row = |((load_balancer, ..), row): &(Key, Row)| MoveRow {
             load_balancer: Arc::clone(load_balancer),
             from: Arc::clone(&row.from),
             to: Arc::clone(&row.to),
             at_ms: row.began_ms,
+            last_ms: row.last_ms,
             sessions: row.sessions.estimate(),
         };
         self.0.iter().map(row).collect()
@@ -161,9 +172,10 @@ mod tests {
     #[test]
     fn rows_are_bounded_in_number_and_in_time() {
         let mut moves = Moves::default();
-        for from in 0..MOVES_KEPT as u64 + 1 {
-            moves.add(seen(from, 2, [7]), 1_000, name);
-        }
+        let forgotten: u64 = (0..MOVES_KEPT as u64 + 1)
+            .map(|from| moves.add(seen(from, 2, [7]), 1_000, name))
+            .sum();
+        assert_eq!(forgotten, 1);
         assert_eq!(moves.0.len(), MOVES_KEPT);
         assert_eq!(&*moves.rows()[0].from, "i-1", "the oldest has gone");
         let later = 1_001 + u64::try_from(MOVES_SHOWN_FOR.as_millis()).expect("minutes");

@@ -49,6 +49,17 @@ impl Histogram {
         self.buckets.iter().map(Count::value)
     }
 
+    /// How many the buckets of all have together.
+    pub fn total<'a>(all: impl Iterator<Item = &'a Self>) -> Vec<u64> {
+        let mut total = vec![0_u64; Self::BOUNDS + 1];
+        for histogram in all {
+            for (sum, count) in total.iter_mut().zip(histogram.counts()) {
+                *sum = sum.wrapping_add(count);
+            }
+        }
+        total
+    }
+
     /// About how long the quickest `share` of those took that buckets with these `counts` have, in
     /// seconds: as if those of a bucket were spread evenly between its bounds. Of those beyond all
     /// bounds only the last bound is known. `None` if there are none; `share` is from 0 to 1.

@@ -323,6 +323,8 @@ pub struct ControlLine {
     pub sign_ins_displaced: Count,
     /// Clients whose wrong secrets were forgotten as `limits::GUESSERS_MAX` were remembered.
     pub guessers_forgotten: Count,
+    /// Rows of moves that went before their time, as there were `limits::MOVES_KEPT`.
+    pub moves_forgotten: Count,
     /// Times that the view could not be written down.
     pub view_write_errors: Count,
     /// Changes by the API that could not be kept on disk, and were not made.

@@ -484,6 +484,12 @@ pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[
         |l| &l.guessers_forgotten,
     ),
     (
+        "elbow_session_moves_forgotten",
+        "Rows of moves that are no longer shown as there were too many",
+        Counter,
+        |l| &l.moves_forgotten,
+    ),
+    (
         "elbow_view_write_errors",
         "Times that the view could not be written to the state directory",
         Counter,

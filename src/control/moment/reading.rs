@@ -102,6 +102,7 @@ impl Reading {
             before,
             after: self,
             seconds,
+            at_ms,
         };
         let load_balancers = watched.load_balancers();
         Moment {
@@ -124,19 +125,12 @@ impl LoadBalancerCounts {
             let answered = counts.sum(|line| &line.own_answers[index]);
             own[usize::from(reply.status() >= 500)] += answered;
         }
-        let mut latency = Vec::new();
-        for line in counts.lines() {
-            latency.resize(line.latency.counts().count(), 0);
-            for (all, count) in latency.iter_mut().zip(line.latency.counts()) {
-                *all += count;
-            }
-        }
         Self {
             requests: counts.sum(|line| &line.requests),
             relays: counts.sum(|line| &line.relays),
             own,
             verdicts: std::array::from_fn(|index| counts.sum(|line| &line.verdicts[index])),
-            latency,
+            latency: Histogram::total(counts.lines().map(|line| &line.latency)),
         }
     }
 }
@@ -170,6 +164,8 @@ struct Span<'a> {
     before: &'a Reading,
     after: &'a Reading,
     seconds: f64,
+    /// When it ended, in milliseconds since 1970.
+    at_ms: u64,
 }
 
 impl Span<'_> {
@@ -228,7 +224,7 @@ impl Span<'_> {
                 false => Vec::new(),
             },
             moves: match is_all_told {
-                true => moves(watched.published, &row.name),
+                true => moves(watched.published, &row.name, self.at_ms),
                 false => Vec::new(),
             },
             drains: match is_all_told {
@@ -305,8 +301,10 @@ fn latency(before: &[u64], after: &[u64]) -> Option<LatencyMillis> {
     })
 }
 
-fn moves(published: &Published, load_balancer: &str) -> Vec<Move> {
+fn moves(published: &Published, load_balancer: &str, now_ms: u64) -> Vec<Move> {
     let rows = published.moves.iter();
+    // The next move would make them go, and there may be none.
+    let rows = rows.filter(|row| row.is_recent(now_ms));
     let rows = rows.filter(|row| *row.load_balancer == *load_balancer);
     rows.map(|row| Move {
         from: row.from.to_string(),

@@ -6,6 +6,7 @@ use super::*;
 use crate::control::Published;
 use crate::control::moves::MoveRow;
 use crate::http::Reply;
+use crate::limits::MOVES_SHOWN_FOR;
 use crate::state::fixture::{backend, config, listener, load_balancer};
 use crate::state::{Bound, Remembered, State};
 use crate::sticky::Verdict;
@@ -37,6 +38,7 @@ impl World {
             from: "i-2".into(),
             to: "i-1".into(),
             at_ms: 77,
+            last_ms: 88,
             sessions: 5,
         };
         let moves = Arc::from([moved("web"), moved("api")]);
@@ -161,6 +163,12 @@ fn single_instances_moves_and_drains_are_told_of_the_one_that_is_asked_for() {
         (&*moved.from, &*moved.to, moved.sessions),
         ("i-2", "i-1", 5)
     );
+
+    let later = 89 + u64::try_from(MOVES_SHOWN_FOR.as_millis()).expect("minutes");
+    let watched = world.watch(Some("web"));
+    let reading = Reading::take(&watched, world.began);
+    let moment = reading.since(&reading, &watched, later);
+    assert!(moment.load_balancers[0].moves.is_empty(), "they are old");
 
     let moment = world.see(None, || ());
     for row in &moment.load_balancers {
