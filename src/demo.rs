@@ -76,7 +76,9 @@ Stop that backend for {away} seconds: the session moves once, and stays where it
   curl -s -b /tmp/elbow.jar http://{listen}/stop
   for i in 1 2 3 4 5 6; do curl -s -c /tmp/elbow.jar -b /tmp/elbow.jar http://{listen}/; done
 
-See what elbow sees:
+See what elbow sees, in a browser and in a terminal:
+  http://{admin}/console/
+  elbow top demo --admin {admin}
   curl -s http://{admin}/v1/backends
   curl -s http://{admin}/metrics
   curl -s http://{admin}/healthz

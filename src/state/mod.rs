@@ -57,6 +57,8 @@ pub struct State {
     load_balancers: Vec<LoadBalancer>,
     slots: Slots,
     population: Population,
+    /// Sessions were counted that no row tells of yet.
+    has_counted: bool,
     /// With the time at which each was made.
     cuts: Vec<(u64, Cut)>,
 }
@@ -87,6 +89,7 @@ impl State {
             load_balancers: Vec::new(),
             slots: Slots::default(),
             population: Population::default(),
+            has_counted: false,
             cuts: Vec::new(),
         };
         for view in remembered.values() {
@@ -177,6 +180,8 @@ impl State {
                 for (slot, sketch) in &sketches {
                     self.population.absorb(*slot, sketch);
                 }
+                // Rows are made anew at the next tick, however many shards tell until then.
+                self.has_counted = true;
             }
             Command::Tick => self.tick(now_ms, &mut effects),
         }
@@ -199,7 +204,7 @@ impl State {
         let count = self.load_balancers.len();
         self.load_balancers.retain(|lb| !lb.is_gone());
         let is_less = self.load_balancers.len() < count;
-        effects.changes_rows |= is_less;
+        effects.changes_rows |= is_less | std::mem::take(&mut self.has_counted);
         effects.changes_view |= is_less;
         // The shards have seen what is so old; nothing is published to take it away.
         self.cuts

@@ -362,9 +362,8 @@ fn a_load_balancer_of_another_region_is_listed_and_changed_by_its_full_name() {
 #[test]
 fn the_view_tells_each_life_and_sessions_are_counted_where_they_live() {
     let one = Backend::named("one");
-    let elbow = Setup::sticky(&[one.address], Some(60))
-        .host("session_window = \"100ms\"")
-        .start(&[&one]);
+    // With the usual window, half a minute: they are told sooner.
+    let elbow = Setup::sticky(&[one.address], Some(60)).start(&[&one]);
     let id = one.address.to_string();
     let view = || elbow.admin("GET", "/v1/view?load_balancer=web", "").1;
     let lives = view()["instances"][0]["lives"].clone();

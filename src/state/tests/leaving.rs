@@ -61,6 +61,20 @@ fn window(state: &mut State, count: u64, now_ms: u64) {
     drop(tick(state, now_ms));
 }
 
+#[test]
+fn sessions_are_seen_at_the_next_tick_amid_their_window() {
+    let mut state = draining(None);
+    drop(tick(&mut state, 0));
+    assert!(!tick(&mut state, 100).changes_rows);
+    let slot = state.snapshot().routes[0].backends[0].slot;
+    let mut sketch = Sketch::default();
+    sketch.insert(7);
+    drop(state.apply(Command::Counted(vec![(slot, sketch)]), 150));
+    assert!(tick(&mut state, 200).changes_rows);
+    assert_eq!(state.health()[0].sessions, 1);
+    assert!(!tick(&mut state, 300).changes_rows, "that was told");
+}
+
 fn only_drain(state: &State, now_ms: u64) -> DrainRow {
     let mut drains = state.drains(now_ms);
     assert_eq!(drains.len(), 1);
