@@ -72,7 +72,7 @@ fn names_and_who_is_registered_by_them_outlive_a_kill() {
     let place = format!("{MEMBERS}/i-2");
     assert_eq!(elbow.admin("PUT", &place, "{}").0, 201);
     let old = format!("{MEMBERS}/{}", one.address);
-    assert_eq!(elbow.admin("DELETE", &old, "").0, 202);
+    elbow.deregister(&old);
     elbow.expect_in_service(&[&two]);
     kill(elbow);
 
@@ -92,7 +92,7 @@ fn names_and_who_is_registered_by_them_outlive_a_kill() {
     );
     (0..10).for_each(|_| assert_eq!(elbow.ask(&get("/", &[])).body_text(), "two"));
     // What is taken away stays so as well.
-    assert_eq!(elbow.admin("DELETE", &place, "").0, 202);
+    elbow.deregister(&place);
     eventually("the name is free", || {
         elbow.admin("DELETE", "/v1/instances/i-2", "").0 == 204
     });
@@ -152,7 +152,7 @@ fn what_one_api_registers_the_other_sees() {
     assert_eq!(listed(&elbow), json!(both));
     assert_eq!(registered(&elbow), both);
 
-    assert_eq!(elbow.admin("DELETE", &format!("{MEMBERS}/i-2"), "").0, 202);
+    elbow.deregister(&format!("{MEMBERS}/i-2"));
     assert_eq!(registered(&elbow), both[..1]);
     assert_eq!(elbow.admin("PUT", &format!("{MEMBERS}/i-2"), "{}").0, 201);
     let health = "DescribeInstanceHealth&LoadBalancerName=web&Instances.member.1.InstanceId=i-2";
@@ -217,7 +217,7 @@ fn a_name_in_use_stays() {
         "it was not named"
     );
     assert_eq!(elbow.ask(&get("/", &[])).body_text(), "one");
-    assert_eq!(elbow.admin("DELETE", &place, "").0, 202);
+    elbow.deregister(&place);
     eventually("it has left", || {
         elbow.admin("DELETE", "/v1/instances/i-1", "").0 == 204
     });
@@ -381,7 +381,7 @@ fn the_view_tells_each_life_and_sessions_are_counted_where_they_live() {
     eventually("its life is over", || {
         view()["instances"][0]["lives"][0]["died_ms"].is_u64()
     });
-    assert_eq!(elbow.admin("DELETE", &format!("{MEMBERS}/{id}"), "").0, 202);
+    elbow.deregister(&format!("{MEMBERS}/{id}"));
     eventually("only its hash is known", || {
         let view = view();
         let row = &view["instances"][0];

@@ -182,6 +182,12 @@ impl Elbow {
         (response.status(), value)
     }
 
+    /// Lets the instance at that path leave; it may have left when this is answered.
+    pub(crate) fn deregister(&self, place: &str) {
+        let (status, row) = self.admin("DELETE", place, "");
+        assert!([200, 202].contains(&status), "{status} {row}");
+    }
+
     /// The next `count` moments of a load balancer, one a second.
     pub(crate) fn moments(&self, load_balancer: &str, count: usize) -> Vec<Value> {
         let target = format!("/v1/live?moments={count}&load_balancer={load_balancer}");
