@@ -5,10 +5,11 @@ use std::fmt;
 use crate::source::{Source, words};
 
 /// Modules that are values only: bytes, time and randomness come in, bytes and decisions go out.
-const PURE: [&str; 9] = [
+const PURE: [&str; 10] = [
     "http",
     "sticky",
     "health",
+    "cluster",
     "balance",
     "access_log",
     "proxy_protocol",
