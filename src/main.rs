@@ -218,6 +218,7 @@ fn run(
         inventory,
         regions,
         journal,
+        replicas: None,
         read_again,
         access_log: outlet,
         ticket_keys,
