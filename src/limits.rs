@@ -438,6 +438,10 @@ pub const REPLICA_BATCHES_WAITING: usize = 64;
 /// Conflicts between nodes that are shown. Beyond it the oldest go; all of them are counted.
 pub const CONFLICTS_KEPT: usize = 16;
 
+/// Changes from other nodes that come to be in force at once, and are one line of the journal. What
+/// is beyond it comes right after.
+pub const REPLICAS_AT_ONCE: usize = 64;
+
 /// How often that is tried again which another node has changed and this one cannot have in force.
 pub const REPLICA_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -670,6 +674,10 @@ const _: () = assert!(
 );
 const _: () = assert!(CUTS_KEPT_MS as u128 >= 10 * SWEEP_INTERVAL.as_millis());
 const _: () = assert!(CHECK_BURST_SPACING.as_millis() <= CHECK_BURST_PAUSE.as_millis());
+const _: () = assert!(
+    REPLICAS_AT_ONCE * (REPLICA_BYTES_MAX + 1024) <= JOURNAL_BATCH_BYTES_MAX,
+    "what comes from other nodes at once is one change of the journal"
+);
 const _: () = assert!(
     (JOURNAL_GROWTH * JOURNAL_ALIVE_BYTES_MAX + JOURNAL_SLACK_BYTES + JOURNAL_BATCH_BYTES_MAX)
         as u64

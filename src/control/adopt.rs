@@ -9,6 +9,7 @@ use std::slice;
 use super::journal::Record;
 use super::replicas::{OF_FILE, Replica};
 use super::setup::Setup;
+use crate::limits::REPLICAS_AT_ONCE;
 
 /// How often a batch is gone through that is not in force as a whole: an instance has to be there
 /// before a load balancer that has it, and can go after that.
@@ -35,8 +36,10 @@ impl Setup {
         let (together, alone): (Vec<_>, Vec<_>) =
             fresh.into_iter().partition(|key| self.counts_here(key));
         let mut left = [alone, others].concat();
-        if together.len() < 2 || self.bring_in(&together).is_err() {
-            left.extend(together);
+        for batch in together.chunks(REPLICAS_AT_ONCE) {
+            if batch.len() < 2 || self.bring_in(batch).is_err() {
+                left.extend_from_slice(batch);
+            }
         }
         // Instances first.
         left.sort_unstable();
@@ -47,14 +50,12 @@ impl Setup {
         let records = problems.iter();
         let records = records.filter_map(|(key, why)| known.cannot_come(key, why));
         let records: Vec<Record> = records.collect();
-        let kept = self.keep(&records).is_ok();
-        let Some(known) = &mut self.replicas else {
-            return;
-        };
-        for record in records.iter().filter(|_| kept) {
-            known.is_kept(record);
-        }
         known.count(&self.counts);
+        for batch in records.chunks(REPLICAS_AT_ONCE) {
+            let is_kept = self.keep(batch).is_ok();
+            let known = self.replicas.as_mut().filter(|_| is_kept);
+            known.into_iter().for_each(|known| known.are_kept(batch));
+        }
     }
 
     /// Brings in force what can be, one after the other; returns the rest, and why.
@@ -129,3 +130,6 @@ impl Setup {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

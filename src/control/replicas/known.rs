@@ -408,15 +408,17 @@ impl Replicas {
         (!is_kept).then(|| waiting(key, envelope::record(key, entry)))
     }
 
-    /// The journal has it.
-    pub(in crate::control) fn is_kept(&mut self, record: &Record) {
-        if let Record::Waiting {
-            about,
-            record: Some(record),
-        } = record
-            && let Some(waits) = self.waits.get_mut(about)
-        {
-            waits.kept = Some(record.stamp());
+    /// The journal has these, which wait.
+    pub(in crate::control) fn are_kept(&mut self, records: &[Record]) {
+        for record in records {
+            if let Record::Waiting {
+                about,
+                record: Some(record),
+            } = record
+                && let Some(waits) = self.waits.get_mut(about)
+            {
+                waits.kept = Some(record.stamp());
+            }
         }
     }
 
