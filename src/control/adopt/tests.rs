@@ -154,7 +154,7 @@ fn of_two_changes_at_once_the_later_is_in_force_everywhere_and_the_loser_tells()
     assert_eq!(loser.counts.replication_conflicts.value(), 1);
     assert_eq!(winner.counts.replication_conflicts.value(), 0);
     assert_eq!(winner.counts.replication_older.value(), 1);
-    let conflicts = loser.told.borrow().conflicts.clone();
+    let conflicts = std::sync::Arc::clone(&loser.told.borrow().conflicts);
     assert_eq!(conflicts.len(), 1);
     assert_eq!(conflicts[0].thing, "load balancer us-east-1/web");
     assert_eq!(conflicts[0].kept_from_node, if is_one_last { 1 } else { 2 });

@@ -2,8 +2,8 @@
 //! replaced.
 //!
 //! ```text
-//! c/lb/us-east-1/web   {"v":1,"stamp":{…},"before":{…},"record":{"kind":"load_balancer",…},"mode":null}
-//! c/in/i-0a1b2c3d      {"v":1,"stamp":{…},"before":{…},"record":{"kind":"instance",…},"mode":null}
+//! c/lb/us-east-1/web  {"v":1,"stamp":{…},"before":{…},"record":{"kind":"load_balancer",…}}
+//! c/in/i-0a1b2c3d     {"v":1,"stamp":{…},"before":{…},"record":{"kind":"instance",…},"mode":{…}}
 //! ```
 //!
 //! Not who has the last word (`known.rs`). Invariants: an address where listeners accept does not

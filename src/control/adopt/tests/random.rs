@@ -1,3 +1,5 @@
+//! Any story of three nodes ends in the same on all of them.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
