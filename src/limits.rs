@@ -543,6 +543,13 @@ pub const GUESSERS_MAX: usize = 4096;
 /// reason. How many there are is counted.
 pub const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
 
+/// Seeds of a cluster. Beyond it the configuration is refused: one that answers is enough.
+pub const CLUSTER_SEEDS_MAX: usize = 64;
+
+/// Longest name of a node, which each of its messages carries. Beyond it the configuration is
+/// refused.
+pub const NODE_NAME_BYTES_MAX: usize = 63;
+
 /// Ids of subnets, security groups and zones that a configuration names. Beyond it it is refused.
 pub const KNOWN_IDS_MAX: usize = 10_000;
 

@@ -136,6 +136,7 @@ impl Kept {
             host: config.host.clone(),
             admin: config.admin.clone(),
             access_log: config.access_log.clone(),
+            cluster: config.cluster.clone(),
             sources,
         };
         Ok(Self {

@@ -44,6 +44,7 @@ fn origin() -> Origin {
         host: config.host,
         admin: config.admin,
         access_log: config.access_log,
+        cluster: config.cluster,
         sources,
     }
 }
