@@ -140,6 +140,42 @@ pub const PEERS_MAX: usize = 128;
 /// Backends of which one node is heard to tell.
 pub const SAYINGS_MAX: usize = 65_536;
 
+/// How often a node gossips with some of the others when nothing happens. What happens is told at
+/// once.
+pub const GOSSIP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When what was told at once is told again, as a datagram may be lost.
+pub const GOSSIP_AGAIN: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(450)];
+
+/// Nodes that are told at once; the others hear in the rounds that follow.
+pub const GOSSIP_PEERS_AT_ONCE: usize = 16;
+
+/// How often a node looks who is there.
+pub const ROLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// After how long without a word a node is not waited for any more: it counts no longer when it is
+/// asked whether those that live are enough to decide.
+pub const NODE_FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+
+/// News of other nodes that wait for the control thread. What does not fit is read again.
+pub const NEWS_WAITING: usize = 16_384;
+
+/// Batches of what is to be told that wait.
+pub const TELLINGS_WAITING: usize = 1024;
+
+/// How long the end of a process waits for its goodbye to be on its way.
+pub const LEAVE_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long a node that starts waits for others to answer before it begins alone.
+pub const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a node that starts tries to come to know what others know before it begins anyway.
+pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long another node may know something else before this one looks whether it knows what
+/// nobody tells.
+pub const DIFFERENCE_PATIENCE: Duration = Duration::from_millis(1500);
+
 /// How far the clocks of two nodes may be apart, in milliseconds: what comes from beyond it, or
 /// tells of such a moment, is refused.
 pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;

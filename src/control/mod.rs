@@ -22,6 +22,7 @@ mod distrust;
 mod drain;
 mod durable;
 mod files;
+mod gossip;
 mod hex;
 mod inventory;
 pub mod journal;
