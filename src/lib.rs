@@ -60,6 +60,7 @@
 //! | [`balance`] | pure | least outstanding requests, round robin; weights, bounds, who waits |
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`access_log`] | pure | a line of the access log, as CLB has it or as JSON |
+//! | [`cluster`] | pure | what nodes share: the secret, and what is sealed by it |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what then runs |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
@@ -152,6 +153,7 @@
 pub mod access_log;
 pub mod balance;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod demo;

@@ -5,13 +5,14 @@ use std::fmt;
 use crate::source::{Source, words};
 
 /// Modules that are values only: bytes, time and randomness come in, bytes and decisions go out.
-const PURE: [&str; 9] = [
+const PURE: [&str; 10] = [
     "http",
     "sticky",
     "health",
     "balance",
     "access_log",
     "proxy_protocol",
+    "cluster",
     "config",
     "state",
     "elb",
