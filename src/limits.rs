@@ -446,7 +446,8 @@ pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Listeners of one load balancer (CLB quota).
 pub const LISTENERS_MAX: usize = 100;
 
-/// Keys that a key file may hold: one that seals and the older ones that still open.
+/// Keys of cookies: one that seals and others that open. A file with more, or with more than those
+/// of a cluster's secrets leave room for, stops the start.
 pub const SEAL_KEYS_MAX: usize = 16;
 
 /// Bytes of what the API has changed, as a journal that holds nothing else: some 10,000 ordinary
@@ -582,6 +583,16 @@ pub const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
 /// Seeds of a cluster. Beyond it the configuration is refused: one that answers is enough.
 pub const CLUSTER_SEEDS_MAX: usize = 64;
 
+/// Secrets that a cluster may have at once: that which seals, and one that is coming or going.
+/// Beyond it the file is refused.
+pub const CLUSTER_SECRETS_MAX: usize = 2;
+
+/// Characters of a cluster's secret: 96 bits if they are those of base64. Below it, or beyond the
+/// other, the file is refused.
+pub const CLUSTER_SECRET_BYTES_MIN: usize = 16;
+/// See [`CLUSTER_SECRET_BYTES_MIN`].
+pub const CLUSTER_SECRET_BYTES_MAX: usize = 512;
+
 /// Longest name of a node, which each of its messages carries. Beyond it the configuration is
 /// refused.
 pub const NODE_NAME_BYTES_MAX: usize = 63;
@@ -685,6 +696,7 @@ const _: () = assert!(
         <= BULK_BLOCK_BYTES,
     "a head of any answer, written anew, fits the largest block"
 );
+const _: () = assert!(CLUSTER_SECRETS_MAX < SEAL_KEYS_MAX);
 const _: () = assert!(FREE_BULK_BLOCKS <= BULK_BLOCKS_MAX);
 const _: () = assert!(FREE_RELAY_BLOCKS <= RELAY_BLOCKS_MAX);
 const _: () = assert!(INTERIM_BYTES_MAX as usize >= RESPONSE_HEAD_BYTES_MAX);

@@ -174,12 +174,12 @@ fn run(
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let cores = choose_cores(&config.host)?;
-    let keys = control::keys::load(config.host.state_dir.as_deref())
+    let keys = control::keys::load(config.host.state_dir.as_deref(), files.secrets.as_ref())
         .map_err(|error| format!("cannot load the cookie keys: {error}"))?;
     let remembered = control::memory::load(config.host.state_dir.as_deref())
         .map_err(|error| format!("cannot take up the sessions of before: {error}"))?;
     let ticket_keys = load_ticket_keys(config, &files.certificates.keyring)?;
-    if config.host.state_dir.is_none() {
+    if config.host.state_dir.is_none() && config.cluster.is_none() {
         tracing::info!("no state_dir: sessions last until this process ends");
     }
     certificates::log_deviations(&config.load_balancers);

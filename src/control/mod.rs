@@ -39,6 +39,7 @@ mod outcome;
 mod ports;
 mod problem;
 pub mod regions;
+mod secrets;
 mod setup;
 mod signals;
 pub mod tickets;

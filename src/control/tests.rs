@@ -50,7 +50,7 @@ impl Bench {
             reports,
             admin: None,
             state_dir: None,
-            seals: Seals::new(&keys::load(None).expect("there is randomness")),
+            seals: Seals::new(&keys::load(None, None).expect("there is randomness")),
             shutdown_timeout: Duration::from_secs(10),
             origin: Origin::default(),
             inventory: Inventory::default(),
