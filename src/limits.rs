@@ -470,6 +470,39 @@ pub const JOURNAL_SLACK_BYTES: usize = 1024 * 1024;
 /// another. Beyond it calls of the API fail, and a file that is larger is not read at the start.
 pub const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
+/// Deletions by the API that the nodes of a cluster remember, so that what is deleted does not come
+/// back with a node that was away. Beyond it the oldest are forgotten and counted.
+pub const TOMBSTONES_KEPT: usize = 4096;
+
+/// How long they are remembered. What a node brings back that was away for longer is there again.
+pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How far the clocks of two nodes may be apart. What is stamped further ahead is refused and
+/// counted: it would have the last word until this node's clock is there too.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of a load balancer or instance on its way to other nodes, so that it fits what they send
+/// each other. What is larger stays on its node, is reported as a conflict and counted.
+pub const REPLICA_BYTES_MAX: usize = 48 * 1024;
+
+/// Load balancers and instances, deleted ones included, that a node knows of by others. Beyond it
+/// new ones from there are refused and counted.
+pub const REPLICAS_MAX: usize = 65_536;
+
+/// Changes on their way from the thread that makes them to the control thread, which sends them.
+/// Beyond it the thread waits.
+pub const REPLICA_BATCHES_WAITING: usize = 64;
+
+/// Conflicts between nodes that are shown. Beyond it the oldest go; all of them are counted.
+pub const CONFLICTS_KEPT: usize = 16;
+
+/// How often that is tried again which another node has changed and this one cannot have in force.
+pub const REPLICA_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long the log says nothing more of changes from other nodes that are refused. Each is
+/// counted.
+pub const REPLICA_REFUSAL_PAUSE: Duration = Duration::from_secs(60);
+
 /// Bytes of a response to a health check that are read before it is judged.
 pub const CHECK_RESPONSE_BYTES_MAX: usize = 64 * 1024;
 

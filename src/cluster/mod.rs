@@ -14,9 +14,11 @@
 //! same, and a cluster can be played through without a network.
 
 mod nodes;
+mod register;
 mod saying;
 mod secret;
 
 pub use nodes::{Peer, Roll, node_number};
+pub use register::{Entry, Merged, Register};
 pub use saying::{Said, Saying, Topic, Unreadable};
 pub use secret::{Secret, Secrets};
