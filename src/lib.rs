@@ -57,7 +57,6 @@
 //! | [`http`] | pure | HTTP/1.1 heads, framing, rewriting, replies, over borrowed bytes |
 //! | [`sticky`] | pure | cookie text, the seal, the table, verdicts, sketches of sessions |
 //! | [`health`] | pure | the rise/fall machine, lives, the view and its merge, ranks, `resolve` |
-//! | [`cluster`] | pure | what nodes say to each other: who has the last word on each thing |
 //! | [`balance`] | pure | least outstanding requests, round robin; weights, bounds, who waits |
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`access_log`] | pure | a line of the access log, as CLB has it or as JSON |

@@ -30,7 +30,7 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 
 pub(super) use self::head::Head;
 pub(super) use self::part::{FleetRow, NodeRow, Part};
-use crate::cluster::{Peer, Roll};
+use crate::cluster::{Peer, Roll, Secrets};
 use crate::limits::{
     GOSSIP_AGAIN, GOSSIP_INTERVAL, GOSSIP_PEERS_AT_ONCE, LEAVE_PATIENCE, NEWS_WAITING,
     NODE_FORGOTTEN, PEERS_MAX, ROLL_INTERVAL, TELLINGS_WAITING,
@@ -66,6 +66,17 @@ impl Member {
         let others = self.seeds.iter().filter(|seed| **seed != own).count();
         Roll::new(&self.name, 1 + others)
     }
+}
+
+/// What a node needs to join the others.
+#[derive(Debug)]
+pub struct Joining {
+    /// This node.
+    pub member: Member,
+    /// Where others are heard, bound.
+    pub socket: std::net::UdpSocket,
+    /// What seals.
+    pub secrets: Secrets,
 }
 
 /// What comes from other nodes.
@@ -124,15 +135,30 @@ impl Voice {
     }
 }
 
-/// Joins the others. News of them come in from now on, and `Voice` tells them.
-///
-/// # Errors
-/// If the transport cannot be had.
-pub(super) async fn join(
-    member: &Member,
-    transport: &dyn Transport,
-) -> anyhow::Result<(Voice, mpsc::Receiver<News>)> {
-    let config = ChitchatConfig {
+/// Joins the others, which may take a while where names of seeds are to be resolved. News of them
+/// come in from now on, and `Voice` tells them.
+pub(super) fn join(member: Member, transport: impl Transport) -> (Voice, mpsc::Receiver<News>) {
+    let (news, incoming) = mpsc::channel(NEWS_WAITING);
+    let (tellings, told) = mpsc::channel(TELLINGS_WAITING);
+    let sink = Sink {
+        own: Arc::from(&*member.name),
+        news,
+        is_behind: Arc::default(),
+    };
+    tokio::spawn(async move {
+        if let Err(error) = converse(member, transport, sink, told).await {
+            tracing::error!(%error, "bug: this node does not hear the others any more");
+        }
+    });
+    let voice = Voice {
+        tellings,
+        has_lost: Arc::default(),
+    };
+    (voice, incoming)
+}
+
+fn settings(member: &Member) -> ChitchatConfig {
+    ChitchatConfig {
         chitchat_id: ChitchatId::new(&*member.name, member.boot_ms, member.advertise),
         cluster_id: CLUSTER_ID.to_owned(),
         gossip_interval: GOSSIP_INTERVAL,
@@ -149,31 +175,7 @@ pub(super) async fn join(
         catchup_callback: None,
         extra_liveness_predicate: None,
         protocol_version: ProtocolVersion::V1,
-    };
-    let handle = spawn_chitchat(config, Vec::new(), transport).await?;
-    let (news, incoming) = mpsc::channel(NEWS_WAITING);
-    let (tellings, told) = mpsc::channel(TELLINGS_WAITING);
-    let is_behind = Arc::new(AtomicBool::new(false));
-    let chitchat = handle.chitchat();
-    let sink = Sink {
-        own: Arc::from(&*member.name),
-        news,
-        is_behind,
-    };
-    let subscribed = sink.clone();
-    let hears = move |event: KeyChangeEvent<'_>| subscribed.put(event.node, event.key, event.value);
-    chitchat.lock().await.subscribe_event("", hears).forever();
-    let watcher = Watcher {
-        first: member.roll(),
-        sink,
-        last: None,
-    };
-    let voice = Voice {
-        tellings,
-        has_lost: Arc::default(),
-    };
-    tokio::spawn(converse(handle, watcher, told));
-    Ok((voice, incoming))
+    }
 }
 
 /// Where what chitchat brings is put.
@@ -272,11 +274,22 @@ impl Watcher {
 
 /// Tells what is to be told, and looks who is there, until it is over.
 async fn converse(
-    handle: ChitchatHandle,
-    mut watcher: Watcher,
+    member: Member,
+    transport: impl Transport,
+    sink: Sink,
     mut tellings: mpsc::Receiver<Telling>,
-) {
+) -> anyhow::Result<()> {
+    let handle = spawn_chitchat(settings(&member), Vec::new(), &transport).await?;
     let chitchat = handle.chitchat();
+    let subscribed = sink.clone();
+    let hears = move |event: KeyChangeEvent<'_>| subscribed.put(event.node, event.key, event.value);
+    let subscription = chitchat.lock().await.subscribe_event("", hears);
+    subscription.forever();
+    let mut watcher = Watcher {
+        first: member.roll(),
+        sink,
+        last: None,
+    };
     let mut looks = time::interval(ROLL_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut again: Vec<Instant> = Vec::new();
@@ -304,9 +317,9 @@ async fn converse(
                     drop(chitchat);
                     // The answers to what was sent come, and are answered.
                     time::sleep(LEAVE_PATIENCE / 2).await;
-                    return;
+                    return Ok(());
                 }
-                None => return,
+                None => return Ok(()),
             },
             () = at(next), if next.is_some() => {
                 again.remove(0);

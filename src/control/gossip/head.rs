@@ -11,7 +11,7 @@ pub(in crate::control) const KEY: &str = "head";
 /// A node, by its own words.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Head {
+pub(in crate::control) struct Head {
     /// Its version.
     pub version: String,
     /// The epoch of its last snapshot.

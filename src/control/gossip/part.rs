@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::head::{self, Head};
 use super::{News, Sight, Voice, millis};
 use crate::cluster::{Roll, Said, Saying};
-use crate::limits::{CATCH_UP_PATIENCE, DIFFERENCE_PATIENCE, FIRST_PATIENCE};
+use crate::limits::{CATCH_UP_PATIENCE, DIFFERENCE_PATIENCE, FIRST_PATIENCE, GOSSIP_INTERVAL};
 use crate::state::{Command, ControlLine, DisputeRow, State};
 
 /// The keys of what the API has changed.
@@ -55,7 +55,8 @@ pub(in crate::control) struct Part {
     sight: Sight,
     others: BTreeMap<Arc<str>, Other>,
     is_ready: Arc<AtomicBool>,
-    is_told: bool,
+    /// When it told of itself last, in milliseconds since 1970.
+    told_ms: u64,
     /// Chronicles may be others than when their hash was made.
     has_new_lives: bool,
     counts: Arc<ControlLine>,
@@ -88,7 +89,7 @@ impl Part {
             sight: Sight { roll, addresses },
             others: BTreeMap::new(),
             is_ready,
-            is_told: false,
+            told_ms: 0,
             has_new_lives: true,
             counts,
         }
@@ -150,7 +151,6 @@ impl Part {
     /// Time has passed. Whether this node has just caught up.
     pub(in crate::control) fn tick(&mut self, state: &mut State, now_ms: u64) -> bool {
         let before = self.own.clone();
-        self.own.epoch = state.epoch();
         if std::mem::take(&mut self.has_new_lives) {
             self.own.lives = state.lives_hash();
         }
@@ -174,7 +174,11 @@ impl Part {
             self.own.is_ready = true;
             self.is_ready.store(true, Ordering::Relaxed);
         }
-        if self.own != before || !std::mem::replace(&mut self.is_told, true) {
+        // Epochs come and go with every change: others need not hear of each.
+        let is_due = self.told_ms + millis(GOSSIP_INTERVAL) <= now_ms;
+        self.own.epoch = if is_due { state.epoch() } else { before.epoch };
+        if self.own != before || self.told_ms == 0 {
+            self.told_ms = now_ms;
             let text = self.own.to_text();
             self.voice.tell(vec![(head::KEY.to_owned(), text)]);
         }
