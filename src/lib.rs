@@ -57,12 +57,12 @@
 //! | [`http`] | pure | HTTP/1.1 heads, framing, rewriting, replies, over borrowed bytes |
 //! | [`sticky`] | pure | cookie text, the seal, the table, verdicts, sketches of sessions |
 //! | [`health`] | pure | the rise/fall machine, lives, the view and its merge, ranks, `resolve` |
-//! | [`cluster`] | pure | what nodes say to each other: who has the last word on each thing |
 //! | [`balance`] | pure | least outstanding requests, round robin; weights, bounds, who waits |
 //! | [`proxy_protocol`] | pure | PROXY headers, versions 1 and 2, over borrowed bytes |
 //! | [`access_log`] | pure | a line of the access log, as CLB has it or as JSON |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what then runs |
+//! | [`cluster`] | pure | the secret, who is there, what nodes tell each other, who decides |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
 //! | [`control`] | shell | checker, admin, who may ask it, reload, journal, keys, files (tokio) |

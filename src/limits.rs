@@ -123,6 +123,63 @@ pub const LIVES_KEPT: usize = 32;
 /// of these.
 pub const WEIGHTS_KEPT: usize = 32;
 
+/// Nodes of a cluster that check one backend, where there are more: the load of checks is the same
+/// for any number of nodes, and one of them alone cannot be a majority.
+pub const WITNESSES: usize = 3;
+
+/// Nodes that tell a backend's chronicle to those that come, beside those that wrote it: one may
+/// go, and with all of them telling, memory and traffic would grow with the square of their number.
+pub const TELLERS: usize = 2;
+
+/// The largest value that a node is heard to tell of one backend: a full chronicle has 4 KiB.
+pub const SAYING_BYTES_MAX: usize = 8 * 1024;
+
+/// Nodes of a cluster that are heard, this one aside. Who comes beyond them is not.
+pub const PEERS_MAX: usize = 128;
+
+/// Backends of which one node is heard to tell.
+pub const SAYINGS_MAX: usize = 65_536;
+
+/// How often a node gossips with some of the others when nothing happens. What happens is told at
+/// once.
+pub const GOSSIP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When what was told at once is told again, as a datagram may be lost.
+pub const GOSSIP_AGAIN: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(450)];
+
+/// Nodes that are told at once; the others hear in the rounds that follow.
+pub const GOSSIP_PEERS_AT_ONCE: usize = 16;
+
+/// How often a node looks who is there.
+pub const ROLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// After how long without a word a node is not waited for any more: it counts no longer when it is
+/// asked whether those that live are enough to decide.
+pub const NODE_FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+
+/// News of other nodes that wait for the control thread. What does not fit is read again.
+pub const NEWS_WAITING: usize = 16_384;
+
+/// Batches of what is to be told that wait.
+pub const TELLINGS_WAITING: usize = 1024;
+
+/// How long the end of a process waits for its goodbye to be on its way.
+pub const LEAVE_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long a node that starts waits for others to answer before it begins alone.
+pub const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a node that starts tries to come to know what others know before it begins anyway.
+pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long another node may know something else before this one looks whether it knows what
+/// nobody tells.
+pub const DIFFERENCE_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// How far the clocks of two nodes may be apart, in milliseconds: what comes from beyond it, or
+/// tells of such a moment, is refused.
+pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
+
 /// Backends of a load balancer of which chronicles are kept, those that were deregistered included.
 /// Beyond it the one of which nothing was heard for longest is forgotten: its old sessions are then
 /// placed among the backends that live.
@@ -389,7 +446,8 @@ pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Listeners of one load balancer (CLB quota).
 pub const LISTENERS_MAX: usize = 100;
 
-/// Keys that a key file may hold: one that seals and the older ones that still open.
+/// Keys of cookies: one that seals and others that open. A file with more, or with more than those
+/// of a cluster's secrets leave room for, stops the start.
 pub const SEAL_KEYS_MAX: usize = 16;
 
 /// Bytes of what the API has changed, as a journal that holds nothing else: some 10,000 ordinary
@@ -559,6 +617,23 @@ pub const GUESSERS_MAX: usize = 4096;
 /// reason. How many there are is counted.
 pub const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
 
+/// Seeds of a cluster. Beyond it the configuration is refused: one that answers is enough.
+pub const CLUSTER_SEEDS_MAX: usize = 64;
+
+/// Secrets that a cluster may have at once: that which seals, and one that is coming or going.
+/// Beyond it the file is refused.
+pub const CLUSTER_SECRETS_MAX: usize = 2;
+
+/// Characters of a cluster's secret: 96 bits if they are those of base64. Below it, or beyond the
+/// other, the file is refused.
+pub const CLUSTER_SECRET_BYTES_MIN: usize = 16;
+/// See [`CLUSTER_SECRET_BYTES_MIN`].
+pub const CLUSTER_SECRET_BYTES_MAX: usize = 512;
+
+/// Longest name of a node, which each of its messages carries. Beyond it the configuration is
+/// refused.
+pub const NODE_NAME_BYTES_MAX: usize = 63;
+
 /// Ids of subnets, security groups and zones that a configuration names. Beyond it it is refused.
 pub const KNOWN_IDS_MAX: usize = 10_000;
 
@@ -658,6 +733,7 @@ const _: () = assert!(
         <= BULK_BLOCK_BYTES,
     "a head of any answer, written anew, fits the largest block"
 );
+const _: () = assert!(CLUSTER_SECRETS_MAX < SEAL_KEYS_MAX);
 const _: () = assert!(FREE_BULK_BLOCKS <= BULK_BLOCKS_MAX);
 const _: () = assert!(FREE_RELAY_BLOCKS <= RELAY_BLOCKS_MAX);
 const _: () = assert!(INTERIM_BYTES_MAX as usize >= RESPONSE_HEAD_BYTES_MAX);

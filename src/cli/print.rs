@@ -34,6 +34,7 @@ pub fn print_config(run: &Run) -> Answer {
             host: config.host,
             admin: config.admin,
             access_log: config.access_log,
+            cluster: config.cluster,
             sources,
         };
         origin.describe(&settled.regions).trim_end().to_owned()

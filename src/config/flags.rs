@@ -150,6 +150,7 @@ impl Config {
             admin: Admin::default(),
             api: Api::default(),
             access_log: AccessLog::default(),
+            cluster: None,
             instances: BTreeMap::new(),
             certificates: BTreeMap::new(),
             load_balancers: vec![load_balancer],

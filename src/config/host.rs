@@ -21,7 +21,7 @@ const SHUTDOWN_TIMEOUT: Lengths = Lengths {
 };
 
 /// Longest DNS name (RFC 1035 §2.3.4).
-const DOMAIN_BYTES_MAX: usize = 253;
+pub(super) const DOMAIN_BYTES_MAX: usize = 253;
 
 /// Below it shards would count more than they serve.
 const SESSION_WINDOW: Lengths = Lengths {

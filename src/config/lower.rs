@@ -7,6 +7,7 @@ use toml::de::DeTable;
 use super::access_log::access_log;
 use super::api::api;
 use super::certificate::certificates;
+use super::cluster::cluster;
 use super::host::{ANY_ADDRESS, admin, host};
 use super::instance::instances;
 use super::listener::Places;
@@ -57,6 +58,7 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
     let admin = admin(&mut document, report);
     let api = api(&mut document, report);
     let access_log = access_log(&mut document, report);
+    let cluster = cluster(&mut document, report);
     let instances = instances(&mut document, report);
     let certificates = certificates(&mut document, report);
     let names = Names {
@@ -89,13 +91,13 @@ fn config(mut document: Section<'_>, report: &mut Report<'_>) -> Option<Config> 
         .into_iter()
         .map(|section| load_balancer(section, profile, names, &mut places, report))
         .collect();
-    document.refuse_not_yet(&["cluster"], report);
     document.finish(report);
     Some(Config {
         host: host?.0,
         admin: admin?,
         api: api?,
         access_log: access_log?,
+        cluster: cluster?,
         instances: all_by_name(instances)?,
         certificates: all_by_name(certificates)?,
         load_balancers: load_balancers.into_iter().collect::<Option<_>>()?,

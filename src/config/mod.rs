@@ -16,6 +16,7 @@ mod backend_policy;
 mod bounds;
 mod certificate;
 mod client_auth;
+mod cluster;
 mod cookie;
 mod cores;
 mod credential;
@@ -85,6 +86,8 @@ pub struct Config {
     pub api: Api,
     /// Where lines of the access log go.
     pub access_log: AccessLog,
+    /// The cluster that this node is in; `None`: it is alone.
+    pub cluster: Option<Cluster>,
     /// Backends by the ids that the file gives them, whether a load balancer uses them or not.
     pub instances: BTreeMap<String, Backend>,
     /// Certificates by the ARNs that the file gives them: at most 2,048 characters of printable
@@ -166,6 +169,25 @@ pub struct Api {
     /// ids; at most [`KNOWN_IDS_MAX`](crate::limits::KNOWN_IDS_MAX). `None`, the default: whatever
     /// a client names is there.
     pub known_ids: Option<BTreeSet<String>>,
+}
+
+/// `[cluster]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Where this node takes datagrams of the others; port 0 is one that the kernel chooses.
+    pub listen: SocketAddr,
+    /// Where they reach it: no unspecified or multicast address, and a port unless `listen` has
+    /// none ([`Cluster::at`]). Default: `listen`.
+    pub advertise: SocketAddr,
+    /// What it is called, by which the others know it: 1–63 printable ASCII characters without `/`,
+    /// not the same for two nodes. Default: `advertise` as text.
+    pub node: String,
+    /// Nodes that may be there already, each an address or a name with a port, resolved now and
+    /// then; at most [`CLUSTER_SEEDS_MAX`](crate::limits::CLUSTER_SEEDS_MAX). It does no harm if
+    /// this node is among them. Default: none, as for the first node.
+    pub seeds: Vec<String>,
+    /// The file with the secret that all nodes share, and perhaps an older one.
+    pub secret_file: PathBuf,
 }
 
 /// One `[[load_balancer]]`.

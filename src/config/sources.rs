@@ -63,13 +63,15 @@ impl Sources {
         self.remarks.push(remark);
     }
 
-    /// These, with what `older` says of what is read at the start alone: `[host]`, and where the
-    /// admin address listens.
+    /// These, with what `older` says of what is read at the start alone: `[host]`, `[access_log]`,
+    /// `[cluster]`, and where the admin address listens.
     #[must_use]
     pub fn with_process_of(mut self, mut older: Self) -> Self {
         self.overrides = older.overrides;
         if let (Some((_, new)), Some((_, old))) = (&mut self.file, &mut older.file) {
-            new.take_from(old, "host");
+            for section in ["host", "access_log", "cluster"] {
+                new.take_from(old, section);
+            }
             match (new.below.get_mut("admin"), old.below.get_mut("admin")) {
                 (Some(new), Some(old)) => new.take_from(old, "listen"),
                 (Some(new), None) => drop(new.below.remove("listen")),

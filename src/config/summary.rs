@@ -6,7 +6,7 @@ use std::fmt;
 use super::Tls;
 use super::duration::written;
 use super::{
-    AccessLog, Admin, Api, ApplicationPolicy, Attributes, Backend, BackendPolicy, Config,
+    AccessLog, Admin, Api, ApplicationPolicy, Attributes, Backend, BackendPolicy, Cluster, Config,
     CookieTemplate, Credential,
 };
 use super::{
@@ -26,9 +26,15 @@ impl fmt::Display for Config {
         };
         writeln!(f, "shards on {}, {pinned}", self.host.cores)?;
         writeln!(f, "{}", self.admin)?;
-        match &self.host.state_dir {
-            Some(directory) => write!(f, "cookie keys in {}", directory.display())?,
-            None => write!(f, "cookie keys last until restart (no state_dir)")?,
+        match (&self.cluster, &self.host.state_dir) {
+            (Some(cluster), directory) => {
+                write!(f, "{cluster}\ncookie keys by its secret")?;
+                if let Some(directory) = directory {
+                    write!(f, ", and older ones in {}", directory.display())?;
+                }
+            }
+            (None, Some(directory)) => write!(f, "cookie keys in {}", directory.display())?,
+            (None, None) => write!(f, "cookie keys last until restart (no state_dir)")?,
         }
         write!(f, "{}", self.access_log)?;
         self.write_names(f)?;
@@ -55,6 +61,27 @@ impl Config {
         let spare = self.instances.values();
         let mut spare = spare.filter(|instance| !used.contains(instance));
         spare.try_for_each(|instance| write!(f, "\ninstance {instance}, of no load balancer yet"))
+    }
+}
+
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            listen,
+            advertise,
+            node,
+            seeds,
+            secret_file,
+        } = self;
+        write!(f, "node {node} of a cluster, on {listen}")?;
+        if advertise != listen {
+            write!(f, ", reached at {advertise}")?;
+        }
+        match &seeds[..] {
+            [] => write!(f, ", waits to be found (no seeds)")?,
+            seeds => write!(f, ", seeds {}", seeds.join(" "))?,
+        }
+        write!(f, ", its secret in {}", secret_file.display())
     }
 }
 

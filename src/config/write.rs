@@ -10,8 +10,8 @@ mod page;
 mod tests;
 
 use super::{
-    AccessLog, Admin, Api, Backend, CertificateFiles, Config, Cores, Credential, Driver, Host,
-    Sources,
+    AccessLog, Admin, Api, Backend, CertificateFiles, Cluster, Config, Cores, Credential, Driver,
+    Host, Sources,
 };
 use page::{Block, Marks, Page};
 
@@ -24,6 +24,9 @@ impl Config {
         admin(&mut page, &self.admin);
         api(&mut page, &self.api);
         access_log(&mut page, &self.access_log);
+        if let Some(cluster) = &self.cluster {
+            self::cluster(&mut page, cluster);
+        }
         for (id, instance) in &self.instances {
             self::instance(&mut page, id, instance);
         }
@@ -158,6 +161,22 @@ fn access_log(page: &mut Page<'_>, log: &AccessLog) {
         block.key("directory", directory.to_string_lossy());
     }
     block.key("format", format.name());
+}
+
+fn cluster(page: &mut Page<'_>, cluster: &Cluster) {
+    let Cluster {
+        listen,
+        advertise,
+        node,
+        seeds,
+        secret_file,
+    } = cluster;
+    let mut block = page.section("[cluster]", "cluster");
+    block.key("listen", listen.to_string());
+    block.key("advertise", advertise.to_string());
+    block.key("node", node.as_str());
+    block.list("seeds", seeds);
+    block.key("secret_file", secret_file.to_string_lossy());
 }
 
 fn instance(page: &mut Page<'_>, name: &str, instance: &Backend) {

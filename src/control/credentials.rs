@@ -20,7 +20,7 @@ use crate::config::{self, Credential};
 use crate::limits::SECRET_FILE_BYTES_MAX;
 
 /// The bits of a file's mode that let others than its owner do anything.
-const MODE_OF_OTHERS: u32 = 0o077;
+pub(super) const MODE_OF_OTHERS: u32 = 0o077;
 
 /// Those of the admin address, whoever is let in by them. Shared: they change.
 #[derive(Debug, Clone, Default)]

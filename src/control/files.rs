@@ -1,16 +1,18 @@
-//! The files that the configuration names, for certificates, authorities and secrets of the admin
-//! address: read at the start, and again on SIGHUP; those of TLS also when one has changed.
+//! The files that the configuration names, for certificates, authorities, secrets of the admin
+//! address and that of the cluster: read at the start, and all but the last again on SIGHUP; those
+//! of TLS also when one has changed.
 //!
-//! Not what is in them (`certificates.rs`, `trust.rs`, `credentials.rs`), nor when to look
-//! (`setup.rs`). Invariant:
-//! what is made of a listener's files changes as a whole, or stays if what is there now does not
-//! hold.
+//! Not what is in them (`certificates.rs`, `trust.rs`, `credentials.rs`, `secrets.rs`), nor when to
+//! look (`setup.rs`). Invariant: what is made of a listener's files changes as a whole, or stays if
+//! what is there now does not hold.
 
 use std::slice;
 
 use super::certificates::{self, Certificates};
 use super::credentials::Credentials;
+use super::secrets;
 use super::trust::{self, Trusts};
+use crate::cluster::Secrets;
 use crate::config::{Config, LoadBalancer};
 use crate::state::ControlLine;
 use crate::sys::{Listening, unix_seconds};
@@ -24,6 +26,8 @@ pub struct Files {
     pub trusts: Trusts,
     /// Who may ask the admin address.
     pub credentials: Credentials,
+    /// What makes the nodes of the cluster one, if there is a cluster.
+    pub secrets: Option<Secrets>,
 }
 
 impl Files {
@@ -36,13 +40,16 @@ impl Files {
             both(certificates::load(config, now), trust::load(config)),
             Credentials::load(&config.admin),
         );
-        match (read, credentials) {
-            (Ok(files), Ok(credentials)) => Ok(Self {
+        let secrets = config.cluster.as_ref().map(secrets::load).transpose();
+        match (read, credentials, secrets) {
+            (Ok(files), Ok(credentials), Ok(secrets)) => Ok(Self {
                 credentials,
+                secrets,
                 ..files
             }),
-            (files, credentials) => {
-                let problems = [credentials.err(), files.err()];
+            (files, credentials, secrets) => {
+                let secrets = secrets.err().map(|problem| vec![problem]);
+                let problems = [credentials.err(), secrets, files.err()];
                 Err(problems.into_iter().flatten().flatten().collect())
             }
         }

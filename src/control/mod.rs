@@ -23,6 +23,7 @@ mod distrust;
 mod drain;
 mod durable;
 mod files;
+mod gossip;
 mod hex;
 mod inventory;
 pub mod journal;
@@ -40,6 +41,7 @@ mod ports;
 mod problem;
 pub mod regions;
 pub mod replicas;
+mod secrets;
 mod setup;
 mod signals;
 pub mod tickets;
@@ -50,6 +52,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::signal::unix::Signal;
@@ -59,6 +62,7 @@ use tokio::time::{self, MissedTickBehavior};
 use self::admin::{Admin, Doors, Standing};
 use self::checker::Checker;
 use self::distrust::Distrust;
+use self::gossip::{FleetRow, News, Part};
 use self::journal::Journal;
 use self::memory::Memory;
 use self::moves::{MoveRow, Moves};
@@ -67,6 +71,7 @@ use self::replicas::Replicas;
 use self::setup::{Setup, pass_on};
 use self::signals::Stop;
 use self::tickets::{Keeper, keep_turning};
+use crate::cluster::node_number;
 use crate::health::{Reason, Status, id_hash};
 use crate::limits;
 use crate::state::{
@@ -80,6 +85,7 @@ pub use self::admin::{BackendRow, Drain, ListenerStatus, LoadBalancerStatus, Pro
 pub use self::credentials::Credentials;
 pub use self::drain::Ending;
 pub use self::files::Files;
+pub use self::gossip::{Joining, Member};
 pub use self::inventory::Inventory;
 pub use self::metrics::About;
 pub use self::moment::{
@@ -122,6 +128,8 @@ pub struct Control {
     pub access_log: Option<Outlet>,
     /// Who changes the keys of session tickets.
     pub ticket_keys: Keeper,
+    /// To join other nodes; `None`: there are none.
+    pub joining: Option<Joining>,
     /// What `/metrics` says about this build.
     pub about: About,
 }
@@ -175,6 +183,11 @@ async fn serve(
     };
     let orders = setup.start()?;
     tokio::spawn(pass_on(hangups, orders.clone(), has_missed_hangup));
+    let is_ready = Arc::new(AtomicBool::new(control.joining.is_none()));
+    let (part, news) = control
+        .joining
+        .map(|joining| take_part(joining, &is_ready, &counts))
+        .unzip();
     if let Some(listener) = control.admin {
         if credentials.now().is_open() {
             credentials::log_open();
@@ -183,6 +196,7 @@ async fn serve(
             orders,
             standing,
             credentials,
+            is_ready,
         };
         let counts = Arc::clone(&counts);
         let admin = Admin::new(
@@ -206,14 +220,40 @@ async fn serve(
         published,
         distrust: Distrust::new(time::Instant::now()),
         moves: Moves::default(),
+        part,
     };
+    // Without a cluster nothing will ever come from there.
+    let (_nobody, silence) = mpsc::channel(1);
     let inbox = Inbox {
         commands,
         wished,
         reports: control.reports,
+        news: news.unwrap_or(silence),
     };
     let stopped = drain::until_stopped(&control.link, stops, control.shutdown_timeout);
     Ok(conduct(publisher, checker, inbox, stopped).await)
+}
+
+/// Joins the other nodes.
+fn take_part(
+    joining: Joining,
+    is_ready: &Arc<AtomicBool>,
+    counts: &Arc<ControlLine>,
+) -> (Part, mpsc::Receiver<News>) {
+    let Joining {
+        member,
+        socket,
+        secrets,
+    } = joining;
+    let (roll, address, boot_ms) = (member.roll(), member.advertise, member.boot_ms);
+    let number = node_number(&member.name);
+    // In clear, until the seal is there.
+    drop((socket, secrets, number));
+    let transport = chitchat::transport::UdpTransport;
+    let (voice, news) = gossip::join(member, transport);
+    let (is_ready, counts) = (Arc::clone(is_ready), Arc::clone(counts));
+    let part = Part::new(voice, roll, address, boot_ms, is_ready, counts);
+    (part, news)
 }
 
 /// A socket that listens, on this runtime.
@@ -230,6 +270,8 @@ struct Inbox {
     wished: mpsc::Receiver<Wish>,
     /// Of the shards.
     reports: mpsc::Receiver<Report>,
+    /// Of other nodes.
+    news: mpsc::Receiver<News>,
 }
 
 /// Does what comes in, until it is over.
@@ -240,18 +282,23 @@ async fn conduct(
     stopped: impl Future<Output = Ending>,
 ) -> Ending {
     let mut stopped = pin!(stopped);
+    let is_clustered = publisher.part.is_some();
     let mut ticks = time::interval(limits::TICK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(limits::COMMANDS_WAITING);
+    let mut heard = Vec::with_capacity(limits::COMMANDS_WAITING);
     loop {
         tokio::select! {
             biased;
             ending = &mut stopped => {
+                if let Some(part) = publisher.part {
+                    part.leave().await;
+                }
                 publisher.memory.finish().await;
                 return ending;
             }
             // Rarely ready, and not to be starved by those that may always be.
-            _ = ticks.tick() => publisher.apply_all([Command::Tick].into_iter(), &mut checker),
+            _ = ticks.tick() => publisher.tick(&mut checker),
             // Before reports, so that a report is judged by the newest verdict.
             _ = inbox.commands.recv_many(&mut batch, limits::COMMANDS_WAITING) => {
                 publisher.apply_all(batch.drain(..), &mut checker);
@@ -261,6 +308,9 @@ async fn conduct(
                     // Refused: whoever asked has gone; what was done is done.
                     Ok(()) | Err(_) => {}
                 }
+            }
+            _ = inbox.news.recv_many(&mut heard, limits::COMMANDS_WAITING), if is_clustered => {
+                publisher.learn(heard.drain(..), &mut checker);
             }
             Some(report) = inbox.reports.recv() => publisher.hear(report, &mut checker),
             reason = checker.lost_task() => {
@@ -284,6 +334,8 @@ struct Published {
     health: Arc<[HealthRow]>,
     drains: Arc<[DrainRow]>,
     moves: Arc<[MoveRow]>,
+    /// `None`: there is no cluster.
+    fleet: Option<Arc<FleetRow>>,
 }
 
 impl Published {
@@ -291,6 +343,7 @@ impl Published {
     fn of(state: &State) -> Self {
         Self {
             moves: Arc::default(),
+            fleet: None,
             load_balancers: Arc::from(state.load_balancers()),
             health: Arc::from(state.health()),
             drains: Arc::from(state.drains(unix_millis())),
@@ -323,6 +376,7 @@ struct Publisher {
     memory: Memory,
     distrust: Distrust,
     moves: Moves,
+    part: Option<Part>,
     counts: Arc<ControlLine>,
 }
 
@@ -351,6 +405,26 @@ impl Publisher {
         }
     }
 
+    /// Time has passed.
+    fn tick(&mut self, checker: &mut Checker) {
+        let mut has_caught_up = false;
+        if let Some(part) = &mut self.part {
+            has_caught_up = part.tick(&mut self.state, unix_millis());
+            let fleet = Arc::new(part.row(&self.state));
+            self.published
+                .send_modify(|published| published.fleet = Some(fleet));
+        }
+        let caught_up = has_caught_up.then_some(Command::CaughtUp);
+        self.apply_all(caught_up.into_iter().chain([Command::Tick]), checker);
+    }
+
+    /// Other nodes have said something.
+    fn learn(&mut self, news: impl Iterator<Item = News>, checker: &mut Checker) {
+        let Some(part) = &mut self.part else { return };
+        let commands: Vec<Command> = news.filter_map(|news| part.hear(news)).collect();
+        self.apply_all(commands.into_iter(), checker);
+    }
+
     /// Sessions have moved. Changes nothing but what is shown.
     fn show_moves(&mut self, seen: Vec<Moved>) {
         let known = self.published.borrow().clone();
@@ -374,16 +448,20 @@ impl Publisher {
     fn apply_all(&mut self, commands: impl Iterator<Item = Command>, checker: &mut Checker) {
         let mut all = Effects::default();
         for command in commands {
-            // Refused: a result about a backend that has been deregistered meanwhile.
-            if let Ok(effects) = self.state.apply(command, unix_millis()) {
-                effects.events.iter().for_each(log);
-                all.add(effects);
+            match self.state.apply(command, unix_millis()) {
+                Ok(effects) => {
+                    effects.events.iter().for_each(log);
+                    all.add(effects);
+                }
+                Err(Refusal::FromTheFuture) => self.counts.sayings_refused.add(1),
+                // A result about a backend that has been deregistered meanwhile.
+                Err(_) => {}
             }
         }
         self.publish(&all, checker);
     }
 
-    fn publish(&self, effects: &Effects, checker: &mut Checker) {
+    fn publish(&mut self, effects: &Effects, checker: &mut Checker) {
         if effects.is_new {
             self.link.snapshot.store(Arc::new(self.state.snapshot()));
         }
@@ -393,11 +471,22 @@ impl Publisher {
         if effects.changes_checks {
             checker.follow(self.state.check_plans());
         }
+        for (load_balancer, backend) in &effects.doubted {
+            checker.hurry(Arc::clone(load_balancer), Arc::clone(backend));
+        }
+        if let Some(part) = &mut self.part
+            && (effects.changes_sayings || effects.changes_view)
+        {
+            part.note_lives();
+            part.tell(&mut self.state);
+        }
         if effects.is_new || effects.changes_rows {
-            let moves = Arc::clone(&self.published.borrow().moves);
-            let published = Published::of(&self.state);
-            self.published
-                .send_replace(Published { moves, ..published });
+            let Published { moves, fleet, .. } = self.published.borrow().clone();
+            self.published.send_replace(Published {
+                moves,
+                fleet,
+                ..Published::of(&self.state)
+            });
         } else if self.state.is_draining() {
             let drains = Arc::from(self.state.drains(unix_millis()));
             self.published
@@ -427,6 +516,12 @@ fn log(event: &Event) {
                     tracing::info!(%load_balancer, %backend, life, "backend recovering");
                 }
             }
+        }
+        Happening::Agreed { is_open: true } => {
+            tracing::info!(%load_balancer, %backend, life, "the nodes agree that a backend lives");
+        }
+        Happening::Agreed { is_open: false } => {
+            tracing::warn!(%load_balancer, %backend, life, "the nodes agree that a backend is gone");
         }
         Happening::Registered => tracing::info!(%load_balancer, %backend, "backend registered"),
         Happening::Weighed(weight) => {

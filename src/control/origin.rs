@@ -1,12 +1,13 @@
 //! What is in force and where it comes from, as the text of a configuration file.
 //!
-//! Not how a configuration is written (`config`). Invariant: `[host]`, `[access_log]` and where
-//! the admin address listens are as they were read at the start, the rest as it was read last.
+//! Not how a configuration is written (`config`). Invariant: `[host]`, `[access_log]`, `[cluster]`
+//! and where the admin address listens are as they were read at the start, the rest as it was read
+//! last.
 
 use super::journal::Record;
 use super::regions::Regions;
 use super::setup::Setup;
-use crate::config::{AccessLog, Admin, Config, Host, Sources};
+use crate::config::{AccessLog, Admin, Cluster, Config, Host, Sources};
 use crate::elb::timestamp;
 
 /// What the process was started with, and where all of it comes from.
@@ -18,6 +19,8 @@ pub struct Origin {
     pub admin: Admin,
     /// Where access logs go, as at the start.
     pub access_log: AccessLog,
+    /// The cluster that it is in, as at the start.
+    pub cluster: Option<Cluster>,
     /// Where the parts of the configuration that was read last come from.
     pub sources: Sources,
 }
@@ -29,6 +32,7 @@ impl Origin {
             ("host", self.host != config.host),
             ("admin.listen", self.admin.listen != config.admin.listen),
             ("access_log", self.access_log != config.access_log),
+            ("cluster", self.cluster != config.cluster),
         ];
         let different = parts.into_iter().filter(|(_, differs)| *differs);
         different.map(|(part, _)| part.to_owned()).collect()
@@ -53,6 +57,7 @@ impl Origin {
             admin: self.admin.clone(),
             api: regions.api.clone(),
             access_log: self.access_log.clone(),
+            cluster: self.cluster.clone(),
             instances: regions.instances.in_force().clone(),
             certificates: regions.certificates.in_force().clone(),
             load_balancers: regions.all(),
@@ -122,5 +127,32 @@ impl Setup {
     /// What is in force, as the text of a configuration file.
     pub(super) fn description(&self) -> String {
         self.origin.describe(&self.regions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn what_is_read_at_the_start_alone_is_told_when_it_changes() {
+        let cluster = |more: &str| {
+            let lines = "[cluster]\nlisten = \"[::1]:1\"\nsecret_file = \"/secret\"";
+            parse(&format!("{lines}\n{more}"), "elbow.toml").expect("it holds")
+        };
+        let config = cluster("");
+        let origin = Origin {
+            host: config.host.clone(),
+            admin: config.admin.clone(),
+            access_log: config.access_log.clone(),
+            cluster: config.cluster.clone(),
+            sources: Sources::default(),
+        };
+        assert_eq!(origin.differences(&config), [""; 0]);
+        let seeded = cluster("seeds = [\"a:1\"]\n[host]\npin = false");
+        assert_eq!(origin.differences(&seeded), ["host", "cluster"]);
+        let alone = parse("", "elbow.toml").expect("it holds");
+        assert_eq!(origin.differences(&alone), ["cluster"]);
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Stamp;
+use super::{Stamp, mix};
 use crate::limits::{LIVES_KEPT, WEIGHTS_KEPT};
 
 /// A time in which a backend was in service without a break.
@@ -57,7 +57,7 @@ impl Chronicle {
 
     /// From now on its share is in proportion to `weight`; 0: it takes no sessions of others.
     pub fn reweigh(&mut self, at: Stamp, weight: u32) {
-        if self.weights.last().is_none_or(|last| last.1 != weight) {
+        if self.weights.last().map_or(1, |last| last.1) != weight {
             self.weights.push((at, weight));
             self.forget();
         }
@@ -79,6 +79,65 @@ impl Chronicle {
     /// The lives that are remembered, in order.
     pub fn lives(&self) -> &[Life] {
         &self.lives
+    }
+
+    /// What it weighed, from when on each.
+    pub fn weights(&self) -> &[(Stamp, u32)] {
+        &self.weights
+    }
+
+    /// The chronicle of which somebody tells: lives by number, birth and death, and weights. Out of
+    /// order or twice the same does no harm, and beyond the bounds the oldest are left out.
+    pub fn of(
+        lives: impl Iterator<Item = (u32, Stamp, Option<Stamp>)>,
+        weights: impl Iterator<Item = (Stamp, u32)>,
+    ) -> Self {
+        let mut told = Self::default();
+        for (number, born, died) in lives {
+            let lives = vec![Life { number, born, died }];
+            told.merge(&Self {
+                lives,
+                weights: Vec::new(),
+            });
+        }
+        told.merge(&Self {
+            lives: Vec::new(),
+            weights: weights.collect(),
+        });
+        told
+    }
+
+    /// Whether that node has written its last entry.
+    pub fn is_of(&self, node: u32) -> bool {
+        let life = self.lives.last();
+        let born = life.map(|life| life.born);
+        let died = life.and_then(|life| life.died);
+        let weighed = self.weights.last().map(|&(from, _)| from);
+        [born, died, weighed]
+            .into_iter()
+            .flatten()
+            .any(|at| at.node == node)
+    }
+
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lives.is_empty() && self.weights.is_empty()
+    }
+
+    /// A hash of all of it, the same on all machines.
+    pub(super) fn hash(&self) -> u64 {
+        let of = |at: Stamp| {
+            let rest = u64::from(at.counter) << 32 | u64::from(at.node);
+            mix(at.wall_ms, rest)
+        };
+        let lives = self.lives.iter().fold(0, |hash, life| {
+            let ends = mix(of(life.born), life.died.map_or(0, of));
+            mix(mix(hash, u64::from(life.number)), ends)
+        });
+        let weights = self.weights.iter();
+        weights.fold(lives, |hash, &(from, weight)| {
+            mix(mix(hash, of(from)), u64::from(weight))
+        })
     }
 
     /// The life that was open at that moment.
@@ -151,7 +210,7 @@ impl Chronicle {
     }
 
     /// The latest moment of which it tells.
-    pub(super) fn latest(&self) -> Stamp {
+    pub fn latest(&self) -> Stamp {
         let lives = self
             .lives
             .iter()
@@ -172,7 +231,7 @@ impl Chronicle {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -185,7 +244,7 @@ pub(super) mod tests {
     }
 
     /// Any lives and weights, also such as one node alone would not write.
-    pub(in crate::health) fn chronicles() -> impl Strategy<Value = Chronicle> {
+    pub(crate) fn chronicles() -> impl Strategy<Value = Chronicle> {
         let life = (1_u32..60, 0_u64..1000, prop::option::of(0_u64..1000));
         let weights = prop::collection::btree_map(0_u64..1000, 0_u32..4, 0..4);
         (prop::collection::vec(life, 0..8), weights).prop_map(|(lives, weights)| {

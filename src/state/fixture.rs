@@ -19,6 +19,7 @@ pub(crate) fn config(load_balancers: Vec<config::LoadBalancer>) -> config::Confi
         admin: config::Admin::OFF,
         api: config::Api::default(),
         access_log: config::AccessLog::default(),
+        cluster: None,
         instances: BTreeMap::new(),
         certificates: BTreeMap::new(),
         load_balancers,

@@ -47,7 +47,8 @@ pub struct Binding {
 /// One key: its number on the wire and its secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Tells which key opens a cookie. Unique among the keys in use.
+    /// Tells which key opens a cookie. Of several with the same number each is tried: those of a
+    /// cluster know nothing of a node's own.
     pub id: u8,
     /// The AES-128 key.
     pub secret: [u8; 16],
@@ -102,14 +103,20 @@ impl Seals {
 
     /// Opens a cookie value. `None`: not ours, forged, damaged, or of a key that was retired.
     pub fn open(&self, value: &[u8]) -> Option<Binding> {
-        let mut sealed = from_hex(value)?;
-        let (id, rest) = sealed.split_first_mut()?;
-        let (_, key) = self.0.iter().find(|(ours, _)| ours == id)?;
-        let (nonce, rest) = rest.split_first_chunk_mut::<NONCE_BYTES>()?;
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let plain = key.open_in_place(nonce, Aad::from([*id]), rest).ok()?;
-        Some(Binding::from_bytes(plain.first_chunk::<PLAIN_BYTES>()?))
+        let sealed = from_hex(value)?;
+        let id = sealed[0];
+        let mut keys = self.0.iter().filter(|(ours, _)| *ours == id);
+        keys.find_map(|(_, key)| open_by(key, sealed))
     }
+}
+
+/// What is sealed there, if it was by this key. It is opened in place: another key needs it anew.
+fn open_by(key: &LessSafeKey, mut sealed: [u8; SEALED_BYTES]) -> Option<Binding> {
+    let (id, rest) = sealed.split_first_mut()?;
+    let (nonce, rest) = rest.split_first_chunk_mut::<NONCE_BYTES>()?;
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let plain = key.open_in_place(nonce, Aad::from([*id]), rest).ok()?;
+    Some(Binding::from_bytes(plain.first_chunk::<PLAIN_BYTES>()?))
 }
 
 impl Binding {
@@ -233,6 +240,21 @@ mod tests {
             secret: [9; 16],
         }]);
         assert_eq!(other.open(&value), None);
+    }
+
+    #[test]
+    fn keys_of_one_number_open_each_its_own() {
+        let same = Key {
+            id: 1,
+            secret: [9; 16],
+        };
+        let both = Seals::new(&[key(1), same.clone()]);
+        for sealing in [key(1), same] {
+            let value = Seals::new(&[sealing]).seal(&BINDING, [7; NONCE_BYTES]);
+            assert_eq!(both.open(&value), Some(BINDING));
+        }
+        let value = Seals::new(&[key(2)]).seal(&BINDING, [7; NONCE_BYTES]);
+        assert_eq!(both.open(&value), None);
     }
 
     #[test]

@@ -11,6 +11,8 @@ admin = { listen = "0.0.0.0:9191", names = ["elb.example.com"], credential = [
   { access_key_id = "A", secret_access_key_file = "/secret", read_only = true }] }
 api = { address_pool = "2001:db8::/64", dns_suffix = "elb.example.com", region = "eu-1",
   known_ids = ["vpc-1", "sg-1"] }
+cluster = { listen = "[::]:7946", advertise = "[2001:db8::5]:7946", node = "rack-7",
+  seeds = ["elbow-2:7946"], secret_file = "/cluster-secret" }
 certificate = [{ arn = "arn:a", certificate = "/a.pem", certificate_key = "/a.key" }]
 [[instance]]
 id = "i-1"
@@ -290,10 +292,15 @@ fn flags_are_told_and_what_the_api_has_changed() {
 #[test]
 fn a_reload_leaves_the_lines_of_the_process_as_they_were() {
     let file = |text: &str| parse_with_sources(text, "elbow.toml").expect(text);
-    let (config, at_start) = file("[host]\npin = false\n[api]\nregion = \"a\"");
+    let (config, at_start) = file(
+        "[host]\npin = false\n[api]\nregion = \"a\"\n\
+         [cluster]\nlisten = \"10.0.0.5:7\"\nsecret_file = \"/a\"\n[access_log]\nto = \"-\"",
+    );
     let balancer = "[[load_balancer]]\nname = \"web\"\n[[load_balancer.listener]]\n\
                     protocol = \"HTTP\"\nport = 9090\ninstance_port = 80\n";
-    let later = "\n\n[host]\ndriver = \"epoll\"\naddress = \"127.0.0.2\"\n[api]\nregion = \"a\"\n";
+    let later = "\n\n[host]\ndriver = \"epoll\"\naddress = \"127.0.0.2\"\n[api]\nregion = \"a\"\n\
+                 [cluster]\nlisten = \"10.0.0.6:7\"\nseeds = []\nsecret_file = \"/b\"\n\
+                 [access_log]\nto = \"syslog\"\n";
     let (later, sources) = file(&(later.to_owned() + balancer));
     let config = Config {
         load_balancers: later.load_balancers,
@@ -305,6 +312,12 @@ fn a_reload_leaves_the_lines_of_the_process_as_they_were() {
         "driver = \"auto\" # default",
         "region = \"a\" # elbow.toml:7",
         "address = \"127.0.0.2\" # elbow.toml:5 (host.address)",
+        "[cluster] # elbow.toml:5",
+        "listen = \"10.0.0.5:7\" # elbow.toml:6",
+        "advertise = \"10.0.0.5:7\" # default",
+        "seeds = [] # default",
+        "secret_file = \"/a\" # elbow.toml:7",
+        "to = \"-\" # elbow.toml:9",
     ] {
         assert!(text.lines().any(|said| said == line), "{line} in\n{text}");
     }

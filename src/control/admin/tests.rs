@@ -44,6 +44,7 @@ fn origin() -> Origin {
         host: config.host,
         admin: config.admin,
         access_log: config.access_log,
+        cluster: config.cluster,
         sources,
     }
 }
@@ -148,6 +149,7 @@ impl Bench {
             orders: start(setup),
             standing: Standing::new(&about(), &origin(), "us-east-1"),
             credentials,
+            is_ready: Arc::new(true.into()),
         };
         let admin = Admin::new(
             Arc::clone(&link),
