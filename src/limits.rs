@@ -477,10 +477,6 @@ pub const TOMBSTONES_KEPT: usize = 4096;
 /// How long they are remembered. What a node brings back that was away for longer is there again.
 pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How far the clocks of two nodes may be apart. What is stamped further ahead is refused and
-/// counted: it would have the last word until this node's clock is there too.
-pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(30);
-
 /// Bytes of a load balancer or instance on its way to other nodes, so that it fits what they send
 /// each other. What is larger stays on its node, is reported as a conflict and counted.
 pub const REPLICA_BYTES_MAX: usize = 48 * 1024;

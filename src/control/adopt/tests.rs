@@ -43,6 +43,12 @@ fn two() -> (Node, Node) {
     (Node::new(1, COMMON), Node::new(2, COMMON))
 }
 
+/// When what travels was said.
+fn stamp(replica: &Replica) -> Stamp {
+    let value: serde_json::Value = serde_json::from_str(&replica.value).unwrap();
+    serde_json::from_value(value["stamp"].clone()).unwrap()
+}
+
 /// What one has changed is told to the other.
 fn pass(from: &mut Node, to: &mut Node) {
     let sent = from.sent();
@@ -125,7 +131,13 @@ fn a_batch_is_in_force_whatever_comes_first_in_it() {
     two.setup.adopt(sent);
     are_alike(&one, &two);
     // It may come any number of times, and all at once to a third.
-    let all = one.all();
+    one.setup.replicas.as_ref().unwrap().tell_all();
+    let all = one.sent();
+    assert_eq!(all, one.all());
+    let heard = |replica: &Replica| Replica::heard(&replica.key, &replica.value);
+    let all: Vec<Replica> = all.iter().filter_map(heard).collect();
+    assert_eq!(Replica::heard(&all[0].key, ""), None);
+    assert_eq!(Replica::heard("left", "1"), None);
     two.setup.adopt(all.clone());
     let mut three = Node::new(3, COMMON);
     three.setup.adopt(all);
@@ -141,7 +153,7 @@ fn of_two_changes_at_once_the_later_is_in_force_everywhere_and_the_loser_tells()
     one.done(&tag("web", "one"));
     two.done(&tag("web", "two"));
     let (of_one, of_two) = (one.sent(), two.sent());
-    let is_one_last = of_one[0].stamp > of_two[0].stamp;
+    let is_one_last = stamp(&of_one[0]) > stamp(&of_two[0]);
     two.setup.adopt(of_one);
     one.setup.adopt(of_two);
     are_alike(&one, &two);
@@ -359,13 +371,13 @@ fn what_was_kept_without_a_cluster_has_the_stamp_of_its_time() {
     let [replica] = &one.all()[..] else {
         panic!("one thing is known");
     };
-    assert_eq!((replica.stamp.wall_ms, replica.stamp.node), (7, 1));
+    assert_eq!((stamp(replica).wall_ms, stamp(replica).node), (7, 1));
     assert_eq!(replica.key, "c/in/i-5");
     let mut two = Node::new(2, COMMON);
     two.setup.adopt(one.all());
     are_alike(&one, &two);
     one.name("i-5", "10.0.0.55");
-    assert!(one.sent()[0].stamp > two.all()[0].stamp);
+    assert!(stamp(&one.sent()[0]) > stamp(&two.all()[0]));
 }
 
 #[test]
@@ -405,10 +417,8 @@ fn what_is_not_understood_or_from_the_future_is_refused_and_breaks_nothing() {
             ..good.clone()
         }
     };
-    let mut ahead = good.clone();
-    ahead.stamp.wall_ms += 60_000;
-    let wall = good.stamp.wall_ms.to_string();
-    ahead.value = with(&wall, &ahead.stamp.wall_ms.to_string()).value;
+    let wall = format!("\"wall_ms\":{}", stamp(&good).wall_ms);
+    let ahead = format!("\"wall_ms\":{}", unix_millis() + 60_000);
     let refused = vec![
         Replica {
             value: String::new(),
@@ -426,8 +436,7 @@ fn what_is_not_understood_or_from_the_future_is_refused_and_breaks_nothing() {
         with("\"instance\"", "\"unheard_of\""),
         with("\"weight\":1", "\"weight\":999999"),
         with("\"stanza\":null", "\"stanza\":null,\"unheard_of\":1"),
-        with(&wall, "1"),
-        ahead,
+        with(&wall, &ahead),
     ];
     let count = refused.len() as u64;
     two.setup.adopt(refused);

@@ -20,7 +20,7 @@ use crate::cluster::Entry;
 use crate::config::{Backend, DrainMode};
 use crate::control::journal::Record;
 use crate::health::Stamp;
-use crate::limits::{CLOCK_SKEW_MAX, REPLICA_BYTES_MAX};
+use crate::limits::{CLOCK_SKEW_MS_MAX, REPLICA_BYTES_MAX};
 
 /// The only version that is written and understood.
 const VERSION: u32 = 1;
@@ -36,10 +36,8 @@ const INSTANCE: &str = "c/in/";
 pub struct Replica {
     /// What it is about, such as `c/lb/us-east-1/web` or `c/in/i-0a1b2c3d`.
     pub key: String,
-    /// What it is now, as JSON. At most `limits::REPLICA_BYTES_MAX` bytes.
+    /// What it is now and since when, as JSON. At most `limits::REPLICA_BYTES_MAX` bytes.
     pub value: String,
-    /// The last of two has the last word.
-    pub stamp: Stamp,
 }
 
 /// The JSON of a value. Keys that are unknown are passed over.
@@ -73,12 +71,11 @@ impl Replica {
         before: Option<Stamp>,
         mode: Option<DrainMode>,
     ) -> Self {
-        let stamp = record.stamp();
         let unstamped = record.clone().stamped(Stamp::default());
         let json = |value: serde_json::Result<Value>| value.expect("text and numbers are JSON");
         let envelope = Envelope {
             v: VERSION,
-            stamp,
+            stamp: record.stamp(),
             before,
             record: json(serde_json::to_value(&unstamped)),
             mode: json(serde_json::to_value(mode)),
@@ -86,8 +83,17 @@ impl Replica {
         Self {
             key: key.to_owned(),
             value: serde_json::to_string(&envelope).expect("text and numbers are JSON"),
-            stamp,
         }
+    }
+
+    /// What another node tells by this key, if that is a change of the API; a value that was taken
+    /// back is none.
+    pub fn heard(key: &str, value: &str) -> Option<Self> {
+        let is_one = key.starts_with(LOAD_BALANCER) || key.starts_with(INSTANCE);
+        (is_one && !value.is_empty()).then(|| Self {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        })
     }
 
     /// Whether it can be on its way.
@@ -103,17 +109,17 @@ impl Replica {
         if !self.fits() {
             return Err("it is too large".to_owned());
         }
-        let skew_ms = u64::try_from(CLOCK_SKEW_MAX.as_millis()).expect("some seconds");
-        if self.stamp.wall_ms > now_ms.saturating_add(skew_ms) {
-            return Err("it is from the future: the clocks of the nodes differ".to_owned());
-        }
         let envelope: Envelope = serde_json::from_str(&self.value)
             .map_err(|error| format!("it is not understood: {error}"))?;
         if envelope.v != VERSION {
             return Err(format!("it is of version {}", envelope.v));
         }
-        if envelope.stamp != self.stamp || self.stamp == Stamp::default() {
-            return Err("its stamp is another".to_owned());
+        let stamp = envelope.stamp;
+        if stamp == Stamp::default() {
+            return Err("it has no stamp".to_owned());
+        }
+        if stamp.wall_ms > now_ms.saturating_add(CLOCK_SKEW_MS_MAX) {
+            return Err("it is from the future: the clocks of the nodes differ".to_owned());
         }
         let record: Record = serde_json::from_value(envelope.record)
             .map_err(|error| format!("it is not understood: {error}"))?;
@@ -122,7 +128,7 @@ impl Replica {
         }
         let mode: Option<DrainMode> = serde_json::from_value(envelope.mode).unwrap_or_default();
         Ok(Arrived {
-            entry: entry(travelling(record.stamped(self.stamp))),
+            entry: entry(travelling(record.stamped(stamp))),
             before: envelope.before,
             mode: mode.filter(is_possible),
         })

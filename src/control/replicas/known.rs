@@ -168,6 +168,18 @@ impl Replicas {
         all.filter(Replica::fits).collect()
     }
 
+    /// Sends all of that, for nodes that know something else.
+    pub fn tell_all(&self) {
+        self.send(self.all());
+    }
+
+    fn send(&self, replicas: Vec<Replica>) {
+        if let Some(out) = self.out.as_ref().filter(|_| !replicas.is_empty()) {
+            // Refused: the process is ending.
+            drop(out.blocking_send(replicas));
+        }
+    }
+
     /// Has records of changes made here be the last word, and says what is to be told of them once
     /// they are in force. What waited of the same things waits no more.
     pub(in crate::control) fn stamp(
@@ -214,10 +226,7 @@ impl Replicas {
         }
         self.next_try = Instant::now();
         self.count(counts);
-        if let Some(out) = self.out.as_ref().filter(|_| !batch.is_empty()) {
-            // Refused: the process is ending.
-            drop(out.blocking_send(batch));
-        }
+        self.send(batch);
     }
 
     /// Takes in what other nodes have changed; what is new of it waits.
