@@ -176,9 +176,10 @@ pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
 /// nobody tells.
 pub const DIFFERENCE_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// How far the clocks of two nodes may be apart, in milliseconds: what comes from beyond it, or
-/// tells of such a moment, is refused.
-pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
+/// How far ahead of this node's clock a stamp may be that another node made, in milliseconds: one
+/// day. A node whose clock was wrong for a while has made such stamps before it was put right, and
+/// all that follow are greater; from beyond this nothing is taken, as it would last.
+pub const STAMP_AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// Backends of a load balancer of which chronicles are kept, those that were deregistered included.
 /// Beyond it the one of which nothing was heard for longest is forgotten: its old sessions are then
