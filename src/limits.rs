@@ -123,6 +123,27 @@ pub const LIVES_KEPT: usize = 32;
 /// of these.
 pub const WEIGHTS_KEPT: usize = 32;
 
+/// Nodes of a cluster that check one backend, where there are more: the load of checks is the same
+/// for any number of nodes, and one of them alone cannot be a majority.
+pub const WITNESSES: usize = 3;
+
+/// Nodes that tell a backend's chronicle to those that come, beside those that wrote it: one may
+/// go, and with all of them telling, memory and traffic would grow with the square of their number.
+pub const TELLERS: usize = 2;
+
+/// The largest value that a node is heard to tell of one backend: a full chronicle has 4 KiB.
+pub const SAYING_BYTES_MAX: usize = 8 * 1024;
+
+/// Nodes of a cluster that are heard, this one aside. Who comes beyond them is not.
+pub const PEERS_MAX: usize = 128;
+
+/// Backends of which one node is heard to tell.
+pub const SAYINGS_MAX: usize = 65_536;
+
+/// How far the clocks of two nodes may be apart, in milliseconds: what comes from beyond it, or
+/// tells of such a moment, is refused.
+pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
+
 /// Backends of a load balancer of which chronicles are kept, those that were deregistered included.
 /// Beyond it the one of which nothing was heard for longest is forgotten: its old sessions are then
 /// placed among the backends that live.

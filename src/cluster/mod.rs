@@ -1,13 +1,17 @@
-//! A cluster: several nodes that act as one. Clients may come to any of them, and the same session
-//! goes to the same backend through each.
+//! What nodes of a cluster are to each other: who is there, what they tell, and who decides.
 //!
-//! What makes nodes one is a secret that all of them have. The keys of cookies come of it, so that
-//! each opens what another has sealed, and so do those of the datagrams by which they tell each
-//! other what they know; whoever has it not can neither read those nor write any.
+//! What makes them one is a secret that all of them have (`secret.rs`): the keys of cookies come of
+//! it, so that each opens what another has sealed, and so do those of the datagrams by which they
+//! tell each other what they know; whoever does not have it can neither read those nor write any.
 //!
-//! Not here: sockets, clocks, names and whom to send to (`control`). Invariant: every value is a
-//! function of the arguments alone, so a cluster can be played through without a network.
+//! Values only. Not here: what follows from it for backends and sessions (`health`, `state`), and
+//! how it travels (`control`). Invariant: everything is a function of what was heard, in whatever
+//! order, so that nodes which have heard the same decide the same.
 
+mod nodes;
+mod saying;
 mod secret;
 
+pub use nodes::{Peer, Roll, node_number};
+pub use saying::{Said, Saying, Topic, Unreadable};
 pub use secret::{Secret, Secrets};

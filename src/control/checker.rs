@@ -1,6 +1,6 @@
 //! When backends are checked: regularly, and at once when a shard could not reach one.
 //!
-//! One task per backend. Not here: how a check is made (`check.rs`) and what it changes (`state`).
+//! One task per backend. One that other nodes check is checked here only when it is doubted. Not here: how a check is made (`check.rs`) and what it changes (`state`).
 //! Invariants: regular checks start one interval apart however long they take; a backend has one
 //! check at a time; a burst ends with the first success, or with as many failures as condemn.
 
@@ -124,14 +124,17 @@ impl Watch {
         let mut regular = time::interval_at(start + interval - jitter(&self.plan), interval);
         regular.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut quiet_until = start;
-        self.check().await;
+        let is_regular = self.plan.is_regular;
+        if is_regular {
+            self.check().await;
+        }
         loop {
             let reported = async {
                 time::sleep_until(quiet_until).await;
                 bell.recv().await
             };
             tokio::select! {
-                _ = regular.tick() => { self.check().await; }
+                _ = regular.tick(), if is_regular => { self.check().await; }
                 Some(()) = reported => {
                     self.burst().await;
                     // What was reported meanwhile is older than the verdict.
@@ -163,6 +166,7 @@ impl Watch {
             backend,
             address,
             health_check,
+            is_regular: _,
         } = &self.plan;
         let turn = if let Ok(turn) = self.turns.try_acquire() {
             turn

@@ -388,6 +388,9 @@ impl Publisher {
         if effects.changes_checks {
             checker.follow(self.state.check_plans());
         }
+        for (load_balancer, backend) in &effects.doubted {
+            checker.hurry(Arc::clone(load_balancer), Arc::clone(backend));
+        }
         if effects.is_new || effects.changes_rows {
             let moves = Arc::clone(&self.published.borrow().moves);
             let published = Published::of(&self.state);
@@ -422,6 +425,12 @@ fn log(event: &Event) {
                     tracing::info!(%load_balancer, %backend, life, "backend recovering");
                 }
             }
+        }
+        Happening::Agreed { is_open: true } => {
+            tracing::info!(%load_balancer, %backend, life, "the nodes agree that a backend lives");
+        }
+        Happening::Agreed { is_open: false } => {
+            tracing::warn!(%load_balancer, %backend, life, "the nodes agree that a backend is gone");
         }
         Happening::Registered => tracing::info!(%load_balancer, %backend, "backend registered"),
         Happening::Weighed(weight) => {

@@ -34,7 +34,9 @@ impl From<Refusal> for Problem {
         let message = refusal.to_string();
         match refusal {
             Refusal::NoLoadBalancer(_) | Refusal::NoBackend(_) => Self::Unknown(message),
-            Refusal::NotDraining | Refusal::TooMany => Self::Conflict(message),
+            Refusal::NotDraining | Refusal::TooMany | Refusal::FromTheFuture => {
+                Self::Conflict(message)
+            }
         }
     }
 }

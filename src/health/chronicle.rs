@@ -57,7 +57,7 @@ impl Chronicle {
 
     /// From now on its share is in proportion to `weight`; 0: it takes no sessions of others.
     pub fn reweigh(&mut self, at: Stamp, weight: u32) {
-        if self.weights.last().is_none_or(|last| last.1 != weight) {
+        if self.weights.last().map_or(1, |last| last.1) != weight {
             self.weights.push((at, weight));
             self.forget();
         }
@@ -79,6 +79,43 @@ impl Chronicle {
     /// The lives that are remembered, in order.
     pub fn lives(&self) -> &[Life] {
         &self.lives
+    }
+
+    /// What it weighed, from when on each.
+    pub fn weights(&self) -> &[(Stamp, u32)] {
+        &self.weights
+    }
+
+    /// The chronicle of which somebody tells: lives by number, birth and death, and weights. Out of
+    /// order or twice the same does no harm, and beyond the bounds the oldest are left out.
+    pub fn of(
+        lives: impl Iterator<Item = (u32, Stamp, Option<Stamp>)>,
+        weights: impl Iterator<Item = (Stamp, u32)>,
+    ) -> Self {
+        let mut told = Self::default();
+        for (number, born, died) in lives {
+            let lives = vec![Life { number, born, died }];
+            told.merge(&Self {
+                lives,
+                weights: Vec::new(),
+            });
+        }
+        told.merge(&Self {
+            lives: Vec::new(),
+            weights: weights.collect(),
+        });
+        told
+    }
+
+    /// Whether that node has made one of its stamps.
+    pub fn is_of(&self, node: u32) -> bool {
+        let births = self.lives.iter().map(|life| life.born);
+        let deaths = self.lives.iter().filter_map(|life| life.died);
+        let weights = self.weights.iter().map(|&(from, _)| from);
+        births
+            .chain(deaths)
+            .chain(weights)
+            .any(|at| at.node == node)
     }
 
     /// The life that was open at that moment.
@@ -151,7 +188,7 @@ impl Chronicle {
     }
 
     /// The latest moment of which it tells.
-    pub(super) fn latest(&self) -> Stamp {
+    pub fn latest(&self) -> Stamp {
         let lives = self
             .lives
             .iter()
@@ -172,7 +209,7 @@ impl Chronicle {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -185,7 +222,7 @@ pub(super) mod tests {
     }
 
     /// Any lives and weights, also such as one node alone would not write.
-    pub(in crate::health) fn chronicles() -> impl Strategy<Value = Chronicle> {
+    pub(crate) fn chronicles() -> impl Strategy<Value = Chronicle> {
         let life = (1_u32..60, 0_u64..1000, prop::option::of(0_u64..1000));
         let weights = prop::collection::btree_map(0_u64..1000, 0_u32..4, 0..4);
         (prop::collection::vec(life, 0..8), weights).prop_map(|(lives, weights)| {

@@ -135,6 +135,15 @@ impl RiseFall {
         }
     }
 
+    /// A backend that is known to have failed after it was in service.
+    pub fn failed(thresholds: Thresholds) -> Self {
+        Self {
+            thresholds,
+            phase: Phase::Failed,
+            has_lived: true,
+        }
+    }
+
     /// From now on other numbers of results change the status; those in a row so far count.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         self.thresholds = thresholds;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::cluster::{Roll, Saying};
 use crate::config::{self, DrainMode};
 use crate::health::{Outcome, Transition};
 use crate::sticky::Sketch;
@@ -86,6 +87,19 @@ pub enum Command {
     },
     /// A shard's count of sessions by slot, of one window.
     Counted(Vec<(u32, Sketch)>),
+    /// Those nodes are there now.
+    Nodes(Roll),
+    /// Another node has said something. Ignored if it has started anew since.
+    Heard {
+        /// Its name.
+        node: Arc<str>,
+        /// When it started, in milliseconds since 1970 by its clock.
+        boot_ms: u64,
+        /// What it said.
+        saying: Saying,
+    },
+    /// This node knows what the others know: backends that are not registered here are nowhere.
+    CaughtUp,
     /// Time has passed.
     Tick,
 }
@@ -101,6 +115,8 @@ pub enum Refusal {
     NotDraining,
     /// The load balancer has [`crate::limits::BACKENDS_MAX`] backends already.
     TooMany,
+    /// It tells of a moment that is more than [`crate::limits::CLOCK_SKEW_MS_MAX`] ahead.
+    FromTheFuture,
 }
 
 impl fmt::Display for Refusal {
@@ -112,6 +128,7 @@ impl fmt::Display for Refusal {
             }
             Self::NotDraining => f.write_str("the instance is not waiting for its sessions to end"),
             Self::TooMany => f.write_str("the load balancer has as many instances as it may have"),
+            Self::FromTheFuture => f.write_str("it tells of a moment that is to come"),
         }
     }
 }
@@ -132,6 +149,11 @@ pub struct Effects {
     pub changes_checks: bool,
     /// Chronicles have changed: what is kept of them on disk is old.
     pub changes_view: bool,
+    /// This node may have something to tell others.
+    pub changes_sayings: bool,
+    /// Backends that are to be checked at once, as another node finds them failed: load balancer
+    /// and id.
+    pub doubted: Vec<(Arc<str>, Arc<str>)>,
     /// What is to be logged, in order.
     pub events: Vec<Event>,
 }
@@ -143,6 +165,8 @@ impl Effects {
         self.changes_rows |= later.changes_rows;
         self.changes_checks |= later.changes_checks;
         self.changes_view |= later.changes_view;
+        self.changes_sayings |= later.changes_sayings;
+        self.doubted.extend(later.doubted);
         self.events.extend(later.events);
     }
 }
@@ -165,6 +189,11 @@ pub struct Event {
 pub enum Happening {
     /// Its status changed.
     Changed(Transition),
+    /// The nodes agree that it lives, or that it does not any more.
+    Agreed {
+        /// It lives.
+        is_open: bool,
+    },
     /// It was registered, or has another address.
     Registered,
     /// It has another weight.

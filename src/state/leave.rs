@@ -11,7 +11,6 @@ use super::pool::{LoadBalancer, Scene};
 use super::progress::{DrainEnd, Progress};
 use super::rows::{DrainRow, Stage};
 use crate::config::DrainMode;
-use crate::health::Status;
 use crate::limits::{DRAIN_NOTICE_MS, DRAINS_REMEMBERED};
 
 impl LoadBalancer {
@@ -26,7 +25,7 @@ impl LoadBalancer {
         let index = self.index_of(id)?;
         let member = &self.members[index];
         let is_sticky = self.listeners.iter().any(|l| l.stickiness.is_some());
-        let has_sessions = is_sticky && member.health.status() == Status::InService;
+        let has_sessions = is_sticky && member.is_served(&self.view);
         match mode.unwrap_or(self.attributes.drain_mode) {
             DrainMode::Sessions { deadline } if has_sessions => {
                 self.drain_sessions(index, deadline, scene, effects);

@@ -9,8 +9,10 @@ mod change;
 mod clients;
 mod command;
 mod departure;
+mod fleet;
 mod histogram;
 mod leave;
+mod life;
 mod load;
 mod picture;
 mod pool;
@@ -23,9 +25,10 @@ mod snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::cluster::{Roll, Said, Saying};
 use crate::config;
 use crate::health::{Clock, Status, View};
-use crate::limits::CUTS_KEPT_MS;
+use crate::limits::{CLOCK_SKEW_MS_MAX, CUTS_KEPT_MS};
 
 pub use clients::{Clients, Entry, Seat};
 pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
@@ -36,10 +39,11 @@ pub use load::{
 };
 pub use population::Population;
 pub use progress::{DrainEnd, Progress};
-pub use rows::{CheckPlan, DrainRow, HealthRow, ListenerRow, LoadBalancerRow, Stage};
+pub use rows::{CheckPlan, DisputeRow, DrainRow, HealthRow, ListenerRow, LoadBalancerRow, Stage};
 pub use snapshot::{Admits, Backend, Cut, Report, Route, Snapshot};
 
 use change::Change;
+use fleet::Fleet;
 use pool::{LoadBalancer, Scene};
 use slots::Slots;
 
@@ -51,6 +55,7 @@ pub type Remembered = BTreeMap<String, View>;
 pub struct State {
     epoch: u64,
     clock: Clock,
+    fleet: Fleet,
     shard_count: usize,
     window_ms: u64,
     window_ends_ms: u64,
@@ -74,6 +79,47 @@ impl State {
     /// If `bound` has not one place for each listener: our bug.
     pub fn new(
         config: &config::Config,
+        bound: &[Bound],
+        shard_count: usize,
+        remembered: Remembered,
+        now_ms: u64,
+    ) -> Self {
+        Self::begin(
+            Fleet::alone(),
+            config,
+            bound,
+            shard_count,
+            remembered,
+            now_ms,
+        )
+    }
+
+    /// The same for a node of a cluster, as far as it knows the others.
+    ///
+    /// # Panics
+    ///
+    /// As above.
+    pub fn among(
+        roll: Roll,
+        config: &config::Config,
+        bound: &[Bound],
+        shard_count: usize,
+        remembered: Remembered,
+        now_ms: u64,
+    ) -> Self {
+        Self::begin(
+            Fleet::among(roll),
+            config,
+            bound,
+            shard_count,
+            remembered,
+            now_ms,
+        )
+    }
+
+    fn begin(
+        fleet: Fleet,
+        config: &config::Config,
         mut bound: &[Bound],
         shard_count: usize,
         mut remembered: Remembered,
@@ -81,7 +127,8 @@ impl State {
     ) -> Self {
         let mut state = Self {
             epoch: 1,
-            clock: Clock::new(0),
+            clock: Clock::new(fleet.number()),
+            fleet,
             shard_count,
             window_ms: u64::try_from(config.host.session_window.as_millis())
                 .expect("a window is short"),
@@ -106,6 +153,10 @@ impl State {
     }
 
     fn add(&mut self, wanted: &config::LoadBalancer, bound: &[Bound], view: View, now_ms: u64) {
+        let mut view = view;
+        for (backend, chronicle) in self.fleet.chronicles(&wanted.name) {
+            view.chronicle_mut(backend).merge(chronicle);
+        }
         let new = LoadBalancer::new(wanted, bound, view, self.shard_count);
         self.load_balancers.push(new);
         let (lb, mut scene) = self.nth(self.load_balancers.len() - 1, now_ms);
@@ -183,12 +234,81 @@ impl State {
                 // Rows are made anew at the next tick, however many shards tell until then.
                 self.has_counted = true;
             }
+            Command::Nodes(roll) => {
+                self.fleet.meet(roll);
+                for index in 0..self.load_balancers.len() {
+                    let (lb, mut scene) = self.nth(index, now_ms);
+                    lb.meet(&mut scene, &mut effects);
+                }
+                effects.changes_checks = true;
+            }
+            Command::Heard {
+                node,
+                boot_ms,
+                saying,
+            } => self.hear(&node, boot_ms, &saying, now_ms, &mut effects)?,
+            Command::CaughtUp => {
+                for index in 0..self.load_balancers.len() {
+                    let (lb, mut scene) = self.nth(index, now_ms);
+                    lb.end_strangers(&mut scene, &mut effects);
+                }
+            }
             Command::Tick => self.tick(now_ms, &mut effects),
         }
         if effects.is_new {
             self.epoch += 1;
         }
         Ok(effects)
+    }
+
+    /// Another node has said something of a backend, which need not be known here.
+    fn hear(
+        &mut self,
+        node: &Arc<str>,
+        boot_ms: u64,
+        saying: &Saying,
+        now_ms: u64,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let latest = saying.latest();
+        if latest.wall_ms > now_ms + CLOCK_SKEW_MS_MAX {
+            return Err(Refusal::FromTheFuture);
+        }
+        if !self.fleet.hear(node, boot_ms, saying) {
+            return Ok(());
+        }
+        self.clock.observe(latest);
+        let topic = &saying.topic;
+        // Refused: it is not configured here, or not yet. What was said is kept.
+        let Ok((lb, mut scene)) = self.at(&topic.load_balancer, now_ms) else {
+            return Ok(());
+        };
+        match &saying.said {
+            Said::Chronicle(Some(chronicle)) => {
+                lb.learn(topic.backend, chronicle, &mut scene, effects);
+            }
+            Said::Chronicle(None) => {}
+            Said::Opinion(opinion) => lb.consider(topic.backend, *opinion, &mut scene, effects),
+        }
+        Ok(())
+    }
+
+    /// What there is to tell other nodes since the last call. Nothing where there are none.
+    pub fn take_sayings(&mut self) -> Vec<Saying> {
+        if self.fleet.is_alone() {
+            return Vec::new();
+        }
+        let load_balancers = self.load_balancers.iter();
+        let all = load_balancers.flat_map(|lb| lb.told(&self.fleet)).collect();
+        self.fleet.tell(all)
+    }
+
+    /// Where nodes are not of one mind about a backend, by load balancer.
+    pub fn disputes(&self) -> Vec<DisputeRow> {
+        let load_balancers = self.load_balancers.iter();
+        load_balancers
+            .flat_map(|lb| lb.disputes(&self.fleet))
+            .collect()
     }
 
     fn tick(&mut self, now_ms: u64, effects: &mut Effects) {
@@ -267,10 +387,8 @@ impl State {
 
     /// Whether that backend exists and its checks say that it is well.
     pub fn is_in_service(&self, load_balancer: &str, backend: &str) -> bool {
-        let lb = self
-            .load_balancers
-            .iter()
-            .find(|lb| **lb.name() == *load_balancer);
+        let mut all = self.load_balancers.iter();
+        let lb = all.find(|lb| **lb.name() == *load_balancer);
         lb.and_then(|lb| lb.status(backend)) == Some(Status::InService)
     }
 
@@ -291,6 +409,7 @@ impl State {
             shard_count: self.shard_count,
             window_ms: self.window_ms,
             clock: &mut self.clock,
+            fleet: &self.fleet,
             slots: &mut self.slots,
             population: &self.population,
             cuts: &mut self.cuts,

@@ -39,10 +39,10 @@ impl LoadBalancer {
         &self.view
     }
 
-    /// What the checks say of a backend.
+    /// Whether a backend takes requests, and why not.
     pub(super) fn status(&self, id: &str) -> Option<Status> {
         let member = self.members.iter().find(|member| &*member.id == id)?;
-        Some(member.health.status())
+        Some(member.status(&self.view))
     }
 
     pub(super) fn routes(&self) -> impl Iterator<Item = Route> {
@@ -78,7 +78,7 @@ impl LoadBalancer {
             id_hash: member.id_hash,
             slot: member.slot,
             address: member.address_at(instance_port),
-            admits: member.admits(),
+            admits: member.admits(&self.view),
             life: self.life_of(member),
             weight: member.weight,
             born_ms: open.map_or(0, |life| life.born.wall_ms),
@@ -103,6 +103,7 @@ impl LoadBalancer {
             backend: Arc::clone(&member.id),
             address: member.address_at(self.health_check.target.port),
             health_check: Arc::clone(&self.health_check),
+            is_regular: member.is_checked_regularly(),
         })
     }
 
@@ -117,7 +118,7 @@ impl LoadBalancer {
                 backend: Arc::clone(&member.id),
                 address: member.address,
                 port: member.port,
-                status: member.health.status(),
+                status: member.status(&self.view),
                 draining: departure.map(Departure::stage),
                 life: self.life_of(member),
                 weight: if departure.is_some() {
@@ -169,9 +170,9 @@ impl Member {
         SocketAddr::new(self.address, self.port.unwrap_or(port))
     }
 
-    fn admits(&self) -> Admits {
+    fn admits(&self, view: &View) -> Admits {
         match &self.departure {
-            _ if self.health.status() != Status::InService => Admits::Nothing,
+            _ if !self.is_served(view) => Admits::Nothing,
             None => Admits::All,
             Some(departure) if departure.takes_sessions() => Admits::Sessions,
             Some(_) => Admits::Nothing,

@@ -1,9 +1,7 @@
 //! A load balancer: its listeners, its backends, and how they come and live.
 //!
-//! Not here: how they go (`leave.rs`), who asks (`mod.rs`), and the pictures of it for shards and
-//! people (`picture.rs`).
-//! Invariants: a backend's chronicle has an open life exactly while its checks say that it is well
-//! and it has not been told to let its last requests finish; ids are unique.
+//! Not here: how they live and die (`life.rs`) and go (`leave.rs`), who asks (`mod.rs`), and the
+//! pictures of it for shards and people (`picture.rs`). Invariant: ids are unique.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -11,13 +9,14 @@ use std::sync::Arc;
 
 use super::command::{Bound, Effects, Event, Happening, Refusal};
 use super::departure::Departure;
+use super::fleet::Fleet;
 use super::load::{BackendLine, CheckLine, LoadBalancerLine, PerShard};
 use super::population::Population;
 use super::rows::DrainRow;
 use super::slots::Slots;
 use super::snapshot::Cut;
 use crate::config::{self, Attributes, Network, Protocol, Stickiness};
-use crate::health::{self, Chronicle, Clock, Outcome, RiseFall, Status, Thresholds, View};
+use crate::health::{self, Chronicle, Clock, Opinion, RiseFall, Thresholds, View};
 use crate::limits::BACKENDS_MAX;
 use crate::proxy_protocol::Version;
 
@@ -29,6 +28,7 @@ pub(super) struct Scene<'s> {
     pub(super) shard_count: usize,
     pub(super) window_ms: u64,
     pub(super) clock: &'s mut Clock,
+    pub(super) fleet: &'s Fleet,
     pub(super) slots: &'s mut Slots,
     pub(super) population: &'s Population,
     pub(super) cuts: &'s mut Vec<(u64, Cut)>,
@@ -72,7 +72,12 @@ pub(super) struct Member {
     pub(super) address: IpAddr,
     pub(super) port: Option<u16>,
     pub(super) weight: u32,
+    /// What this node's checks come to.
     pub(super) health: RiseFall,
+    /// What this node tells others of it: what its checks say, once one has confirmed it.
+    pub(super) opinion: Option<Opinion>,
+    /// This node checks it regularly.
+    pub(super) is_witness: bool,
     pub(super) is_over_bound: bool,
     pub(super) departure: Option<Departure>,
     pub(super) counts: Arc<PerShard<BackendLine>>,
@@ -101,64 +106,19 @@ impl LoadBalancer {
     }
 
     /// Registers the backends of the configuration. Those whose life was open when the process
-    /// ended live on; the lives of others that are remembered end now.
+    /// ended live on; the lives of others that are remembered end now, or, among other nodes, once
+    /// it is known what those know.
     pub(super) fn populate(&mut self, backends: &[config::Backend], scene: &mut Scene<'_>) {
         for backend in backends {
             let slot = scene.slots.take();
-            let mut member = self.member(backend, slot, scene);
+            let member = self.member(backend, slot, scene);
             let chronicle = self.chronicle_mut(member.id_hash);
             chronicle.reweigh(scene.clock.stamp(scene.now_ms), backend.weight);
-            if chronicle.open().is_some() {
-                member.health = RiseFall::in_service(self.thresholds());
-            }
             self.members.push(member);
         }
-        let is_gone = |id_hash: u64| self.members.iter().all(|member| member.id_hash != id_hash);
-        let over: Vec<u64> = self
-            .view
-            .chronicles()
-            .filter(|(id_hash, chronicle)| chronicle.open().is_some() && is_gone(*id_hash))
-            .map(|(id_hash, _)| id_hash)
-            .collect();
-        for id_hash in over {
-            let now = scene.clock.stamp(scene.now_ms);
-            self.chronicle_mut(id_hash).end(now);
+        if scene.fleet.is_alone() {
+            self.end_strangers(scene, &mut Effects::default());
         }
-    }
-
-    /// A health check of that backend ended.
-    pub(super) fn checked(
-        &mut self,
-        id: &str,
-        outcome: Outcome,
-        scene: &mut Scene<'_>,
-        effects: &mut Effects,
-    ) -> Result<(), Refusal> {
-        let index = self.index_of(id)?;
-        let member = &mut self.members[index];
-        if matches!(outcome, Outcome::Failure(failure) if failure.is_before_a_connection()) {
-            member.checks.unconnected.add(1);
-        }
-        if matches!(&member.departure, Some(departure) if !departure.takes_sessions()) {
-            return Ok(());
-        }
-        let Some(transition) = member.health.handle(outcome) else {
-            return Ok(());
-        };
-        if transition.to == Status::InService {
-            let now = scene.clock.stamp(scene.now_ms);
-            let id_hash = member.id_hash;
-            self.chronicle_mut(id_hash).begin(now);
-            effects.changes_view = true;
-        } else if transition.from == Status::InService {
-            self.end_life(index, scene, effects);
-            if self.attributes.connection_draining.is_none() {
-                self.cut(index, scene);
-            }
-        }
-        effects.is_new = true;
-        self.tell(index, Happening::Changed(transition), effects);
-        Ok(())
     }
 
     /// Registers a backend, or changes one that is registered.
@@ -194,6 +154,7 @@ impl LoadBalancer {
             (member.address, member.port) = (wanted.address, wanted.port);
             if had_left {
                 member.health = RiseFall::new(thresholds);
+                member.opinion = None;
             }
             effects.changes_checks = true;
             effects.is_new = true;
@@ -215,6 +176,7 @@ impl LoadBalancer {
         let member = self.member(wanted, slot, scene);
         self.members.push(member);
         let index = self.members.len() - 1;
+        self.settle(index, scene, effects);
         self.reweigh(index, wanted.weight, scene, effects);
         effects.changes_checks = true;
         self.tell(index, Happening::Registered, effects);
@@ -227,11 +189,12 @@ impl LoadBalancer {
             return;
         };
         let takes_all =
-            |m: &Member| m.departure.is_none() && m.health.status() == Status::InService;
-        let open: Vec<(u64, u64)> = self
+            |member: &Member, view: &View| member.departure.is_none() && member.is_served(view);
+        let open = self
             .members
             .iter()
-            .filter(|member| takes_all(member))
+            .filter(|member| takes_all(member, &self.view));
+        let open: Vec<(u64, u64)> = open
             .map(|member| (population.alive(member.slot), u64::from(member.weight)))
             .collect();
         let sessions: u64 = open.iter().map(|(alive, _)| alive).sum();
@@ -239,7 +202,8 @@ impl LoadBalancer {
         for member in &mut self.members {
             let fair = sessions * u64::from(member.weight) * u64::from(100 + percent);
             let bound = fair.div_ceil(100 * weights.max(1));
-            let is_over_bound = takes_all(member) && population.alive(member.slot) > bound;
+            let is_over_bound =
+                takes_all(member, &self.view) && population.alive(member.slot) > bound;
             effects.is_new |= is_over_bound != member.is_over_bound;
             member.is_over_bound = is_over_bound;
         }
@@ -251,13 +215,6 @@ impl LoadBalancer {
         let before = scene.next_epoch;
         scene.cuts.retain(|(_, cut)| cut.slot != slot);
         scene.cuts.push((scene.now_ms, Cut { slot, before }));
-    }
-
-    pub(super) fn end_life(&mut self, index: usize, scene: &mut Scene<'_>, effects: &mut Effects) {
-        let now = scene.clock.stamp(scene.now_ms);
-        let id_hash = self.members[index].id_hash;
-        self.chronicle_mut(id_hash).end(now);
-        effects.changes_view = true;
     }
 
     pub(super) fn reweigh(
@@ -285,14 +242,21 @@ impl LoadBalancer {
     }
 
     fn member(&self, wanted: &config::Backend, slot: u32, scene: &Scene<'_>) -> Member {
+        let id_hash = health::id_hash(&wanted.id);
+        let open = self.view.chronicle(id_hash).and_then(Chronicle::open);
         Member {
             id: Arc::from(&*wanted.id),
-            id_hash: health::id_hash(&wanted.id),
+            id_hash,
             slot,
             address: wanted.address,
             port: wanted.port,
             weight: wanted.weight,
-            health: RiseFall::new(self.thresholds()),
+            health: match open {
+                Some(_) => RiseFall::in_service(self.thresholds()),
+                None => RiseFall::new(self.thresholds()),
+            },
+            opinion: None,
+            is_witness: scene.fleet.roll.is_witness(&self.name, id_hash),
             is_over_bound: false,
             departure: None,
             counts: Arc::new(PerShard::new(scene.shard_count)),
@@ -312,7 +276,7 @@ impl LoadBalancer {
         index.ok_or_else(|| Refusal::NoBackend(id.to_owned()))
     }
 
-    fn chronicle_mut(&mut self, id_hash: u64) -> &mut Chronicle {
+    pub(super) fn chronicle_mut(&mut self, id_hash: u64) -> &mut Chronicle {
         Arc::make_mut(&mut self.view).chronicle_mut(id_hash)
     }
 }

@@ -83,6 +83,21 @@ impl HealthRow {
     }
 }
 
+/// A backend about which nodes are not of one mind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisputeRow {
+    /// Its load balancer.
+    pub load_balancer: Arc<str>,
+    /// Its id.
+    pub backend: Arc<str>,
+    /// It lives, for the cluster.
+    pub is_open: bool,
+    /// The nodes that find it well, by name.
+    pub well: Vec<Arc<str>>,
+    /// The nodes that find it failed.
+    pub failed: Vec<Arc<str>>,
+}
+
 /// One drain.
 #[derive(Debug, Clone)]
 pub struct DrainRow {
@@ -143,4 +158,6 @@ pub struct CheckPlan {
     pub address: SocketAddr,
     /// How and how often.
     pub health_check: Arc<config::HealthCheck>,
+    /// It is checked regularly; else only when somebody doubts it, as other nodes check it.
+    pub is_regular: bool,
 }

@@ -18,6 +18,7 @@ fn plan(address: SocketAddr, interval: Duration) -> CheckPlan {
         load_balancer: Arc::from("web"),
         backend: Arc::from("i-1"),
         address,
+        is_regular: true,
         health_check: Arc::new(HealthCheck {
             target: Target {
                 protocol: Protocol::Http,

@@ -1,0 +1,161 @@
+//! This node among the others: what they say of backends, and what it says itself.
+//!
+//! Not what follows for a load balancer (`pool.rs`), nor how words travel (`control`). Invariants:
+//! of each node what it said last is kept, of this life of it and not of an earlier one; nothing
+//! is said twice; who is alone hears nobody and says nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::cluster::{Roll, Said, Saying, Topic, node_number};
+use crate::health::{Chronicle, Opinion};
+use crate::limits::{PEERS_MAX, SAYINGS_MAX};
+
+/// All that is known of other nodes.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub(super) roll: Roll,
+    /// There is no cluster.
+    is_alone: bool,
+    /// By node.
+    heard: BTreeMap<Arc<str>, Heard>,
+    /// What this node has said, and not taken back.
+    told: BTreeMap<Topic, Told>,
+}
+
+/// What one node has said.
+#[derive(Debug, Default)]
+struct Heard {
+    boot_ms: u64,
+    opinions: BTreeMap<Topic, Opinion>,
+    chronicles: BTreeMap<Topic, Chronicle>,
+}
+
+/// What is said of one backend.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) opinion: Option<Opinion>,
+    pub(super) chronicle: Option<Chronicle>,
+}
+
+impl Fleet {
+    /// One node, and no other for ever.
+    pub(super) fn alone() -> Self {
+        Self {
+            roll: Roll::new("", 1),
+            is_alone: true,
+            heard: BTreeMap::new(),
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// A node of a cluster.
+    pub(super) fn among(roll: Roll) -> Self {
+        Self {
+            roll,
+            is_alone: false,
+            ..Self::alone()
+        }
+    }
+
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// This node's number in stamps.
+    pub(super) fn number(&self) -> u32 {
+        match self.is_alone {
+            true => 0,
+            false => node_number(&self.roll.own),
+        }
+    }
+
+    /// Those nodes are there now. What others have said is forgotten.
+    pub(super) fn meet(&mut self, roll: Roll) {
+        self.roll = roll;
+        let known = &self.roll.others;
+        self.heard.retain(|name, heard| {
+            let mut known = known.iter();
+            known.any(|peer| peer.name == *name && peer.boot_ms == heard.boot_ms)
+        });
+    }
+
+    /// A node has said something, in its life that began at `boot_ms`. Whether it is heard: it may
+    /// be of an earlier life, or too much.
+    pub(super) fn hear(&mut self, node: &Arc<str>, boot_ms: u64, saying: &Saying) -> bool {
+        if self.is_alone || *node == self.roll.own {
+            return false;
+        }
+        if !self.heard.contains_key(node) && self.heard.len() >= PEERS_MAX {
+            return false;
+        }
+        let heard = self.heard.entry(Arc::clone(node)).or_default();
+        if boot_ms < heard.boot_ms {
+            return false;
+        }
+        if boot_ms > heard.boot_ms {
+            *heard = Heard {
+                boot_ms,
+                ..Heard::default()
+            };
+        }
+        let topic = &saying.topic;
+        match &saying.said {
+            Said::Opinion(opinion) => put(&mut heard.opinions, topic, *opinion),
+            Said::Chronicle(chronicle) => put(&mut heard.chronicles, topic, chronicle.clone()),
+        }
+    }
+
+    /// What the other nodes that live say of a backend.
+    pub(super) fn opinions(&self, topic: &Topic) -> impl Iterator<Item = (&Arc<str>, Opinion)> {
+        let live = self
+            .heard
+            .iter()
+            .filter(|(name, _)| self.roll.is_live(name));
+        live.filter_map(move |(name, heard)| Some((name, *heard.opinions.get(topic)?)))
+    }
+
+    /// What others know of the backends of a load balancer.
+    pub(super) fn chronicles(
+        &self,
+        load_balancer: &str,
+    ) -> impl Iterator<Item = (u64, &Chronicle)> {
+        let all = self.heard.values().flat_map(|heard| &heard.chronicles);
+        let of_it = all.filter(move |(topic, _)| *topic.load_balancer == *load_balancer);
+        of_it.map(|(topic, chronicle)| (topic.backend, chronicle))
+    }
+
+    /// What there is to say now, `all` being what holds: what is new in it, and what is taken back.
+    pub(super) fn tell(&mut self, all: BTreeMap<Topic, Told>) -> Vec<Saying> {
+        let mut sayings = Vec::new();
+        let nothing = Told::default();
+        let gone = self.told.keys().filter(|topic| !all.contains_key(topic));
+        let now = all.iter().chain(gone.map(|topic| (topic, &nothing)));
+        for (topic, now) in now {
+            let before = self.told.get(topic).unwrap_or(&nothing);
+            let mut say = |said| {
+                let topic = topic.clone();
+                sayings.push(Saying { topic, said });
+            };
+            if now.opinion != before.opinion {
+                say(Said::Opinion(now.opinion));
+            }
+            if now.chronicle != before.chronicle {
+                say(Said::Chronicle(now.chronicle.clone()));
+            }
+        }
+        self.told = all;
+        sayings
+    }
+}
+
+fn put<V>(all: &mut BTreeMap<Topic, V>, topic: &Topic, value: Option<V>) -> bool {
+    match value {
+        None => all.remove(topic).is_some(),
+        Some(_) if all.len() >= SAYINGS_MAX && !all.contains_key(topic) => false,
+        Some(value) => {
+            all.insert(topic.clone(), value);
+            true
+        }
+    }
+}
