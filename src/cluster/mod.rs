@@ -9,9 +9,15 @@
 //! order, so that nodes which have heard the same decide the same.
 
 mod nodes;
+mod pieces;
+mod refusal;
 mod saying;
+mod seal;
 mod secret;
 
 pub use nodes::{Peer, Roll, node_number};
+pub use pieces::{Joiner, Piece, cut};
+pub use refusal::Refusal;
 pub use saying::{Said, Saying, Topic, Unreadable};
+pub use seal::{NONCE_BYTES, Opened, Opener, Sealer, Sender};
 pub use secret::{Secret, Secrets};
