@@ -62,7 +62,7 @@
 //! | [`access_log`] | pure | a line of the access log, as CLB has it or as JSON |
 //! | [`config`] | pure | TOML or flags to a [`config::Config`]: if a value exists, it is valid |
 //! | [`elb`] | pure | the ELB Query API: parameters, actions, the catalog, XML; what then runs |
-//! | [`cluster`] | pure | who is there, what nodes tell each other under seal, who decides |
+//! | [`cluster`] | pure | the secret, who is there, what nodes tell each other, who decides |
 //! | [`state`] | pure | `State::apply(Command) -> Effects`; snapshots, drains, counters |
 //! | [`shard`] | shell | accept, TLS, serve, relay, backend connections, deadlines (monoio) |
 //! | [`control`] | shell | checker, admin, who may ask it, reload, journal, keys, files (tokio) |

@@ -140,6 +140,42 @@ pub const PEERS_MAX: usize = 128;
 /// Backends of which one node is heard to tell.
 pub const SAYINGS_MAX: usize = 65_536;
 
+/// How often a node gossips with some of the others when nothing happens. What happens is told at
+/// once.
+pub const GOSSIP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When what was told at once is told again, as a datagram may be lost.
+pub const GOSSIP_AGAIN: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(450)];
+
+/// Nodes that are told at once; the others hear in the rounds that follow.
+pub const GOSSIP_PEERS_AT_ONCE: usize = 16;
+
+/// How often a node looks who is there.
+pub const ROLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// After how long without a word a node is not waited for any more: it counts no longer when it is
+/// asked whether those that live are enough to decide.
+pub const NODE_FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+
+/// News of other nodes that wait for the control thread. What does not fit is read again.
+pub const NEWS_WAITING: usize = 16_384;
+
+/// Batches of what is to be told that wait.
+pub const TELLINGS_WAITING: usize = 1024;
+
+/// How long the end of a process waits for its goodbye to be on its way.
+pub const LEAVE_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long a node that starts waits for others to answer before it begins alone.
+pub const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a node that starts tries to come to know what others know before it begins anyway.
+pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long another node may know something else before this one looks whether it knows what
+/// nobody tells.
+pub const DIFFERENCE_PATIENCE: Duration = Duration::from_millis(1500);
+
 /// How far the clocks of two nodes may be apart, in milliseconds: what comes from beyond it, or
 /// tells of such a moment, is refused.
 pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
@@ -433,6 +469,39 @@ pub const JOURNAL_SLACK_BYTES: usize = 1024 * 1024;
 /// Bytes of the journal of the API if it cannot be written anew, as on a disk that has no room for
 /// another. Beyond it calls of the API fail, and a file that is larger is not read at the start.
 pub const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// Deletions by the API that the nodes of a cluster remember, so that what is deleted does not come
+/// back with a node that was away. Beyond it the oldest are forgotten and counted.
+pub const TOMBSTONES_KEPT: usize = 4096;
+
+/// How long they are remembered. What a node brings back that was away for longer is there again.
+pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How far the clocks of two nodes may be apart. What is stamped further ahead is refused and
+/// counted: it would have the last word until this node's clock is there too.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of a load balancer or instance on its way to other nodes, so that it fits what they send
+/// each other. What is larger stays on its node, is reported as a conflict and counted.
+pub const REPLICA_BYTES_MAX: usize = 48 * 1024;
+
+/// Load balancers and instances, deleted ones included, that a node knows of by others. Beyond it
+/// new ones from there are refused and counted.
+pub const REPLICAS_MAX: usize = 65_536;
+
+/// Changes on their way from the thread that makes them to the control thread, which sends them.
+/// Beyond it the thread waits.
+pub const REPLICA_BATCHES_WAITING: usize = 64;
+
+/// Conflicts between nodes that are shown. Beyond it the oldest go; all of them are counted.
+pub const CONFLICTS_KEPT: usize = 16;
+
+/// How often that is tried again which another node has changed and this one cannot have in force.
+pub const REPLICA_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long the log says nothing more of changes from other nodes that are refused. Each is
+/// counted.
+pub const REPLICA_REFUSAL_PAUSE: Duration = Duration::from_secs(60);
 
 /// Bytes of a response to a health check that are read before it is judged.
 pub const CHECK_RESPONSE_BYTES_MAX: usize = 64 * 1024;

@@ -1,18 +1,21 @@
 //! Arguments, configuration, sockets, shards and control: the only place that wires.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
 use elbow::cli::{self, Answer, Command, Failure};
+use elbow::cluster::Secrets;
 use elbow::config::{Config, Cores, Host, Sources};
 use elbow::control::access_log::AccessLog;
 use elbow::control::certificates;
 use elbow::control::journal::Journal;
 use elbow::control::regions::Regions;
 use elbow::control::tickets::{self, Keeper, Keyring};
-use elbow::control::{self, About, Control, Ending, Files, Inventory, Origin, ReadAgain};
+use elbow::control::{
+    self, About, Control, Ending, Files, Inventory, Joining, Member, Origin, ReadAgain,
+};
 use elbow::demo;
 use elbow::limits::{ADDRESSES_PATIENCE, LISTENERS_LOOK_INTERVAL, SHARDS_MAX};
 use elbow::shard::{self, Level, Start};
@@ -184,13 +187,23 @@ fn run(
     }
     certificates::log_deviations(&config.load_balancers);
     let certificate_ends = Arc::clone(&files.certificates.ends);
+    let secrets = files.secrets.clone();
     await_addresses(config);
     let (inventory, bound) = Inventory::open(config, files, cores.len())?;
     let mut opened = open_admin(config)?;
     opened.addresses = bound.iter().map(|bound| bound.address).collect();
     let greeting = greeting(&opened);
 
-    let state = State::new(config, &bound, cores.len(), remembered, unix_millis());
+    let joining = open_cluster(config, secrets)?;
+    let node = joining.as_ref().map(|joining| joining.member.clone());
+    let now_ms = unix_millis();
+    let state = match &joining {
+        None => State::new(config, &bound, cores.len(), remembered, now_ms),
+        Some(joining) => {
+            let roll = joining.member.roll();
+            State::among(roll, config, &bound, cores.len(), remembered, now_ms)
+        }
+    };
     let (link, reports) = Link::new(state.snapshot(), inventory.listeners(), cores.len());
     let log = AccessLog::start(&config.access_log, &config.api.region)?;
     let outlet = log.as_ref().map(AccessLog::outlet);
@@ -222,9 +235,10 @@ fn run(
         read_again,
         access_log: outlet,
         ticket_keys,
+        joining,
     };
     let ready = || {
-        announce(config, &opened, &cores, &levels);
+        announce(config, &opened, node.as_ref(), &cores, &levels);
         say(&greeting);
     };
     let ending = control::run(control, ready);
@@ -336,8 +350,35 @@ fn open_admin(config: &Config) -> Result<Opened, String> {
     Ok(opened)
 }
 
+/// Opens what a node of a cluster is heard by; `None`: there is no cluster.
+fn open_cluster(config: &Config, secrets: Option<Secrets>) -> Result<Option<Joining>, String> {
+    let (Some(cluster), Some(secrets)) = (config.cluster.clone(), secrets) else {
+        return Ok(None);
+    };
+    let address = cluster.listen;
+    let told = |error: io::Error| format!("cannot listen on {address} for the cluster: {error}");
+    let socket = UdpSocket::bind(address).map_err(told)?;
+    let cluster = cluster.at(socket.local_addr().map_err(told)?.port());
+    Ok(Some(Joining {
+        member: Member {
+            name: cluster.node,
+            boot_ms: unix_millis(),
+            advertise: cluster.advertise,
+            seeds: cluster.seeds,
+        },
+        socket,
+        secrets,
+    }))
+}
+
 /// Says on stdout where elbow listens and how it runs: one line each, for people and scripts.
-fn announce(config: &Config, opened: &Opened, cores: &[Option<usize>], levels: &[Level]) {
+fn announce(
+    config: &Config,
+    opened: &Opened,
+    node: Option<&Member>,
+    cores: &[Option<usize>],
+    levels: &[Level],
+) {
     let mut lines = String::new();
     let listeners = config.load_balancers.iter().flat_map(|balancer| {
         balancer
@@ -351,6 +392,9 @@ fn announce(config: &Config, opened: &Opened, cores: &[Option<usize>], levels: &
     }
     if let Some(address) = opened.admin_address {
         lines += &format!("admin http://{address}\n");
+    }
+    if let Some(node) = node {
+        lines += &format!("cluster udp {} node={}\n", node.advertise, node.name);
     }
     let pinned: Vec<_> = cores.iter().flatten().map(ToString::to_string).collect();
     let pinned = if pinned.is_empty() {

@@ -36,6 +36,7 @@ mod used;
 mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use axum::extract::{self, DefaultBodyLimit};
@@ -88,6 +89,7 @@ pub(super) struct Admin {
     document: Document,
     /// Places for those who watch what happens.
     watchers: Arc<Semaphore>,
+    is_ready: Arc<AtomicBool>,
 }
 
 /// Where what is asked for goes.
@@ -96,6 +98,8 @@ pub(super) struct Doors {
     pub(super) standing: Standing,
     /// Who may ask.
     pub(super) credentials: Credentials,
+    /// This node knows what the others of its cluster know.
+    pub(super) is_ready: Arc<AtomicBool>,
 }
 
 type Shared = extract::State<Arc<Admin>>;
@@ -126,6 +130,7 @@ impl Admin {
             metrics,
             document: Document::new(api().into_openapi()),
             watchers: Arc::new(Semaphore::new(limits::WATCHERS_MAX)),
+            is_ready: doors.is_ready,
         }
     }
 
@@ -331,6 +336,9 @@ async fn metrics(admin: Shared) -> Response {
 )]
 async fn healthz(admin: Shared) -> (StatusCode, &'static str) {
     match admin.link.phase() {
+        Phase::Serving if !admin.is_ready.load(Ordering::Relaxed) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "catching up\n")
+        }
         Phase::Serving => (StatusCode::OK, "ok\n"),
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     }

@@ -22,6 +22,7 @@ mod distrust;
 mod drain;
 mod durable;
 mod files;
+mod gossip;
 mod hex;
 mod inventory;
 pub mod journal;
@@ -49,6 +50,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::signal::unix::Signal;
@@ -58,6 +60,7 @@ use tokio::time::{self, MissedTickBehavior};
 use self::admin::{Admin, Doors, Standing};
 use self::checker::Checker;
 use self::distrust::Distrust;
+use self::gossip::{FleetRow, News, Part};
 use self::journal::Journal;
 use self::memory::Memory;
 use self::moves::{MoveRow, Moves};
@@ -65,6 +68,7 @@ use self::regions::Regions;
 use self::setup::{Setup, pass_on};
 use self::signals::Stop;
 use self::tickets::{Keeper, keep_turning};
+use crate::cluster::node_number;
 use crate::health::{Reason, Status, id_hash};
 use crate::limits;
 use crate::state::{
@@ -78,6 +82,7 @@ pub use self::admin::{BackendRow, Drain, ListenerStatus, LoadBalancerStatus, Pro
 pub use self::credentials::Credentials;
 pub use self::drain::Ending;
 pub use self::files::Files;
+pub use self::gossip::{Joining, Member};
 pub use self::inventory::Inventory;
 pub use self::metrics::About;
 pub use self::moment::{
@@ -118,6 +123,8 @@ pub struct Control {
     pub access_log: Option<Outlet>,
     /// Who changes the keys of session tickets.
     pub ticket_keys: Keeper,
+    /// To join other nodes; `None`: there are none.
+    pub joining: Option<Joining>,
     /// What `/metrics` says about this build.
     pub about: About,
 }
@@ -170,6 +177,11 @@ async fn serve(
     };
     let orders = setup.start()?;
     tokio::spawn(pass_on(hangups, orders.clone(), has_missed_hangup));
+    let is_ready = Arc::new(AtomicBool::new(control.joining.is_none()));
+    let (part, news) = control
+        .joining
+        .map(|joining| take_part(joining, &is_ready, &counts))
+        .unzip();
     if let Some(listener) = control.admin {
         if credentials.now().is_open() {
             credentials::log_open();
@@ -178,6 +190,7 @@ async fn serve(
             orders,
             standing,
             credentials,
+            is_ready,
         };
         let counts = Arc::clone(&counts);
         let admin = Admin::new(
@@ -201,14 +214,40 @@ async fn serve(
         published,
         distrust: Distrust::new(time::Instant::now()),
         moves: Moves::default(),
+        part,
     };
+    // Without a cluster nothing will ever come from there.
+    let (_nobody, silence) = mpsc::channel(1);
     let inbox = Inbox {
         commands,
         wished,
         reports: control.reports,
+        news: news.unwrap_or(silence),
     };
     let stopped = drain::until_stopped(&control.link, stops, control.shutdown_timeout);
     Ok(conduct(publisher, checker, inbox, stopped).await)
+}
+
+/// Joins the other nodes.
+fn take_part(
+    joining: Joining,
+    is_ready: &Arc<AtomicBool>,
+    counts: &Arc<ControlLine>,
+) -> (Part, mpsc::Receiver<News>) {
+    let Joining {
+        member,
+        socket,
+        secrets,
+    } = joining;
+    let (roll, address, boot_ms) = (member.roll(), member.advertise, member.boot_ms);
+    let number = node_number(&member.name);
+    // In clear, until the seal is there.
+    drop((socket, secrets, number));
+    let transport = chitchat::transport::UdpTransport;
+    let (voice, news) = gossip::join(member, transport);
+    let (is_ready, counts) = (Arc::clone(is_ready), Arc::clone(counts));
+    let part = Part::new(voice, roll, address, boot_ms, is_ready, counts);
+    (part, news)
 }
 
 /// A socket that listens, on this runtime.
@@ -225,6 +264,8 @@ struct Inbox {
     wished: mpsc::Receiver<Wish>,
     /// Of the shards.
     reports: mpsc::Receiver<Report>,
+    /// Of other nodes.
+    news: mpsc::Receiver<News>,
 }
 
 /// Does what comes in, until it is over.
@@ -235,18 +276,23 @@ async fn conduct(
     stopped: impl Future<Output = Ending>,
 ) -> Ending {
     let mut stopped = pin!(stopped);
+    let is_clustered = publisher.part.is_some();
     let mut ticks = time::interval(limits::TICK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(limits::COMMANDS_WAITING);
+    let mut heard = Vec::with_capacity(limits::COMMANDS_WAITING);
     loop {
         tokio::select! {
             biased;
             ending = &mut stopped => {
+                if let Some(part) = publisher.part {
+                    part.leave().await;
+                }
                 publisher.memory.finish().await;
                 return ending;
             }
             // Rarely ready, and not to be starved by those that may always be.
-            _ = ticks.tick() => publisher.apply_all([Command::Tick].into_iter(), &mut checker),
+            _ = ticks.tick() => publisher.tick(&mut checker),
             // Before reports, so that a report is judged by the newest verdict.
             _ = inbox.commands.recv_many(&mut batch, limits::COMMANDS_WAITING) => {
                 publisher.apply_all(batch.drain(..), &mut checker);
@@ -256,6 +302,9 @@ async fn conduct(
                     // Refused: whoever asked has gone; what was done is done.
                     Ok(()) | Err(_) => {}
                 }
+            }
+            _ = inbox.news.recv_many(&mut heard, limits::COMMANDS_WAITING), if is_clustered => {
+                publisher.learn(heard.drain(..), &mut checker);
             }
             Some(report) = inbox.reports.recv() => publisher.hear(report, &mut checker),
             reason = checker.lost_task() => {
@@ -279,6 +328,8 @@ struct Published {
     health: Arc<[HealthRow]>,
     drains: Arc<[DrainRow]>,
     moves: Arc<[MoveRow]>,
+    /// `None`: there is no cluster.
+    fleet: Option<Arc<FleetRow>>,
 }
 
 impl Published {
@@ -286,6 +337,7 @@ impl Published {
     fn of(state: &State) -> Self {
         Self {
             moves: Arc::default(),
+            fleet: None,
             load_balancers: Arc::from(state.load_balancers()),
             health: Arc::from(state.health()),
             drains: Arc::from(state.drains(unix_millis())),
@@ -318,6 +370,7 @@ struct Publisher {
     memory: Memory,
     distrust: Distrust,
     moves: Moves,
+    part: Option<Part>,
     counts: Arc<ControlLine>,
 }
 
@@ -346,6 +399,26 @@ impl Publisher {
         }
     }
 
+    /// Time has passed.
+    fn tick(&mut self, checker: &mut Checker) {
+        let mut has_caught_up = false;
+        if let Some(part) = &mut self.part {
+            has_caught_up = part.tick(&mut self.state, unix_millis());
+            let fleet = Arc::new(part.row(&self.state));
+            self.published
+                .send_modify(|published| published.fleet = Some(fleet));
+        }
+        let caught_up = has_caught_up.then_some(Command::CaughtUp);
+        self.apply_all(caught_up.into_iter().chain([Command::Tick]), checker);
+    }
+
+    /// Other nodes have said something.
+    fn learn(&mut self, news: impl Iterator<Item = News>, checker: &mut Checker) {
+        let Some(part) = &mut self.part else { return };
+        let commands: Vec<Command> = news.filter_map(|news| part.hear(news)).collect();
+        self.apply_all(commands.into_iter(), checker);
+    }
+
     /// Sessions have moved. Changes nothing but what is shown.
     fn show_moves(&mut self, seen: Vec<Moved>) {
         let known = self.published.borrow().clone();
@@ -369,16 +442,20 @@ impl Publisher {
     fn apply_all(&mut self, commands: impl Iterator<Item = Command>, checker: &mut Checker) {
         let mut all = Effects::default();
         for command in commands {
-            // Refused: a result about a backend that has been deregistered meanwhile.
-            if let Ok(effects) = self.state.apply(command, unix_millis()) {
-                effects.events.iter().for_each(log);
-                all.add(effects);
+            match self.state.apply(command, unix_millis()) {
+                Ok(effects) => {
+                    effects.events.iter().for_each(log);
+                    all.add(effects);
+                }
+                Err(Refusal::FromTheFuture) => self.counts.sayings_refused.add(1),
+                // A result about a backend that has been deregistered meanwhile.
+                Err(_) => {}
             }
         }
         self.publish(&all, checker);
     }
 
-    fn publish(&self, effects: &Effects, checker: &mut Checker) {
+    fn publish(&mut self, effects: &Effects, checker: &mut Checker) {
         if effects.is_new {
             self.link.snapshot.store(Arc::new(self.state.snapshot()));
         }
@@ -391,11 +468,19 @@ impl Publisher {
         for (load_balancer, backend) in &effects.doubted {
             checker.hurry(Arc::clone(load_balancer), Arc::clone(backend));
         }
+        if let Some(part) = &mut self.part
+            && (effects.changes_sayings || effects.changes_view)
+        {
+            part.note_lives();
+            part.tell(&mut self.state);
+        }
         if effects.is_new || effects.changes_rows {
-            let moves = Arc::clone(&self.published.borrow().moves);
-            let published = Published::of(&self.state);
-            self.published
-                .send_replace(Published { moves, ..published });
+            let Published { moves, fleet, .. } = self.published.borrow().clone();
+            self.published.send_replace(Published {
+                moves,
+                fleet,
+                ..Published::of(&self.state)
+            });
         } else if self.state.is_draining() {
             let drains = Arc::from(self.state.drains(unix_millis()));
             self.published

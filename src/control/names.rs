@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::health;
+use crate::health::{self, Stamp};
 
 /// What each name stands for.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub(super) struct Said<T> {
     pub(super) stanza: Option<u64>,
     /// When, in milliseconds since 1970; `None`: that was not noted.
     pub(super) since_ms: Option<u64>,
+    /// The moment among all changes in the cluster; the default without one.
+    pub(super) stamp: Stamp,
 }
 
 impl<T> Said<T> {
@@ -104,15 +106,18 @@ impl<T: Clone + PartialEq + Serialize> Names<T> {
     }
 
     /// What is to be said at a moment, in milliseconds since 1970, so that a name stands for that.
+    /// It has no stamp yet.
     pub(super) fn saying(&self, name: &str, value: Option<T>, now_ms: u64) -> Said<T> {
         Said {
             value,
             stanza: self.stanza(name),
             since_ms: Some(now_ms),
+            stamp: Stamp::default(),
         }
     }
 
-    fn stanza(&self, name: &str) -> Option<u64> {
+    /// A hash of the file's entry of that name; `None`: there is none.
+    pub(super) fn stanza(&self, name: &str) -> Option<u64> {
         let entry = self.file.get(name)?;
         let json = serde_json::to_vec(entry).expect("text and numbers are valid JSON");
         Some(health::key_hash(&json))

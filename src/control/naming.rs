@@ -165,6 +165,7 @@ impl Setup {
                 backend: said.value,
                 stanza: said.stanza,
                 since_ms: said.since_ms,
+                stamp: said.stamp,
             }],
             touched: touched.map(owned).collect(),
             mode: None,

@@ -102,6 +102,8 @@ impl Regions {
                     since_ms,
                     ..
                 } => say_of(sources, "certificate", &name, files.is_some(), since_ms),
+                // It is not in force.
+                Record::Waiting { .. } => {}
             }
         }
     }

@@ -12,20 +12,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use self::records::{Everything, Kept, forgetting};
+pub(super) use self::records::forgetting;
+use self::records::{Everything, Kept};
 pub(super) use self::used::Showing;
 use super::journal::Record;
 use super::names::{Names, Said};
 use crate::config::{Api, Backend, CertificateFiles, Config, LoadBalancer};
 use crate::elb::setup::{Facts, Places, lift, lower};
 use crate::elb::{self, Catalog, Code, Failure};
-use crate::health;
+use crate::health::{self, Stamp};
 
 /// Region and name.
 type Key = (String, String);
 
 /// All regions.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Regions {
     pub(super) api: Api,
     /// Milliseconds since 1970: when the load balancers of the file are said to have been made.
@@ -61,7 +62,9 @@ impl Regions {
         now_ms: u64,
     ) -> Result<Settled, Vec<String>> {
         let about: Vec<Record> = records.iter().map(forgetting).collect();
-        let said = Everything::of(records);
+        let mut said = Everything::of(records);
+        // A tombstone says nothing here.
+        said.load_balancers.retain(|_, said| !said.is_empty());
         let mut regions = Self {
             api: config.api.clone(),
             began_ms: now_ms,
@@ -270,7 +273,7 @@ impl Regions {
         lower(one, written.as_ref(), &self.prefix(region), &places)
     }
 
-    /// What is to be kept of a load balancer.
+    /// What is to be kept of a load balancer; it has no stamp yet.
     pub(super) fn record(
         &self,
         region: &str,
@@ -284,16 +287,18 @@ impl Regions {
             address,
             stanza: self.stanza(region, &load_balancer.name),
             since_ms: Some(now_ms),
+            stamp: Stamp::default(),
         }
     }
 
-    /// What is to be kept of one that is gone.
+    /// What is to be kept of one that is gone; it has no stamp yet.
     pub(super) fn deleted(&self, region: &str, name: &str, now_ms: u64) -> Record {
         Record::Deleted {
             region: region.to_owned(),
             name: name.to_owned(),
             stanza: self.stanza(region, name),
             since_ms: Some(now_ms),
+            stamp: Stamp::default(),
         }
     }
 

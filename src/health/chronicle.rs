@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Stamp;
+use super::{Stamp, mix};
 use crate::limits::{LIVES_KEPT, WEIGHTS_KEPT};
 
 /// A time in which a backend was in service without a break.
@@ -107,15 +107,37 @@ impl Chronicle {
         told
     }
 
-    /// Whether that node has made one of its stamps.
+    /// Whether that node has written its last entry.
     pub fn is_of(&self, node: u32) -> bool {
-        let births = self.lives.iter().map(|life| life.born);
-        let deaths = self.lives.iter().filter_map(|life| life.died);
-        let weights = self.weights.iter().map(|&(from, _)| from);
-        births
-            .chain(deaths)
-            .chain(weights)
+        let life = self.lives.last();
+        let born = life.map(|life| life.born);
+        let died = life.and_then(|life| life.died);
+        let weighed = self.weights.last().map(|&(from, _)| from);
+        [born, died, weighed]
+            .into_iter()
+            .flatten()
             .any(|at| at.node == node)
+    }
+
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lives.is_empty() && self.weights.is_empty()
+    }
+
+    /// A hash of all of it, the same on all machines.
+    pub(super) fn hash(&self) -> u64 {
+        let of = |at: Stamp| {
+            let rest = u64::from(at.counter) << 32 | u64::from(at.node);
+            mix(at.wall_ms, rest)
+        };
+        let lives = self.lives.iter().fold(0, |hash, life| {
+            let ends = mix(of(life.born), life.died.map_or(0, of));
+            mix(mix(hash, u64::from(life.number)), ends)
+        });
+        let weights = self.weights.iter();
+        weights.fold(lives, |hash, &(from, weight)| {
+            mix(mix(hash, of(from)), u64::from(weight))
+        })
     }
 
     /// The life that was open at that moment.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::rank::{self, Candidate};
-use super::{Chronicle, Life, Stamp};
+use super::{Chronicle, Life, Stamp, mix};
 use crate::limits::{CHRONICLES_KEPT, OUTAGE_SETTLING_MS};
 
 /// Where a session lives: a backend, by its [`super::id_hash`], and one of its lives.
@@ -76,6 +76,14 @@ impl View {
         self.chronicles
             .iter()
             .map(|(&backend, chronicle)| (backend, chronicle))
+    }
+
+    /// A hash of all of it, the same on all machines.
+    pub fn hash(&self) -> u64 {
+        let of_all = self.chronicles.iter().filter(|(_, one)| !one.is_empty());
+        of_all.fold(0, |sum, (&backend, one)| {
+            sum.wrapping_add(mix(backend, one.hash()))
+        })
     }
 
     /// The latest moment of which it tells.

@@ -4,7 +4,7 @@
 //! of each node what it said last is kept, of this life of it and not of an earlier one; nothing
 //! is said twice; who is alone hears nobody and says nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cluster::{Roll, Said, Saying, Topic, node_number};
@@ -21,6 +21,8 @@ pub(super) struct Fleet {
     heard: BTreeMap<Arc<str>, Heard>,
     /// What this node has said, and not taken back.
     told: BTreeMap<Topic, Told>,
+    /// Chronicles of which this node knows what no other tells.
+    untold: BTreeSet<Topic>,
 }
 
 /// What one node has said.
@@ -46,6 +48,7 @@ impl Fleet {
             is_alone: true,
             heard: BTreeMap::new(),
             told: BTreeMap::new(),
+            untold: BTreeSet::new(),
         }
     }
 
@@ -73,6 +76,7 @@ impl Fleet {
     /// Those nodes are there now. What others have said is forgotten.
     pub(super) fn meet(&mut self, roll: Roll) {
         self.roll = roll;
+        self.untold.clear();
         let known = &self.roll.others;
         self.heard.retain(|name, heard| {
             let mut known = known.iter();
@@ -123,6 +127,31 @@ impl Fleet {
         let all = self.heard.values().flat_map(|heard| &heard.chronicles);
         let of_it = all.filter(move |(topic, _)| *topic.load_balancer == *load_balancer);
         of_it.map(|(topic, chronicle)| (topic.backend, chronicle))
+    }
+
+    /// Whether this node is to tell a chronicle that it knows.
+    pub(super) fn is_to_tell(&self, topic: &Topic, chronicle: &Chronicle) -> bool {
+        let Topic {
+            load_balancer,
+            backend,
+        } = topic;
+        chronicle.is_of(self.number())
+            || self.roll.is_teller(load_balancer, *backend)
+            || self.untold.contains(topic)
+    }
+
+    /// Notes that a chronicle is known here, if nobody else who lives tells all of it. Whether that
+    /// is so.
+    pub(super) fn speak_up(&mut self, topic: Topic, chronicle: &Chronicle) -> bool {
+        let live = self
+            .heard
+            .iter()
+            .filter(|(name, _)| self.roll.is_live(name));
+        let mut all = Chronicle::default();
+        for told in live.filter_map(|(_, heard)| heard.chronicles.get(&topic)) {
+            all.merge(told);
+        }
+        all != *chronicle && self.untold.insert(topic)
     }
 
     /// What there is to say now, `all` being what holds: what is new in it, and what is taken back.

@@ -232,19 +232,19 @@ impl LoadBalancer {
     /// What this node has to tell of its backends, those of the past included.
     pub(super) fn told(&self, fleet: &Fleet) -> impl Iterator<Item = (Topic, Told)> {
         let opinion = |id_hash: u64| self.members[self.nth_of(id_hash)?].opinion;
-        let is_told = |id_hash: u64, chronicle: &Chronicle| {
-            chronicle.is_of(fleet.number()) || fleet.roll.is_teller(&self.name, id_hash)
-        };
         self.view
             .chronicles()
             .filter_map(move |(backend, chronicle)| {
+                let load_balancer = Arc::clone(&self.name);
+                let topic = Topic {
+                    load_balancer,
+                    backend,
+                };
                 let told = Told {
                     opinion: opinion(backend),
-                    chronicle: Some(chronicle).filter(|c| is_told(backend, c)).cloned(),
-                };
-                let topic = Topic {
-                    load_balancer: Arc::clone(&self.name),
-                    backend,
+                    chronicle: Some(chronicle)
+                        .filter(|chronicle| fleet.is_to_tell(&topic, chronicle))
+                        .cloned(),
                 };
                 (told != Told::default()).then_some((topic, told))
             })

@@ -300,6 +300,8 @@ pub struct CheckLine {
 /// What the control thread counts for itself. It alone writes.
 #[derive(Debug, Default)]
 pub struct ControlLine {
+    /// What other nodes told and could not be read, or tells of what is to come.
+    pub sayings_refused: Count,
     /// Health checks that found a backend well.
     pub checks_passed: Count,
     /// Health checks that did not.

@@ -25,9 +25,9 @@ mod snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cluster::{Roll, Said, Saying};
+use crate::cluster::{Roll, Said, Saying, Topic};
 use crate::config;
-use crate::health::{Clock, Status, View};
+use crate::health::{Clock, Status, View, id_hash, mix};
 use crate::limits::{CLOCK_SKEW_MS_MAX, CUTS_KEPT_MS};
 
 pub use clients::{Clients, Entry, Seat};
@@ -293,6 +293,22 @@ impl State {
         Ok(())
     }
 
+    /// Another node does not come to know the same: what is known here, and told by none, will be
+    /// told. Whether there is something.
+    pub fn speak_up(&mut self) -> bool {
+        let mut is_more = false;
+        for lb in &self.load_balancers {
+            for (backend, chronicle) in lb.view().chronicles() {
+                let topic = Topic {
+                    load_balancer: Arc::clone(lb.name()),
+                    backend,
+                };
+                is_more |= self.fleet.speak_up(topic, chronicle);
+            }
+        }
+        is_more
+    }
+
     /// What there is to tell other nodes since the last call. Nothing where there are none.
     pub fn take_sayings(&mut self) -> Vec<Saying> {
         if self.fleet.is_alone() {
@@ -301,6 +317,18 @@ impl State {
         let load_balancers = self.load_balancers.iter();
         let all = load_balancers.flat_map(|lb| lb.told(&self.fleet)).collect();
         self.fleet.tell(all)
+    }
+
+    /// The number of the newest snapshot.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// A hash of all chronicles: the same on nodes that know the same of the same load balancers.
+    pub fn lives_hash(&self) -> u64 {
+        let load_balancers = self.load_balancers.iter();
+        let hashes = load_balancers.map(|lb| mix(id_hash(lb.name()), lb.view().hash()));
+        hashes.fold(0, u64::wrapping_add)
     }
 
     /// Where nodes are not of one mind about a backend, by load balancer.

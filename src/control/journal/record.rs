@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::text;
 use crate::config::{Backend, CertificateFiles};
 use crate::elb::LoadBalancer;
+use crate::health::Stamp;
 
 /// What the API has done to one thing. Its JSON is kept on disk: kinds and keys may be added, keys
 /// with a default; what is there does not change but with the version of the journal.
@@ -31,6 +32,10 @@ pub enum Record {
         stanza: Option<u64>,
         /// When it became so, in milliseconds since 1970; `None`: that was not noted.
         since_ms: Option<u64>,
+        /// The moment among all changes in the cluster; the default without one, which is not
+        /// written.
+        #[serde(default, skip_serializing_if = "is_unstamped")]
+        stamp: Stamp,
     },
     /// The API deleted a load balancer.
     Deleted {
@@ -40,10 +45,13 @@ pub enum Record {
         name: String,
         /// As above: a stanza of the file that is to have no effect as long as it is like that.
         /// `None`: there is nothing to know of this name any more, and this record is not kept
-        /// itself.
+        /// itself, unless it has a stamp.
         stanza: Option<u64>,
         /// When that was, as above.
         since_ms: Option<u64>,
+        /// As above.
+        #[serde(default, skip_serializing_if = "is_unstamped")]
+        stamp: Stamp,
     },
     /// The API said what an instance id stands for.
     Instance {
@@ -53,10 +61,13 @@ pub enum Record {
         backend: Option<Backend>,
         /// A hash of the file's `[[instance]]` of this id as it was then; `None`: there was none.
         /// If there is no backend either, there is nothing to know of it, and this record is not
-        /// kept itself.
+        /// kept itself, unless it has a stamp.
         stanza: Option<u64>,
         /// When it was said, as above.
         since_ms: Option<u64>,
+        /// As above.
+        #[serde(default, skip_serializing_if = "is_unstamped")]
+        stamp: Stamp,
     },
     /// The API said what an ARN stands for.
     Certificate {
@@ -69,9 +80,41 @@ pub enum Record {
         /// When it was said, as above.
         since_ms: Option<u64>,
     },
+    /// Another node has changed something, and that cannot be in force on this one.
+    Waiting {
+        /// What it is about, as nodes call it.
+        about: String,
+        /// What it is to be; `None`: it waits no more, and this record is not kept itself.
+        record: Option<Box<Self>>,
+    },
+}
+
+fn is_unstamped(stamp: &Stamp) -> bool {
+    *stamp == Stamp::default()
 }
 
 impl Record {
+    /// Its moment among all changes in the cluster; the default if it has none.
+    pub(in crate::control) fn stamp(&self) -> Stamp {
+        match self {
+            Self::LoadBalancer { stamp, .. }
+            | Self::Deleted { stamp, .. }
+            | Self::Instance { stamp, .. } => *stamp,
+            Self::Certificate { .. } | Self::Waiting { .. } => Stamp::default(),
+        }
+    }
+
+    /// The same at another moment; what stays on its node has none.
+    pub(in crate::control) fn stamped(mut self, moment: Stamp) -> Self {
+        match &mut self {
+            Self::LoadBalancer { stamp, .. }
+            | Self::Deleted { stamp, .. }
+            | Self::Instance { stamp, .. } => *stamp = moment,
+            Self::Certificate { .. } | Self::Waiting { .. } => {}
+        }
+        self
+    }
+
     fn key(&self) -> Key {
         match self {
             Self::LoadBalancer {
@@ -82,11 +125,17 @@ impl Record {
             Self::Deleted { region, name, .. } => Key::LoadBalancer(region.clone(), name.clone()),
             Self::Instance { id, .. } => Key::Instance(id.clone()),
             Self::Certificate { arn, .. } => Key::Certificate(arn.clone()),
+            Self::Waiting { about, .. } => Key::Waiting(about.clone()),
         }
     }
 
     /// Whether it says that there is nothing to know.
     fn is_empty(&self) -> bool {
+        self.is_nothing() && is_unstamped(&self.stamp())
+    }
+
+    /// Whether it says that there is nothing, but for the moment since when.
+    pub(in crate::control) fn is_nothing(&self) -> bool {
         match self {
             Self::LoadBalancer { .. } => false,
             Self::Deleted { stanza, .. } => stanza.is_none(),
@@ -94,6 +143,7 @@ impl Record {
                 backend, stanza, ..
             } => backend.is_none() && stanza.is_none(),
             Self::Certificate { files, stanza, .. } => files.is_none() && stanza.is_none(),
+            Self::Waiting { record, .. } => record.is_none(),
         }
     }
 }
@@ -107,6 +157,8 @@ enum Key {
     Instance(String),
     /// Its ARN.
     Certificate(String),
+    /// What waits.
+    Waiting(String),
 }
 
 /// The records that say what is now.

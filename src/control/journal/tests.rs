@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::*;
 use crate::config::{Backend, CertificateFiles};
 use crate::elb::{Catalog, LoadBalancer, Tag};
+use crate::health::Stamp;
 
 /// A state directory that is not there yet, removed with it.
 struct Directory(PathBuf);
@@ -66,6 +67,7 @@ fn made(name: &str, tag: &str) -> Record {
         address: "127.1.0.7".parse().unwrap(),
         stanza: None,
         since_ms: Some(7),
+        stamp: Stamp::default(),
     }
 }
 
@@ -75,6 +77,7 @@ fn deleted(region: &str, name: &str, stanza: Option<u64>) -> Record {
         name: name.to_owned(),
         stanza,
         since_ms: Some(7),
+        stamp: Stamp::default(),
     }
 }
 
@@ -89,6 +92,7 @@ fn instance(id: &str, port: Option<u16>, stanza: Option<u64>) -> Record {
         }),
         stanza,
         since_ms: Some(7),
+        stamp: Stamp::default(),
     }
 }
 
@@ -212,6 +216,7 @@ fn what_was_written_before_there_was_a_time_is_read() {
         name: "web".to_owned(),
         stanza: Some(5),
         since_ms: None,
+        stamp: Stamp::default(),
     };
     assert_eq!(alive(&contents), [expected]);
 }
@@ -599,6 +604,7 @@ fn about(record: &Record) -> (u8, String, String) {
         Record::Deleted { region, name, .. } => (0, region.clone(), name.clone()),
         Record::Instance { id, .. } => (1, id.clone(), String::new()),
         Record::Certificate { arn, .. } => (2, arn.clone(), String::new()),
+        Record::Waiting { about, .. } => (3, about.clone(), String::new()),
     }
 }
 

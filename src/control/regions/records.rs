@@ -12,6 +12,7 @@ use crate::config::{Backend, CertificateFiles};
 use crate::control::journal::Record;
 use crate::control::names::Said;
 use crate::elb;
+use crate::health::Stamp;
 
 /// A load balancer as the API has it, and where its listeners accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,7 @@ impl Everything {
                 address,
                 stanza,
                 since_ms,
+                stamp,
             } => {
                 let key = (region, load_balancer.name.clone());
                 let value = Some(Kept {
@@ -55,6 +57,7 @@ impl Everything {
                     value,
                     stanza,
                     since_ms,
+                    stamp,
                 };
                 self.load_balancers.insert(key, said);
             }
@@ -63,11 +66,13 @@ impl Everything {
                 name,
                 stanza,
                 since_ms,
+                stamp,
             } => {
                 let said = Said {
                     value: None,
                     stanza,
                     since_ms,
+                    stamp,
                 };
                 self.load_balancers.insert((region, name), said);
             }
@@ -76,11 +81,13 @@ impl Everything {
                 backend,
                 stanza,
                 since_ms,
+                stamp,
             } => {
                 let said = Said {
                     value: backend,
                     stanza,
                     since_ms,
+                    stamp,
                 };
                 self.instances.insert(id, said);
             }
@@ -94,9 +101,12 @@ impl Everything {
                     value: files,
                     stanza,
                     since_ms,
+                    stamp: Stamp::default(),
                 };
                 self.certificates.insert(arn, said);
             }
+            // It is not in force.
+            Record::Waiting { .. } => {}
         }
     }
 }
@@ -112,12 +122,14 @@ impl Regions {
                 address: kept.address,
                 stanza: said.stanza,
                 since_ms: said.since_ms,
+                stamp: said.stamp,
             },
             None => Record::Deleted {
                 region: region.clone(),
                 name: name.clone(),
                 stanza: said.stanza,
                 since_ms: said.since_ms,
+                stamp: said.stamp,
             },
         });
         let instances = self.instances.said().iter();
@@ -126,6 +138,7 @@ impl Regions {
             backend: said.value.clone(),
             stanza: said.stanza,
             since_ms: said.since_ms,
+            stamp: said.stamp,
         });
         let certificates = self.certificates.said().iter();
         let certificates = certificates.map(|(arn, said)| Record::Certificate {
@@ -148,6 +161,8 @@ impl Regions {
             Record::Deleted { region, name, .. } => self.has_changed(region, name),
             Record::Instance { id, .. } => self.instances.said().contains_key(id),
             Record::Certificate { arn, .. } => self.certificates.said().contains_key(arn),
+            // Whether it counts is not known before it is tried.
+            Record::Waiting { .. } => true,
         }
     }
 
@@ -158,7 +173,7 @@ impl Regions {
 }
 
 /// A record by which there is nothing to know any more of what another is about.
-pub(super) fn forgetting(record: &Record) -> Record {
+pub(in crate::control) fn forgetting(record: &Record) -> Record {
     match record {
         Record::LoadBalancer {
             region,
@@ -169,24 +184,31 @@ pub(super) fn forgetting(record: &Record) -> Record {
             name: load_balancer.name.clone(),
             stanza: None,
             since_ms: None,
+            stamp: Stamp::default(),
         },
         Record::Deleted { region, name, .. } => Record::Deleted {
             region: region.clone(),
             name: name.clone(),
             stanza: None,
             since_ms: None,
+            stamp: Stamp::default(),
         },
         Record::Instance { id, .. } => Record::Instance {
             id: id.clone(),
             backend: None,
             stanza: None,
             since_ms: None,
+            stamp: Stamp::default(),
         },
         Record::Certificate { arn, .. } => Record::Certificate {
             arn: arn.clone(),
             files: None,
             stanza: None,
             since_ms: None,
+        },
+        Record::Waiting { about, .. } => Record::Waiting {
+            about: about.clone(),
+            record: None,
         },
     }
 }

@@ -56,6 +56,7 @@ fn instance(regions: &Regions, id: &str, address: Option<&str>) -> Record {
         backend: said.value,
         stanza: said.stanza,
         since_ms: said.since_ms,
+        stamp: said.stamp,
     }
 }
 
