@@ -637,6 +637,17 @@ pub const GOSSIP_MESSAGE_BYTES_MAX: usize = 65_507;
 /// as if it had come before; a multiple of 64.
 pub const REPLAY_WINDOW: usize = 1024;
 
+/// How long the log says nothing more of what is wrong between nodes and was told. How often it is
+/// is counted.
+pub const GOSSIP_COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Things that the log tells in that time. Beyond it they are only counted: addresses of datagrams
+/// can be made up.
+pub const GOSSIP_COMPLAINTS_MAX: usize = 16;
+
+/// How long a node hears nothing after its socket has failed.
+pub const GOSSIP_ERROR_PAUSE: Duration = Duration::from_millis(100);
+
 /// Messages that wait for other pieces, of all nodes together: 4 MiB of them. Beyond it that which
 /// began first is given up, which is counted, and so it is at the two below.
 pub const HALF_MESSAGES_MAX: usize = 64;

@@ -74,8 +74,8 @@ fn what_no_message_is_cut_into_is_no_piece() {
         "a last one of nothing"
     );
     assert!(Piece::read(&[0; HEADER_BYTES - 1]).is_none());
-    let longest = cut(7, &[0; GOSSIP_MESSAGE_BYTES_MAX]).and_then(Iterator::last);
-    let mut bytes = sent(&longest.expect("there is a last one"));
+    let longest = vec![0; GOSSIP_MESSAGE_BYTES_MAX];
+    let mut bytes = sent(pieces(7, &longest).last().expect("there is a last one"));
     bytes.push(0);
     assert!(
         Piece::read(&bytes).is_none(),
