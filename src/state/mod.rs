@@ -34,8 +34,8 @@ pub use clients::{Clients, Entry, Seat};
 pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
 pub use histogram::Histogram;
 pub use load::{
-    AdminRefusal, BackendLine, CheckLine, ControlLine, Count, HandshakeFailure, LoadBalancerLine,
-    PerShard, ShardLine, TlsLine, WriterLine,
+    AdminRefusal, BackendLine, CheckLine, ControlLine, Count, GossipLine, HandshakeFailure,
+    LoadBalancerLine, PerShard, ShardLine, TlsLine, WriterLine,
 };
 pub use population::Population;
 pub use progress::{DrainEnd, Progress};

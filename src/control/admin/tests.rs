@@ -148,6 +148,7 @@ impl Bench {
             orders: start(setup),
             standing: Standing::new(&about(), &origin(), "us-east-1"),
             credentials,
+            is_ready: Arc::new(true.into()),
         };
         let admin = Admin::new(
             Arc::clone(&link),
