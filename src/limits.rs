@@ -176,9 +176,10 @@ pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
 /// nobody tells.
 pub const DIFFERENCE_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// How far the clocks of two nodes may be apart, in milliseconds: what comes from beyond it, or
-/// tells of such a moment, is refused.
-pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
+/// How far ahead of this node's clock a stamp may be that another node made, in milliseconds: one
+/// day. A node whose clock was wrong for a while has made such stamps before it was put right, and
+/// all that follow are greater; from beyond this nothing is taken, as it would last.
+pub const STAMP_AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// Backends of a load balancer of which chronicles are kept, those that were deregistered included.
 /// Beyond it the one of which nothing was heard for longest is forgotten: its old sessions are then
@@ -626,6 +627,38 @@ pub const CLUSTER_SECRET_BYTES_MIN: usize = 16;
 /// See [`CLUSTER_SECRET_BYTES_MIN`].
 pub const CLUSTER_SECRET_BYTES_MAX: usize = 512;
 
+/// Bytes of a datagram between nodes: with its headers it fits every path that carries IPv6 (1,280),
+/// so that nothing on the way cuts it. A longer message goes in pieces; a longer datagram is none.
+pub const GOSSIP_DATAGRAM_BYTES_MAX: usize = 1200;
+
+/// Bytes of a message between nodes, as the gossip library has it. Beyond it it is not sent.
+pub const GOSSIP_MESSAGE_BYTES_MAX: usize = 65_507;
+
+/// Datagrams of one node that may overtake one another. One that is further behind the latest counts
+/// as if it had come before; a multiple of 64.
+pub const REPLAY_WINDOW: usize = 1024;
+
+/// How long the log says nothing more of what is wrong between nodes and was told. How often it is
+/// is counted.
+pub const GOSSIP_COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Things that the log tells in that time. Beyond it they are only counted: addresses of datagrams
+/// can be made up.
+pub const GOSSIP_COMPLAINTS_MAX: usize = 16;
+
+/// How long a node hears nothing after its socket has failed.
+pub const GOSSIP_ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// Messages that wait for other pieces, of all nodes together: 4 MiB of them. Beyond it that which
+/// began first is given up, which is counted, and so it is at the two below.
+pub const HALF_MESSAGES_MAX: usize = 64;
+
+/// Those of one node.
+pub const HALF_MESSAGES_PER_NODE_MAX: usize = 4;
+
+/// How long a message waits for its other pieces, in milliseconds; they are sent at once.
+pub const HALF_MESSAGE_MS_MAX: u64 = 5000;
+
 /// Longest name of a node, which each of its messages carries. Beyond it the configuration is
 /// refused.
 pub const NODE_NAME_BYTES_MAX: usize = 63;
@@ -730,6 +763,8 @@ const _: () = assert!(
     "a head of any answer, written anew, fits the largest block"
 );
 const _: () = assert!(CLUSTER_SECRETS_MAX < SEAL_KEYS_MAX);
+const _: () = assert!(REPLAY_WINDOW.is_multiple_of(64));
+const _: () = assert!(HALF_MESSAGES_PER_NODE_MAX <= HALF_MESSAGES_MAX);
 const _: () = assert!(FREE_BULK_BLOCKS <= BULK_BLOCKS_MAX);
 const _: () = assert!(FREE_RELAY_BLOCKS <= RELAY_BLOCKS_MAX);
 const _: () = assert!(INTERIM_BYTES_MAX as usize >= RESPONSE_HEAD_BYTES_MAX);

@@ -79,6 +79,11 @@ impl Secrets {
         ))
     }
 
+    /// That which seals.
+    pub(super) fn first(&self) -> &Secret {
+        &self.0[0]
+    }
+
     /// All of them, that which seals first.
     pub fn iter(&self) -> impl Iterator<Item = &Secret> {
         self.0.iter()

@@ -13,6 +13,7 @@
 
 mod head;
 mod part;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,13 +24,14 @@ use std::time::Duration;
 use chitchat::transport::Transport;
 use chitchat::{
     Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, KeyChangeEvent,
-    ProtocolVersion, spawn_chitchat,
+    spawn_chitchat,
 };
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
 pub(super) use self::head::Head;
 pub(super) use self::part::{FleetRow, NodeRow, Part};
+pub(super) use self::transport::SealedUdp;
 use crate::cluster::{Peer, Roll, Secrets};
 use crate::limits::{
     GOSSIP_AGAIN, GOSSIP_INTERVAL, GOSSIP_PEERS_AT_ONCE, LEAVE_PATIENCE, NEWS_WAITING,
@@ -174,7 +176,6 @@ fn settings(member: &Member) -> ChitchatConfig {
         marked_for_deletion_grace_period: NODE_FORGOTTEN,
         catchup_callback: None,
         extra_liveness_predicate: None,
-        protocol_version: ProtocolVersion::V1,
     }
 }
 

@@ -20,11 +20,13 @@ use tokio::sync::watch;
 use self::cluster::OF_CLUSTER;
 use self::table::{
     ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
-    CHECK_CONNECT_ERRORS, CLASSES, CPU, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, LATENCY, Name,
-    OF_ACCESS_LOG, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
+    CHECK_CONNECT_ERRORS, CLASSES, CPU, DESYNC, DRAINING, EPOCH, GOSSIP_REFUSED,
+    HANDSHAKE_FAILURES, LATENCY, Name, OF_ACCESS_LOG, OF_BACKEND, OF_DRAIN, OF_GOSSIP, OF_HEALTH,
+    OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
 use super::certificates::{Ends, days_left};
+use crate::cluster::Refusal;
 use crate::http::{Classification, Reply};
 use crate::state::{
     AdminRefusal, Backend, ControlLine, DrainRow, HandshakeFailure, Histogram, LoadBalancerLine,
@@ -128,6 +130,16 @@ impl Counters {
         for &(name, help, kind, count) in OF_ACCESS_LOG {
             let value = count(&self.about.access_log).value();
             put(&mut page.family((name, help), kind)?, kind, value)?;
+        }
+        let gossip = &self.control.gossip;
+        for &(name, help, kind, count) in OF_GOSSIP {
+            let value = count(gossip).value();
+            put(&mut page.family((name, help), kind)?, kind, value)?;
+        }
+        let mut family = page.family(GOSSIP_REFUSED, Counter)?;
+        for (reason, count) in Refusal::NAMES.iter().zip(&gossip.refused) {
+            let labels = [("reason", *reason)];
+            put(&mut family.encode_family(&labels)?, Counter, count.value())?;
         }
         let mut family = page.family(ADMIN_REFUSED, Counter)?;
         for (reason, count) in AdminRefusal::NAMES.iter().zip(&self.control.admin_refused) {

@@ -62,7 +62,7 @@ use tokio::time::{self, MissedTickBehavior};
 use self::admin::{Admin, Doors, Standing};
 use self::checker::Checker;
 use self::distrust::Distrust;
-use self::gossip::{FleetRow, News, Part};
+use self::gossip::{FleetRow, News, Part, SealedUdp};
 use self::journal::Journal;
 use self::memory::Memory;
 use self::moves::{MoveRow, Moves};
@@ -247,9 +247,13 @@ fn take_part(
     } = joining;
     let (roll, address, boot_ms) = (member.roll(), member.advertise, member.boot_ms);
     let number = node_number(&member.name);
-    // In clear, until the seal is there.
-    drop((socket, secrets, number));
-    let transport = chitchat::transport::UdpTransport;
+    let transport = SealedUdp::new(
+        socket,
+        &secrets,
+        number,
+        boot_ms,
+        Arc::clone(&counts.gossip),
+    );
     let (voice, news) = gossip::join(member, transport);
     let (is_ready, counts) = (Arc::clone(is_ready), Arc::clone(counts));
     let part = Part::new(voice, roll, address, boot_ms, is_ready, counts);

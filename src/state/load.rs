@@ -3,11 +3,13 @@
 //! Not a health verdict: those are in the snapshot. Invariant: a line is written by its shard
 //! alone, so a count costs a load and a store and never a locked instruction.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crossbeam_utils::CachePadded;
 
 use super::Histogram;
+use crate::cluster::Refusal;
 
 /// One `T` per shard, each in cache lines of its own.
 #[derive(Debug)]
@@ -357,6 +359,34 @@ pub struct ControlLine {
     pub ticket_key_rotations: Count,
     /// Times that the keys of tickets could not be written down.
     pub ticket_key_write_errors: Count,
+    /// Datagrams between nodes.
+    pub gossip: Arc<GossipLine>,
+}
+
+/// What the control thread counts of the datagrams between nodes. It alone writes.
+#[derive(Debug, Default)]
+pub struct GossipLine {
+    /// Datagrams that were sent.
+    pub datagrams_sent: Count,
+    /// Bytes of them, without the headers of UDP and IP.
+    pub bytes_sent: Count,
+    /// Datagrams that came, whoever sent them.
+    pub datagrams_received: Count,
+    /// Bytes of them, as far as one may be long.
+    pub bytes_received: Count,
+    /// Datagrams that were not listened to; indexed by [`Refusal::index`].
+    pub refused: [Count; Refusal::NAMES.len()],
+    /// Datagrams that could not be sent, with the rest of their messages.
+    pub send_errors: Count,
+    /// Times that the socket failed to receive.
+    pub receive_errors: Count,
+    /// Messages of which some pieces came and not all, within `limits::HALF_MESSAGE_MS_MAX` or as
+    /// too many waited.
+    pub messages_incomplete: Count,
+    /// Messages that were sealed by who has the secret and say nothing that is understood.
+    pub messages_unreadable: Count,
+    /// Messages that were longer than `limits::GOSSIP_MESSAGE_BYTES_MAX` and were not sent.
+    pub messages_too_long: Count,
 }
 
 /// Why the admin address refuses a request before it looks at what is asked.
