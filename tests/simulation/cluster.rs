@@ -86,6 +86,8 @@ struct World {
     queue: Queue<Event>,
     config: Config,
     backends: Vec<Arc<str>>,
+    /// The index of each.
+    numbers: BTreeMap<Arc<str>, usize>,
     nodes: Vec<Option<Node>>,
     remembered: Vec<Remembered>,
     offsets: Vec<i64>,
@@ -106,6 +108,7 @@ impl World {
         let ids: Vec<String> = (0..backend_count)
             .map(|n| format!("10.1.{}.{}:80", n / 250, n % 250 + 1))
             .collect();
+        let backends: Vec<Arc<str>> = ids.iter().map(|id| Arc::from(id.as_str())).collect();
         let queue = Queue::new();
         let config = config_of(&ids);
         let offsets: Vec<i64> = (0..node_count).map(|_| rng.i64(-12_000..12_000)).collect();
@@ -127,7 +130,8 @@ impl World {
             delay_ms: *rng.choice(&[1, 10, 80]).expect("three"),
             rng,
             queue,
-            backends: ids.iter().map(|id| Arc::from(id.as_str())).collect(),
+            numbers: backends.iter().cloned().zip(0..).collect(),
+            backends,
             nodes,
             remembered: vec![Remembered::new(); node_count],
             offsets,
@@ -260,7 +264,6 @@ impl World {
         if self.is_still(at) {
             return;
         }
-        let world_ms = self.queue.now_ms();
         let Some(node) = &mut self.nodes[at] else {
             return;
         };
@@ -279,7 +282,6 @@ impl World {
             return;
         };
         let ask = node.ledger.ask();
-        let _ = world_ms;
         for other in others {
             self.send(at, other, ask.clone());
         }
@@ -288,7 +290,7 @@ impl World {
     /// Whether two nodes that run know something else, which each learns of the other's head.
     fn knows_other(&self, one: usize, other: usize) -> bool {
         match (&self.nodes[one], &self.nodes[other]) {
-            (Some(one), Some(other)) => one.state.lives_hash() != other.state.lives_hash(),
+            (Some(one), Some(other)) => one.lives_hash != other.lives_hash,
             _ => false,
         }
     }
@@ -326,8 +328,7 @@ impl World {
     }
 
     fn check(&mut self, at: usize, backend: &Arc<str>) -> Result<(), String> {
-        let index = self.backends.iter().position(|id| id == backend);
-        let index = index.expect("it is one of the world's");
+        let index = self.numbers[backend];
         let is_lost = self.now.iter().any(|trouble| match *trouble {
             Trouble::Dead(dead) => dead == index,
             Trouble::Lost(node, lost) => (node, lost) == (at, index),
@@ -435,7 +436,7 @@ impl World {
     /// Whether all nodes know the same, and send the same session to the same backend.
     fn agree(&self) -> Result<(), String> {
         let nodes: Vec<&Node> = self.nodes.iter().flatten().collect();
-        let hashes: Vec<u64> = nodes.iter().map(|node| node.state.lives_hash()).collect();
+        let hashes: Vec<u64> = nodes.iter().map(|node| node.lives_hash).collect();
         if hashes.iter().any(|hash| *hash != hashes[0]) {
             return Err(format!("nodes know something else: {hashes:x?}"));
         }
@@ -458,10 +459,9 @@ impl World {
 
     fn all_live(&self) -> Result<(), String> {
         for (at, node) in self.nodes.iter().flatten().enumerate() {
-            for backend in &self.backends {
-                if !node.state.is_in_service(LOAD_BALANCER, backend) {
-                    return Err(format!("node {at}: {backend} is not in service"));
-                }
+            let rows = node.state.health();
+            if let Some(row) = rows.iter().find(|row| !row.is_serving()) {
+                return Err(format!("node {at}: {} is not in service", row.backend));
             }
         }
         Ok(())

@@ -22,6 +22,8 @@ pub(crate) struct Node {
     /// What its clock shows more than the world's.
     pub(crate) offset_ms: i64,
     expected: usize,
+    /// Of what it knows now.
+    pub(crate) lives_hash: u64,
     /// Lives are counted before and after each step.
     pub(crate) is_judged: bool,
     /// Lives that ended by this node's own decision without a quorum: there must be none.
@@ -51,8 +53,10 @@ impl Node {
         let listeners = config.load_balancers[0].listeners.iter();
         let listen: Vec<_> = listeners.map(|listener| listener.address).collect();
         let bound = Bound::first(&listen);
+        let state = State::among(roll.clone(), config, &bound, 1, remembered, boot_ms);
         Self {
-            state: State::among(roll.clone(), config, &bound, 1, remembered, boot_ms),
+            lives_hash: state.lives_hash(),
+            state,
             ledger: Ledger::new(Arc::clone(&name), boot_ms),
             roll,
             offset_ms,
@@ -158,8 +162,11 @@ impl Node {
             .unwrap_or_default();
         let has_ended = self.is_judged && self.open_lives() < open_before;
         self.rash_ends += usize::from(has_ended && !is_merge && !self.roll.has_quorum());
+        if effects.changes_view {
+            self.lives_hash = self.state.lives_hash();
+        }
         Followed {
-            has_news: self.tell(),
+            has_news: (effects.changes_sayings || effects.changes_view) && self.tell(),
             doubted: effects
                 .doubted
                 .into_iter()
