@@ -176,9 +176,10 @@ pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
 /// nobody tells.
 pub const DIFFERENCE_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// How far the clocks of two nodes may be apart, in milliseconds: what comes from beyond it, or
-/// tells of such a moment, is refused.
-pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
+/// How far ahead of this node's clock a stamp may be that another node made, in milliseconds: one
+/// day. A node whose clock was wrong for a while has made such stamps before it was put right, and
+/// all that follow are greater; from beyond this nothing is taken, as it would last.
+pub const STAMP_AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// Backends of a load balancer of which chronicles are kept, those that were deregistered included.
 /// Beyond it the one of which nothing was heard for longest is forgotten: its old sessions are then
@@ -477,10 +478,6 @@ pub const TOMBSTONES_KEPT: usize = 4096;
 /// How long they are remembered. What a node brings back that was away for longer is there again.
 pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How far the clocks of two nodes may be apart. What is stamped further ahead is refused and
-/// counted: it would have the last word until this node's clock is there too.
-pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(30);
-
 /// Bytes of a load balancer or instance on its way to other nodes, so that it fits what they send
 /// each other. What is larger stays on its node, is reported as a conflict and counted.
 pub const REPLICA_BYTES_MAX: usize = 48 * 1024;
@@ -495,6 +492,10 @@ pub const REPLICA_BATCHES_WAITING: usize = 64;
 
 /// Conflicts between nodes that are shown. Beyond it the oldest go; all of them are counted.
 pub const CONFLICTS_KEPT: usize = 16;
+
+/// Changes from other nodes that come to be in force at once, and are one line of the journal. What
+/// is beyond it comes right after.
+pub const REPLICAS_AT_ONCE: usize = 64;
 
 /// How often that is tried again which another node has changed and this one cannot have in force.
 pub const REPLICA_RETRY_INTERVAL: Duration = Duration::from_secs(10);
@@ -780,6 +781,10 @@ const _: () = assert!(
 );
 const _: () = assert!(CUTS_KEPT_MS as u128 >= 10 * SWEEP_INTERVAL.as_millis());
 const _: () = assert!(CHECK_BURST_SPACING.as_millis() <= CHECK_BURST_PAUSE.as_millis());
+const _: () = assert!(
+    REPLICAS_AT_ONCE * (REPLICA_BYTES_MAX + 1024) <= JOURNAL_BATCH_BYTES_MAX,
+    "what comes from other nodes at once is one change of the journal"
+);
 const _: () = assert!(
     (JOURNAL_GROWTH * JOURNAL_ALIVE_BYTES_MAX + JOURNAL_SLACK_BYTES + JOURNAL_BATCH_BYTES_MAX)
         as u64

@@ -232,6 +232,7 @@ fn run(
         inventory,
         regions,
         journal,
+        replicas: None,
         read_again,
         access_log: outlet,
         ticket_keys,

@@ -372,7 +372,8 @@ pub struct Attributes {
 }
 
 /// What a backend that leaves still takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DrainMode {
     /// No request, whether of a session or not (CLB.md §4.5).
     Connections {

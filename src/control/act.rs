@@ -156,6 +156,8 @@ impl Setup {
         let gone: Vec<Arc<str>> = gone.iter().map(full_name).collect();
         let prepared = self.prepare(wanted, &gone);
         let prepared = prepared.map_err(|problems| refusal(&problems))?;
+        let changes = self.replicas.as_mut();
+        let changes = changes.map(|known| known.stamp(&mut records, now_ms));
         self.journal.append(&records).map_err(|error| {
             self.counts.journal_write_errors.add(1);
             let message = format!("The change cannot be kept on disk: {error}");
@@ -163,6 +165,9 @@ impl Setup {
         })?;
         self.bring_about(prepared, &gone, mode);
         self.regions.take_in(region, new, records);
+        if let Some((known, changes)) = self.replicas.as_mut().zip(changes) {
+            known.made(changes, mode, &self.counts);
+        }
         Ok(())
     }
 }

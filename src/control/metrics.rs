@@ -1,9 +1,10 @@
 //! `/metrics`: the reading of the shards' counters at each scrape.
 //!
-//! Not here: the names (`table.rs`) and the counting (`state/load.rs`, written by the shards).
-//! Invariants: a scrape only loads, so it disturbs no shard; labels come from the configuration and
-//! from fixed lists, never from requests.
+//! Not here: the names (`table.rs`, `cluster.rs`) and the counting (`state/load.rs`, written by the
+//! shards). Invariants: a scrape only loads, so it disturbs no shard; labels come from the
+//! configuration and from fixed lists, never from requests.
 
+mod cluster;
 mod table;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
+use self::cluster::OF_CLUSTER;
 use self::table::{
     ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
     CHECK_CONNECT_ERRORS, CLASSES, CPU, DESYNC, DRAINING, EPOCH, GOSSIP_REFUSED,
@@ -121,7 +123,7 @@ impl Counters {
         let is_draining = self.link.phase() == Phase::Draining;
         page.family(DRAINING, Gauge)?
             .encode_gauge(&u64::from(is_draining))?;
-        for &(name, help, kind, count) in BY_CONTROL {
+        for &(name, help, kind, count) in BY_CONTROL.iter().chain(OF_CLUSTER) {
             let value = count(&self.control).value();
             put(&mut page.family((name, help), kind)?, kind, value)?;
         }

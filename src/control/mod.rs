@@ -14,6 +14,7 @@
 pub mod access_log;
 mod act;
 mod admin;
+mod adopt;
 pub mod certificates;
 mod check;
 mod checker;
@@ -39,6 +40,7 @@ mod outcome;
 mod ports;
 mod problem;
 pub mod regions;
+pub mod replicas;
 mod secrets;
 mod setup;
 mod signals;
@@ -65,6 +67,7 @@ use self::journal::Journal;
 use self::memory::Memory;
 use self::moves::{MoveRow, Moves};
 use self::regions::Regions;
+use self::replicas::Replicas;
 use self::setup::{Setup, pass_on};
 use self::signals::Stop;
 use self::tickets::{Keeper, keep_turning};
@@ -117,6 +120,8 @@ pub struct Control {
     pub regions: Regions,
     /// What it changes is kept there.
     pub journal: Journal,
+    /// What the nodes of a cluster have changed; `None`: this is the only one.
+    pub replicas: Option<Replicas>,
     /// Reads the configuration again; `None`: it is in no file.
     pub read_again: Option<ReadAgain>,
     /// The access log, to be told that its file was moved away; `None`: there is none.
@@ -168,6 +173,7 @@ async fn serve(
         origin: control.origin,
         regions: control.regions,
         journal: control.journal,
+        replicas: control.replicas,
         read_again: control.read_again,
         link: Arc::clone(&control.link),
         wishes,

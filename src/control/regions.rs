@@ -5,6 +5,7 @@
 //! the file that has not changed there since the API changed it is as the API has it, and one that
 //! has is as the file has it; every load balancer that runs is in a catalog.
 
+mod adopt;
 mod records;
 mod used;
 
@@ -143,15 +144,28 @@ impl Regions {
     /// The load balancers that are to run: those that are as the file has them, then those that are
     /// as the API has them.
     pub(super) fn all(&self) -> Vec<LoadBalancer> {
+        self.each().filter_map(Result::ok).collect()
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// Why one of them cannot be.
+    pub(super) fn try_all(&self) -> Result<Vec<LoadBalancer>, String> {
+        self.each().collect()
+    }
+
+    fn each(&self) -> impl Iterator<Item = Result<LoadBalancer, String>> {
         let key = |balancer: &LoadBalancer| (self.api.region.clone(), balancer.name.clone());
         let of_file = self.file.iter();
-        let of_file = of_file.filter(|balancer| !self.changed.contains_key(&key(balancer)));
-        let of_file = of_file.filter_map(|balancer| self.as_named(balancer).ok());
-        let of_api = self.changed.iter().filter_map(|((region, _), said)| {
+        let of_file = of_file.filter(move |balancer| !self.changed.contains_key(&key(balancer)));
+        let of_file = of_file.map(|balancer| self.as_named(balancer));
+        let of_api = self.changed.iter().filter_map(|((region, name), said)| {
             let kept = said.value.as_ref()?;
-            self.lowered(region, &kept.load_balancer, kept.address).ok()
+            let lowered = self.lowered(region, &kept.load_balancer, kept.address);
+            Some(lowered.map_err(|failure| format!("{name}: {failure}")))
         });
-        of_file.chain(of_api).collect()
+        of_file.chain(of_api)
     }
 
     /// What is known of a region.

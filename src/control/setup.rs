@@ -23,6 +23,7 @@ use super::journal::Journal;
 use super::origin::Origin;
 use super::outcome::{Outcome, Reloaded, Unchanged};
 use super::regions::Regions;
+use super::replicas::{Replica, Replicas};
 use super::{Published, Wish};
 use crate::config::{Config, DrainMode, LoadBalancer, Sources};
 use crate::limits::{
@@ -60,6 +61,9 @@ pub(super) enum Order {
     Act(Act),
     /// What `/v1` wants done.
     Do(Task),
+    /// Other nodes have changed that.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no node hears of others yet"))]
+    Adopt(Vec<Replica>),
 }
 
 /// Work on what is set up, by whoever knows what to do with the outcome.
@@ -83,6 +87,8 @@ pub(super) struct Setup {
     pub(super) origin: Origin,
     pub(super) regions: Regions,
     pub(super) journal: Journal,
+    /// `None`: there are no other nodes.
+    pub(super) replicas: Option<Replicas>,
     /// `None`: there is no file.
     pub(super) read_again: Option<ReadAgain>,
     pub(super) link: Arc<Link>,
@@ -128,6 +134,7 @@ impl Setup {
                 Ok(Order::Reload) => drop(self.reload()),
                 Ok(Order::Act(act)) => self.act(act),
                 Ok(Order::Do(task)) => (task.0)(&mut self),
+                Ok(Order::Adopt(replicas)) => self.adopt(replicas),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -138,6 +145,10 @@ impl Setup {
             if next_look <= Instant::now() {
                 self.inventory.files.look(false, &self.counts);
                 next_look = Instant::now().after(CERTIFICATE_LOOK_INTERVAL);
+            }
+            let known = self.replicas.as_ref();
+            if known.is_some_and(|known| known.is_due(Instant::now())) {
+                self.try_waiting();
             }
         }
     }
@@ -185,13 +196,20 @@ impl Setup {
         let (changed, added) = names.partition(|name| self.inventory.written(name).is_some());
         let needs_restart = self.origin.differences(config);
         let prepared = self.prepare(wanted, &gone)?;
-        self.journal.append(&settled.outdated).map_err(|error| {
+        let outdated = match &mut self.replicas {
+            Some(known) => known.instead_of(settled.outdated),
+            None => settled.outdated,
+        };
+        self.journal.append(&outdated).map_err(|error| {
             self.counts.journal_write_errors.add(1);
             vec![format!("the change cannot be kept on disk: {error}")]
         })?;
         self.inventory.files.credentials.replace(held);
         self.bring_about(prepared, &gone, None);
         self.regions = settled.regions;
+        if let Some(known) = &mut self.replicas {
+            known.hurry();
+        }
         self.origin.follow(config, sources);
         Ok(Reloaded {
             added,

@@ -55,6 +55,8 @@ impl Bench {
             origin: Origin::default(),
             inventory: Inventory::default(),
             regions: Regions::default(),
+            replicas: None,
+            joining: None,
             journal: Journal::open(None).expect("it keeps nothing").0,
             read_again: None,
             access_log: None,

@@ -1,9 +1,9 @@
 //! The nodes' opinions become the birth or the death of a life.
 //!
-//! Not here: how a node comes to its opinion ([`super::RiseFall`]), which nodes count, and whether
-//! those that are left may decide for all (`cluster`). Invariants: the answer is a function of the
-//! opinions, in whatever order; what is said of the time before the last birth or death decides
-//! nothing; one opinion of one node is as good as a check was without any other node.
+//! Not here: how a node comes to its opinion ([`super::RiseFall`]), and how many nodes there are
+//! (`cluster`). Invariants: the answer is a function of the opinions, in whatever order; what is
+//! said of the time before the last birth or death decides nothing; of two parts of a cluster that
+//! do not hear each other at most one ends lives; the opinion of one node alone decides.
 
 use super::{Chronicle, Stamp};
 
@@ -41,16 +41,27 @@ impl Standing {
     }
 }
 
-/// When a backend began to live, or ceased to: the moment at which more than half of all opinions
-/// were against its standing. `None`: they are not.
-pub fn agreement(standing: Standing, opinions: impl Iterator<Item = Opinion>) -> Option<Stamp> {
+/// When a backend began to live, or ceased to: the moment at which enough opinions were against its
+/// standing. `None`: they are not.
+///
+/// A life ends when more than half of all `nodes` say so, heard or not: those who hear half of them
+/// at most end none. It begins when more than half of those who have an opinion say so.
+pub fn agreement(
+    standing: Standing,
+    opinions: impl Iterator<Item = Opinion>,
+    nodes: usize,
+) -> Option<Stamp> {
     let mut count = 0;
     let mut opposed: Vec<Stamp> = opinions
         .inspect(|_| count += 1)
         .filter(|&opinion| standing.is_opposed_by(opinion))
         .map(|opinion| opinion.since)
         .collect();
-    let half = count / 2;
+    let half = if standing.is_open {
+        nodes / 2
+    } else {
+        count / 2
+    };
     if opposed.len() <= half {
         return None;
     }
@@ -78,48 +89,57 @@ mod tests {
         }
     }
 
-    fn decided(standing: Standing, opinions: &[(bool, u64)]) -> Option<u64> {
+    fn decided(standing: Standing, opinions: &[(bool, u64)], nodes: usize) -> Option<u64> {
         let opinions = opinions.iter().map(|&(is_well, since)| Opinion {
             is_well,
             since: at(since),
         });
-        agreement(standing, opinions).map(|stamp| stamp.wall_ms)
+        agreement(standing, opinions, nodes).map(|stamp| stamp.wall_ms)
     }
 
     #[test]
-    fn more_than_half_of_those_who_have_one_decide() {
+    fn more_than_half_of_all_nodes_end_a_life() {
         let open = standing(true, 10);
-        // (opinions, when the life ended)
-        let cases: [(&[(bool, u64)], Option<u64>); 7] = [
-            (&[], None),
-            (&[(false, 20)], Some(20)),
-            (&[(true, 5)], None),
-            (&[(false, 20), (true, 5)], None),
-            (&[(false, 30), (false, 20)], Some(30)),
-            (&[(false, 30), (true, 5), (false, 20)], Some(30)),
-            (&[(false, 40), (false, 30), (false, 20)], Some(30)),
+        // (opinions, nodes, when the life ended)
+        let cases: [(&[(bool, u64)], usize, Option<u64>); 8] = [
+            (&[], 1, None),
+            (&[(false, 20)], 1, Some(20)),
+            (&[(true, 5)], 1, None),
+            (&[(false, 20)], 2, None),
+            (&[(false, 30), (false, 20)], 2, Some(30)),
+            (&[(false, 30), (true, 5), (false, 20)], 3, Some(30)),
+            (&[(false, 40), (false, 30), (false, 20)], 3, Some(30)),
+            (&[(false, 40), (false, 30)], 4, None),
         ];
-        for (opinions, expected) in cases {
-            assert_eq!(decided(open, opinions), expected, "{opinions:?}");
+        for (opinions, nodes, expected) in cases {
+            assert_eq!(decided(open, opinions, nodes), expected, "{opinions:?}");
         }
     }
 
     #[test]
-    fn what_was_said_before_decides_nothing_after() {
-        // Two nodes have found it failed before it came back for the third and most others.
+    fn more_than_half_of_those_who_have_an_opinion_begin_one() {
+        let over = standing(false, 10);
+        // Those who check it are a few of all.
+        assert_eq!(decided(over, &[(true, 20)], 9), Some(20));
+        assert_eq!(decided(over, &[(true, 20), (false, 5)], 9), None);
         assert_eq!(
-            decided(standing(true, 50), &[(false, 20), (false, 50)]),
+            decided(over, &[(true, 20), (false, 5), (true, 30)], 9),
+            Some(30)
+        );
+    }
+
+    #[test]
+    fn what_was_said_before_decides_nothing_after() {
+        // Two nodes have found it failed before it came back for most.
+        assert_eq!(
+            decided(standing(true, 50), &[(false, 20), (false, 50)], 2),
             None
         );
         // A node that has not heard of the death cannot undo it.
-        assert_eq!(
-            decided(standing(false, 50), &[(true, 20), (true, 50), (false, 40)]),
-            None
-        );
-        assert_eq!(
-            decided(standing(false, 50), &[(true, 60), (true, 51), (false, 40)]),
-            Some(60)
-        );
+        let late = [(true, 20), (true, 50), (false, 40)];
+        assert_eq!(decided(standing(false, 50), &late, 3), None);
+        let again = [(true, 60), (true, 51), (false, 40)];
+        assert_eq!(decided(standing(false, 50), &again, 3), Some(60));
     }
 
     proptest! {
@@ -129,15 +149,15 @@ mod tests {
             mut opinions in prop::collection::vec((any::<bool>(), 0_u64..40), 0..9),
         ) {
             let standing = standing(is_open, 10);
-            let decided_as_said = decided(standing, &opinions);
+            let decided_as_said = decided(standing, &opinions, 5);
             opinions.sort_unstable();
-            prop_assert_eq!(decided_as_said, decided(standing, &opinions));
+            prop_assert_eq!(decided_as_said, decided(standing, &opinions, 5));
         }
 
         #[test]
         fn half_of_them_decide_nothing(is_open in any::<bool>(), pairs in 1_usize..6) {
             let opinions = [(true, 20), (false, 20)].repeat(pairs);
-            prop_assert_eq!(decided(standing(is_open, 10), &opinions), None);
+            prop_assert_eq!(decided(standing(is_open, 10), &opinions, 2 * pairs), None);
         }
     }
 }

@@ -115,7 +115,7 @@ pub enum Refusal {
     NotDraining,
     /// The load balancer has [`crate::limits::BACKENDS_MAX`] backends already.
     TooMany,
-    /// It tells of a moment that is more than [`crate::limits::CLOCK_SKEW_MS_MAX`] ahead.
+    /// It tells of a moment that is more than [`crate::limits::STAMP_AHEAD_MS_MAX`] ahead.
     FromTheFuture,
 }
 

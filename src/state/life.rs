@@ -7,10 +7,12 @@
 //!   other nodes' chronicles ───────────────────── merge ──────────────────────┘
 //! ```
 //!
+//! A few nodes check a backend regularly, its witnesses; when one of all finds it failed, all look
+//! at once, and who finds the same goes on looking until the life is over or the backend is well.
 //! A backend is served while its life is open and this node's own checks do not find it failed: who
 //! alone cannot reach one goes round it, and ends no life by that. Without other nodes its own
-//! opinion is the agreement. Invariants: lives end only where those that live are enough to decide,
-//! or with the backend's departure; what is told to others is what is in the chronicles here.
+//! opinion is the agreement. Invariants: lives end only where more than half of all nodes say so, or
+//! with the backend's departure; what is told to others is what is in the chronicles here.
 
 use std::sync::Arc;
 
@@ -68,8 +70,9 @@ impl LoadBalancer {
         self.settle(index, scene, effects);
         self.cut_if_lost(index, was_served, scene);
         let member = &self.members[index];
+        // All are asked when one finds it failed, as it takes more than half of all to say so.
         let is_doubted = opinion.is_some_and(|opinion| !opinion.is_well);
-        if is_doubted && member.is_witness && member.is_served(&self.view) {
+        if is_doubted && member.is_served(&self.view) {
             let who = (Arc::clone(&self.name), Arc::clone(&member.id));
             effects.doubted.push(who);
         }
@@ -157,16 +160,15 @@ impl LoadBalancer {
         let topic = self.topic(member);
         let others = scene.fleet.opinions(&topic).map(|(_, opinion)| opinion);
         let standing = self.standing(index);
-        let Some(at) = agreement(standing, member.opinion.into_iter().chain(others)) else {
+        let opinions = member.opinion.into_iter().chain(others);
+        let Some(at) = agreement(standing, opinions, scene.fleet.roll.known()) else {
             return;
         };
         let chronicle = self.chronicle_mut(topic.backend);
-        if !standing.is_open {
-            chronicle.begin(at);
-        } else if scene.fleet.roll.has_quorum() {
+        if standing.is_open {
             chronicle.end(at);
         } else {
-            return;
+            chronicle.begin(at);
         }
         effects.changes_view = true;
         effects.is_new = true;
@@ -212,12 +214,17 @@ impl LoadBalancer {
     /// The backend's life has begun or ended for all nodes.
     fn has_agreed(&mut self, index: usize, scene: &Scene<'_>, effects: &mut Effects) {
         let thresholds = self.thresholds();
+        let is_open = self.standing(index).is_open;
         let member = &mut self.members[index];
+        if !is_open && !member.is_witness && member.opinion.take().is_some() {
+            // From here on it is looked after by those who always do.
+            effects.changes_checks = true;
+            effects.changes_sayings = true;
+        }
         if member.opinion.is_none() {
             member.go_by(&self.view, thresholds);
         }
         if !scene.fleet.is_alone() {
-            let is_open = self.standing(index).is_open;
             self.tell(index, Happening::Agreed { is_open }, effects);
         }
     }

@@ -333,6 +333,20 @@ pub struct ControlLine {
     pub view_write_errors: Count,
     /// Changes by the API that could not be kept on disk, and were not made.
     pub journal_write_errors: Count,
+    /// Changes of other nodes that came to be in force here.
+    pub replication_adopted: Count,
+    /// Changes of other nodes of which a later one was known.
+    pub replication_older: Count,
+    /// Changes of other nodes that are too large, too many, from the future or not understood.
+    pub replication_refused: Count,
+    /// Changes made here that were replaced by those of nodes that did not know of them.
+    pub replication_conflicts: Count,
+    /// Changes made here that are larger than `limits::REPLICA_BYTES_MAX`, and stay here.
+    pub replication_too_large: Count,
+    /// Changes of other nodes that cannot be in force here now.
+    pub replication_waiting: Count,
+    /// Deletions that are remembered no more.
+    pub tombstones_forgotten: Count,
     /// Times that the configuration was read again and taken.
     pub reloads: Count,
     /// Times that it was and did not hold, or a load balancer could not be as it says.

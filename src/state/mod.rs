@@ -28,7 +28,7 @@ use std::sync::Arc;
 use crate::cluster::{Roll, Said, Saying, Topic};
 use crate::config;
 use crate::health::{Clock, Status, View, id_hash, mix};
-use crate::limits::{CLOCK_SKEW_MS_MAX, CUTS_KEPT_MS};
+use crate::limits::{CUTS_KEPT_MS, STAMP_AHEAD_MS_MAX};
 
 pub use clients::{Clients, Entry, Seat};
 pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
@@ -271,7 +271,7 @@ impl State {
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
         let latest = saying.latest();
-        if latest.wall_ms > now_ms + CLOCK_SKEW_MS_MAX {
+        if latest.wall_ms > now_ms + STAMP_AHEAD_MS_MAX {
             return Err(Refusal::FromTheFuture);
         }
         if !self.fleet.hear(node, boot_ms, saying) {

@@ -18,6 +18,7 @@
 )]
 
 mod client;
+mod cluster;
 mod control;
 mod exchange;
 mod history;

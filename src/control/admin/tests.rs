@@ -137,6 +137,7 @@ impl Bench {
             origin: origin(),
             regions,
             journal: Journal::open(None).expect("it keeps nothing").0,
+            replicas: None,
             read_again: None,
             link: Arc::clone(&link),
             wishes,

@@ -222,6 +222,41 @@ fn what_was_written_before_there_was_a_time_is_read() {
 }
 
 #[test]
+fn a_deletion_with_a_stamp_and_what_waits_are_kept_until_they_are_forgotten() {
+    let directory = Directory::new("stamps");
+    let (mut journal, _) = directory.open();
+    let stamp = Stamp {
+        wall_ms: 7,
+        counter: 1,
+        node: 2,
+    };
+    let web = made("web", "1").stamped(stamp);
+    let gone = deleted("us-east-1", "gone", None).stamped(stamp);
+    let nowhere = instance("i-1", None, None).stamped(stamp);
+    let waits = |record: Option<Record>| Record::Waiting {
+        about: "c/lb/us-east-1/web".to_owned(),
+        record: record.map(Box::new),
+    };
+    let newer = made("web", "2").stamped(Stamp { node: 3, ..stamp });
+    let all = [gone, web, nowhere, waits(Some(newer))];
+    journal.append(&all).unwrap();
+    drop(journal);
+    let (mut journal, records) = directory.open();
+    assert_eq!(records, all);
+    let json = serde_json::to_string(&all[0]).unwrap();
+    let end = "\"since_ms\":7,\"stamp\":{\"wall_ms\":7,\"counter\":1,\"node\":2}}";
+    assert!(json.ends_with(end), "{json}");
+    let forgotten = [
+        deleted("us-east-1", "gone", None),
+        instance("i-1", None, None),
+        waits(None),
+    ];
+    journal.append(&forgotten).unwrap();
+    drop(journal);
+    assert_eq!(directory.open().1, all[1..2]);
+}
+
+#[test]
 fn a_journal_can_be_looked_at_while_a_process_has_it() {
     let directory = Directory::new("peek");
     let (mut journal, _) = directory.open();

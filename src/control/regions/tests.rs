@@ -174,3 +174,38 @@ fn a_region_of_another_host_stands_before_the_name() {
     let (_, name) = regions.split("us-east-1/web");
     assert_eq!(name, "us-east-1/web");
 }
+
+#[test]
+fn a_load_balancer_of_another_node_listens_where_this_one_has_room() {
+    let Settled { mut regions, .. } = settle(&as_it_was(), &[]);
+    let web = regions.catalog("us-east-1");
+    let mut other = elb::LoadBalancer::clone(web.load_balancer("web").unwrap());
+    other.listeners.clear();
+    other.dns_name = "10.9.9.9".to_owned();
+    let mut addresses = BTreeSet::new();
+    for name in ["one", "two"] {
+        other.name = name.to_owned();
+        let made = regions.record(
+            "us-east-1",
+            &Arc::new(other.clone()),
+            [10, 9, 9, 9].into(),
+            7,
+        );
+        assert!(regions.counts(&made));
+        let Record::LoadBalancer {
+            load_balancer,
+            address,
+            ..
+        } = regions.adopt(made)
+        else {
+            panic!("it is still one");
+        };
+        // Where it has no other name, its address is one.
+        assert_eq!(load_balancer.dns_name, address.to_string());
+        assert!(addresses.insert(address));
+        assert_eq!(regions.address_of("us-east-1", name), address);
+    }
+    assert!(!addresses.contains(&IpAddr::from([10, 9, 9, 9])));
+    assert_eq!(regions.catalog("us-east-1").load_balancers().len(), 3);
+    assert_eq!(regions.try_all().unwrap().len(), 3);
+}

@@ -18,6 +18,7 @@ fn setup() -> Setup {
         origin: Origin::default(),
         regions: Regions::default(),
         journal: Journal::open(None).expect("it keeps nothing").0,
+        replicas: None,
         read_again: Some(ReadAgain::new(|| Err(vec!["it does not hold".to_owned()]))),
         link,
         wishes,
