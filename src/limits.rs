@@ -160,6 +160,9 @@ pub const NODE_FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 /// News of other nodes that wait for the control thread. What does not fit is read again.
 pub const NEWS_WAITING: usize = 16_384;
 
+/// Batches of changes by the API that wait to be told to other nodes.
+pub const CHANGES_WAITING: usize = 64;
+
 /// Batches of what is to be told that wait.
 pub const TELLINGS_WAITING: usize = 1024;
 
@@ -175,6 +178,10 @@ pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
 /// How long another node may know something else before this one looks whether it knows what
 /// nobody tells.
 pub const DIFFERENCE_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// How far the clocks of two nodes may be apart, in milliseconds: datagrams from beyond are refused,
+/// so that one that was recorded cannot be sent again for long.
+pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
 
 /// How far ahead of this node's clock a stamp may be that another node made, in milliseconds: one
 /// day. A node whose clock was wrong for a while has made such stamps before it was put right, and

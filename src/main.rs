@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
 use elbow::cli::{self, Answer, Command, Failure};
-use elbow::cluster::Secrets;
+use elbow::cluster::{Secrets, node_number};
 use elbow::config::{Config, Cores, Host, Sources};
 use elbow::control::access_log::AccessLog;
 use elbow::control::certificates;
 use elbow::control::journal::Journal;
 use elbow::control::regions::Regions;
+use elbow::control::replicas::Replicas;
 use elbow::control::tickets::{self, Keeper, Keyring};
 use elbow::control::{
     self, About, Control, Ending, Files, Inventory, Joining, Member, Origin, ReadAgain,
@@ -114,19 +115,33 @@ struct Kept {
     regions: Regions,
     journal: Journal,
     files: Files,
+    /// `None`: there is no cluster.
+    cluster: Option<(UdpSocket, Replicas)>,
 }
 
 impl Kept {
     fn take_up(config: Config, sources: Sources) -> Result<Self, ExitCode> {
+        let (config, socket) = open_cluster(config).map_err(|problem| fail(&problem))?;
         let (mut journal, records) = Journal::open(config.host.state_dir.as_deref())
             .map_err(|error| fail(&format!("cannot take up what the API has changed: {error}")))?;
+        let (mut replicas, records) = match &config.cluster {
+            None => (None, records),
+            Some(cluster) => {
+                let (replicas, records) = Replicas::take_up(node_number(&cluster.node), records);
+                (Some(replicas), records)
+            }
+        };
         let settled = Regions::settle(&config, records, unix_millis()).map_err(|problems| {
             let problems = problems.join("\n");
             fail(&format!(
                 "what the API has changed does not hold any more\n{problems}"
             ))
         })?;
-        if let Err(error) = journal.append(&settled.outdated) {
+        let outdated = match &mut replicas {
+            Some(known) => known.instead_of(settled.outdated),
+            None => settled.outdated,
+        };
+        if let Err(error) = journal.append(&outdated) {
             tracing::warn!(%error, "what the file has replaced of the API's changes stays on disk");
         }
         let config = Config {
@@ -148,6 +163,7 @@ impl Kept {
             regions: settled.regions,
             journal,
             files,
+            cluster: socket.zip(replicas),
         })
     }
 }
@@ -171,6 +187,7 @@ fn run(
         regions,
         journal,
         files,
+        cluster,
     } = kept;
     let config = &config;
     if let Err(error) = thread::raise_open_files() {
@@ -194,7 +211,8 @@ fn run(
     opened.addresses = bound.iter().map(|bound| bound.address).collect();
     let greeting = greeting(&opened);
 
-    let joining = open_cluster(config, secrets)?;
+    let (socket, replicas) = cluster.unzip();
+    let joining = socket.and_then(|socket| join(config, socket, secrets));
     let node = joining.as_ref().map(|joining| joining.member.clone());
     let now_ms = unix_millis();
     let state = match &joining {
@@ -232,7 +250,7 @@ fn run(
         inventory,
         regions,
         journal,
-        replicas: None,
+        replicas,
         read_again,
         access_log: outlet,
         ticket_keys,
@@ -351,16 +369,23 @@ fn open_admin(config: &Config) -> Result<Opened, String> {
     Ok(opened)
 }
 
-/// Opens what a node of a cluster is heard by; `None`: there is no cluster.
-fn open_cluster(config: &Config, secrets: Option<Secrets>) -> Result<Option<Joining>, String> {
-    let (Some(cluster), Some(secrets)) = (config.cluster.clone(), secrets) else {
-        return Ok(None);
+/// Opens what a node of a cluster is heard by, and has the configuration say where that is.
+fn open_cluster(mut config: Config) -> Result<(Config, Option<UdpSocket>), String> {
+    let Some(cluster) = config.cluster.take() else {
+        return Ok((config, None));
     };
     let address = cluster.listen;
     let told = |error: io::Error| format!("cannot listen on {address} for the cluster: {error}");
     let socket = UdpSocket::bind(address).map_err(told)?;
-    let cluster = cluster.at(socket.local_addr().map_err(told)?.port());
-    Ok(Some(Joining {
+    let port = socket.local_addr().map_err(told)?.port();
+    config.cluster = Some(cluster.at(port));
+    Ok((config, Some(socket)))
+}
+
+/// What this node needs to join others.
+fn join(config: &Config, socket: UdpSocket, secrets: Option<Secrets>) -> Option<Joining> {
+    let cluster = config.cluster.clone()?;
+    Some(Joining {
         member: Member {
             name: cluster.node,
             boot_ms: unix_millis(),
@@ -368,8 +393,8 @@ fn open_cluster(config: &Config, secrets: Option<Secrets>) -> Result<Option<Join
             seeds: cluster.seeds,
         },
         socket,
-        secrets,
-    }))
+        secrets: secrets?,
+    })
 }
 
 /// Says on stdout where elbow listens and how it runs: one line each, for people and scripts.

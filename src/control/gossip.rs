@@ -11,6 +11,7 @@
 //! (`transport.rs`). Invariants: news are handed on in the order in which they came in, and who is
 //! there is told before what is forgotten with them; what does not fit into the inbox is read again.
 
+mod changes;
 mod head;
 mod part;
 mod transport;
@@ -29,8 +30,8 @@ use chitchat::{
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
-pub(super) use self::head::Head;
-pub(super) use self::part::{FleetRow, NodeRow, Part};
+pub(super) use self::changes::Changes;
+pub(super) use self::part::{FleetRow, Part};
 pub(super) use self::transport::SealedUdp;
 use crate::cluster::{Peer, Roll, Secrets};
 use crate::limits::{

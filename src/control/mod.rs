@@ -62,12 +62,12 @@ use tokio::time::{self, MissedTickBehavior};
 use self::admin::{Admin, Doors, Standing};
 use self::checker::Checker;
 use self::distrust::Distrust;
-use self::gossip::{FleetRow, News, Part, SealedUdp};
+use self::gossip::{Changes, FleetRow, News, Part, SealedUdp};
 use self::journal::Journal;
 use self::memory::Memory;
 use self::moves::{MoveRow, Moves};
 use self::regions::Regions;
-use self::replicas::Replicas;
+use self::replicas::{Replica, Replicas};
 use self::setup::{Setup, pass_on};
 use self::signals::Stop;
 use self::tickets::{Keeper, keep_turning};
@@ -168,7 +168,7 @@ async fn serve(
     let standing = Standing::new(&control.about, &control.origin, &control.regions.api.region);
     let has_missed_hangup = Arc::default();
     let credentials = control.inventory.files.credentials.clone();
-    let setup = Setup {
+    let mut setup = Setup {
         inventory: control.inventory,
         origin: control.origin,
         regions: control.regions,
@@ -181,12 +181,18 @@ async fn serve(
         counts: Arc::clone(&counts),
         has_missed_hangup: Arc::clone(&has_missed_hangup),
     };
+    let (changes, changed) = mpsc::channel(limits::CHANGES_WAITING);
+    let known = setup.replicas.as_mut();
+    let known = known.map(|known| (known.all(), known.connect(changes)));
     let orders = setup.start()?;
     tokio::spawn(pass_on(hangups, orders.clone(), has_missed_hangup));
     let is_ready = Arc::new(AtomicBool::new(control.joining.is_none()));
-    let (part, news) = control
-        .joining
-        .map(|joining| take_part(joining, &is_ready, &counts))
+    let joining = control.joining.zip(known);
+    let (part, news) = joining
+        .map(|(joining, (all, told))| {
+            let changes = Changes::new(all, told, orders.clone());
+            take_part(joining, changes, &is_ready, &counts)
+        })
         .unzip();
     if let Some(listener) = control.admin {
         if credentials.now().is_open() {
@@ -229,6 +235,7 @@ async fn serve(
         wished,
         reports: control.reports,
         news: news.unwrap_or(silence),
+        changed,
     };
     let stopped = drain::until_stopped(&control.link, stops, control.shutdown_timeout);
     Ok(conduct(publisher, checker, inbox, stopped).await)
@@ -237,6 +244,7 @@ async fn serve(
 /// Joins the other nodes.
 fn take_part(
     joining: Joining,
+    changes: Changes,
     is_ready: &Arc<AtomicBool>,
     counts: &Arc<ControlLine>,
 ) -> (Part, mpsc::Receiver<News>) {
@@ -256,7 +264,7 @@ fn take_part(
     );
     let (voice, news) = gossip::join(member, transport);
     let (is_ready, counts) = (Arc::clone(is_ready), Arc::clone(counts));
-    let part = Part::new(voice, roll, address, boot_ms, is_ready, counts);
+    let part = Part::new(voice, roll, address, boot_ms, changes, is_ready, counts);
     (part, news)
 }
 
@@ -276,6 +284,8 @@ struct Inbox {
     reports: mpsc::Receiver<Report>,
     /// Of other nodes.
     news: mpsc::Receiver<News>,
+    /// Of what is set up, for other nodes.
+    changed: mpsc::Receiver<Vec<Replica>>,
 }
 
 /// Does what comes in, until it is over.
@@ -316,6 +326,7 @@ async fn conduct(
             _ = inbox.news.recv_many(&mut heard, limits::COMMANDS_WAITING), if is_clustered => {
                 publisher.learn(heard.drain(..), &mut checker);
             }
+            Some(changed) = inbox.changed.recv() => publisher.pass_on(changed),
             Some(report) = inbox.reports.recv() => publisher.hear(report, &mut checker),
             reason = checker.lost_task() => {
                 tracing::error!(reason, "bug: a backend is no longer checked");
@@ -426,7 +437,15 @@ impl Publisher {
     fn learn(&mut self, news: impl Iterator<Item = News>, checker: &mut Checker) {
         let Some(part) = &mut self.part else { return };
         let commands: Vec<Command> = news.filter_map(|news| part.hear(news)).collect();
+        part.has_heard();
         self.apply_all(commands.into_iter(), checker);
+    }
+
+    /// The API has changed something here.
+    fn pass_on(&mut self, changed: Vec<Replica>) {
+        if let Some(part) = &mut self.part {
+            part.pass_on(changed);
+        }
     }
 
     /// Sessions have moved. Changes nothing but what is shown.

@@ -62,7 +62,6 @@ pub(super) enum Order {
     /// What `/v1` wants done.
     Do(Task),
     /// Other nodes have changed that.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no node hears of others yet"))]
     Adopt(Vec<Replica>),
 }
 

@@ -61,7 +61,6 @@ impl Bench {
             read_again: None,
             access_log: None,
             ticket_keys: tickets::load(None, &tickets::Keyring::default(), 0).expect("in memory"),
-            joining: None,
             about: about(),
         };
         let running = tokio::spawn(async {

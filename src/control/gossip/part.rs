@@ -10,9 +10,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::changes::Changes;
 use super::head::{self, Head};
 use super::{News, Sight, Voice, millis};
-use crate::cluster::{Roll, Said, Saying};
+use crate::cluster::{Roll, Said, Saying, node_number};
+use crate::control::replicas::{Replica, Replicated};
 use crate::limits::{CATCH_UP_PATIENCE, DIFFERENCE_PATIENCE, FIRST_PATIENCE, GOSSIP_INTERVAL};
 use crate::state::{Command, ControlLine, DisputeRow, State};
 
@@ -20,7 +22,7 @@ use crate::state::{Command, ControlLine, DisputeRow, State};
 const CHANGES: &str = "c/";
 
 /// What the admin address tells of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(in crate::control) struct FleetRow {
     /// All nodes that are known, this one first.
     pub(in crate::control) nodes: Vec<NodeRow>,
@@ -30,6 +32,8 @@ pub(in crate::control) struct FleetRow {
     pub(in crate::control) known: usize,
     /// Where nodes are not of one mind.
     pub(in crate::control) disputes: Vec<DisputeRow>,
+    /// How it is with what the API has changed.
+    pub(in crate::control) replicated: Replicated,
 }
 
 /// One node.
@@ -54,6 +58,7 @@ pub(in crate::control) struct Part {
     boot_ms: u64,
     sight: Sight,
     others: BTreeMap<Arc<str>, Other>,
+    changes: Changes,
     is_ready: Arc<AtomicBool>,
     /// When it told of itself last, in milliseconds since 1970.
     told_ms: u64,
@@ -75,6 +80,7 @@ impl Part {
         roll: Roll,
         address: SocketAddr,
         boot_ms: u64,
+        changes: Changes,
         is_ready: Arc<AtomicBool>,
         counts: Arc<ControlLine>,
     ) -> Self {
@@ -88,6 +94,7 @@ impl Part {
             boot_ms,
             sight: Sight { roll, addresses },
             others: BTreeMap::new(),
+            changes,
             is_ready,
             told_ms: 0,
             has_new_lives: true,
@@ -105,6 +112,7 @@ impl Part {
                 let own = self.sight.addresses.remove_entry(&self.sight.roll.own);
                 self.sight = sight;
                 self.sight.addresses.extend(own);
+                self.tell_changes();
                 Some(Command::Nodes(self.sight.roll.clone()))
             }
             News::Told {
@@ -114,7 +122,11 @@ impl Part {
                 self.others.entry(node).or_default().head = head;
                 None
             }
-            News::Told { key, .. } if key.starts_with(CHANGES) => None,
+            News::Told { key, value, .. } if key.starts_with(CHANGES) => {
+                let replica = Replica::heard(&key, &value);
+                replica.into_iter().for_each(|one| self.changes.heard(one));
+                None
+            }
             News::Told {
                 node,
                 boot_ms,
@@ -135,6 +147,24 @@ impl Part {
         }
     }
 
+    /// What came in was heard: changes are handed on.
+    pub(in crate::control) fn has_heard(&mut self) {
+        self.changes.hand_over();
+        self.tell_changes();
+    }
+
+    /// The API has changed something on this node.
+    pub(in crate::control) fn pass_on(&mut self, changed: Vec<Replica>) {
+        self.changes.made(changed);
+        self.tell_changes();
+    }
+
+    fn tell_changes(&mut self) {
+        let roll = &self.sight.roll;
+        let sayings = self.changes.to_tell(roll, node_number(&roll.own));
+        self.voice.tell(sayings);
+    }
+
     /// Tells what the state has to tell.
     pub(in crate::control) fn tell(&mut self, state: &mut State) {
         let sayings = state.take_sayings();
@@ -151,6 +181,8 @@ impl Part {
     /// Time has passed. Whether this node has just caught up.
     pub(in crate::control) fn tick(&mut self, state: &mut State, now_ms: u64) -> bool {
         let before = self.own.clone();
+        self.changes.hand_over();
+        self.own.changes = self.changes.digest();
         if std::mem::take(&mut self.has_new_lives) {
             self.own.lives = state.lives_hash();
         }
@@ -246,6 +278,7 @@ impl Part {
             has_quorum: roll.has_quorum(),
             known: roll.known(),
             disputes: state.disputes(),
+            replicated: self.changes.replicated(),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::cluster::Entry;
 use crate::config::{Backend, DrainMode};
 use crate::control::journal::Record;
 use crate::health::Stamp;
-use crate::limits::{CLOCK_SKEW_MS_MAX, REPLICA_BYTES_MAX};
+use crate::limits::{REPLICA_BYTES_MAX, STAMP_AHEAD_MS_MAX};
 
 /// The only version that is written and understood.
 const VERSION: u32 = 1;
@@ -96,6 +96,16 @@ impl Replica {
         })
     }
 
+    /// Since when it is so; `None`: it cannot be read.
+    pub(in crate::control) fn stamp(&self) -> Option<Stamp> {
+        #[derive(Deserialize)]
+        struct Stamped {
+            stamp: Stamp,
+        }
+        let stamped: serde_json::Result<Stamped> = serde_json::from_str(&self.value);
+        stamped.ok().map(|stamped| stamped.stamp)
+    }
+
     /// Whether it can be on its way.
     pub(super) fn fits(&self) -> bool {
         self.value.len() <= REPLICA_BYTES_MAX
@@ -118,7 +128,7 @@ impl Replica {
         if stamp == Stamp::default() {
             return Err("it has no stamp".to_owned());
         }
-        if stamp.wall_ms > now_ms.saturating_add(CLOCK_SKEW_MS_MAX) {
+        if stamp.wall_ms > now_ms.saturating_add(STAMP_AHEAD_MS_MAX) {
             return Err("it is from the future: the clocks of the nodes differ".to_owned());
         }
         let record: Record = serde_json::from_value(envelope.record)

@@ -1,0 +1,114 @@
+//! What the API has changed on any node, on its way through this one.
+//!
+//! Not which change has the last word in what is set up, nor how it comes to be in force
+//! (`replicas`, `adopt.rs`). Invariants: of what is known of a thing the newest is passed on, in both
+//! directions; each is told by the node where it was made, and by a few that tell it to those who
+//! come later.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use tokio::sync::watch;
+
+use crate::cluster::Roll;
+use crate::control::replicas::{Replica, Replicated};
+use crate::control::setup::Order;
+use crate::health::{Stamp, id_hash};
+use crate::limits::REPLICAS_MAX;
+
+/// Changes, both ways.
+pub(in crate::control) struct Changes {
+    known: BTreeMap<String, Known>,
+    /// For the thread that changes what is set up, once it has room.
+    waiting: BTreeMap<String, Replica>,
+    told: watch::Receiver<Replicated>,
+    orders: SyncSender<Order>,
+}
+
+struct Known {
+    stamp: Stamp,
+    value: String,
+    /// Others hear it from this node.
+    is_told: bool,
+}
+
+impl Changes {
+    /// With all that this node knows.
+    pub(in crate::control) fn new(
+        all: Vec<Replica>,
+        told: watch::Receiver<Replicated>,
+        orders: SyncSender<Order>,
+    ) -> Self {
+        let mut changes = Self {
+            known: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            told,
+            orders,
+        };
+        all.into_iter().for_each(|one| changes.note(one));
+        changes
+    }
+
+    /// A hash by which nodes see whether they know the same.
+    pub(super) fn digest(&self) -> u64 {
+        self.told.borrow().digest
+    }
+
+    /// What is told of them.
+    pub(super) fn replicated(&self) -> Replicated {
+        self.told.borrow().clone()
+    }
+
+    /// Keeps it, if it is newer than what was known.
+    fn note(&mut self, replica: Replica) {
+        // Nothing that this version can read: it is for others to tell.
+        let Some(stamp) = replica.stamp() else { return };
+        let known = self.known.get(&replica.key);
+        let has_room = known.is_some() || self.known.len() < REPLICAS_MAX;
+        if has_room && known.is_none_or(|known| known.stamp < stamp) {
+            let known = Known {
+                stamp,
+                value: replica.value,
+                is_told: false,
+            };
+            self.known.insert(replica.key, known);
+        }
+    }
+
+    /// This node has made changes.
+    pub(super) fn made(&mut self, replicas: Vec<Replica>) {
+        replicas.into_iter().for_each(|one| self.note(one));
+    }
+
+    /// Another node tells of one.
+    pub(super) fn heard(&mut self, replica: Replica) {
+        self.waiting.insert(replica.key.clone(), replica.clone());
+        self.note(replica);
+    }
+
+    /// Hands what was heard to the thread that changes what is set up, unless it is too busy: then
+    /// with the next call.
+    pub(super) fn hand_over(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let all = std::mem::take(&mut self.waiting);
+        let order = Order::Adopt(all.into_values().collect());
+        if let Err(TrySendError::Full(Order::Adopt(all))) = self.orders.try_send(order) {
+            self.waiting = all.into_iter().map(|one| (one.key.clone(), one)).collect();
+        }
+    }
+
+    /// What this node, which has that number, is to tell and has not told.
+    pub(super) fn to_tell(&mut self, roll: &Roll, number: u32) -> Vec<(String, String)> {
+        let mut sayings = Vec::new();
+        for (key, known) in &mut self.known {
+            let is_own = known.stamp.node == number;
+            if !known.is_told && (is_own || roll.is_teller("", id_hash(key))) {
+                known.is_told = true;
+                sayings.push((key.clone(), known.value.clone()));
+            }
+        }
+        sayings
+    }
+}
