@@ -9,7 +9,7 @@ use crate::config::{CertificateFiles, DrainMode};
 use crate::control::replicas::Replicas;
 use crate::control::setup::{Order, Task};
 use crate::health::Stamp;
-use crate::limits::{CONFLICTS_KEPT, REPLICA_BYTES_MAX};
+use crate::limits::{CONFLICTS_KEPT, REPLICA_BYTES_MAX, STAMP_AHEAD_MS_MAX};
 use crate::state::Stage;
 use crate::sys::unix_millis;
 
@@ -418,7 +418,7 @@ fn what_is_not_understood_or_from_the_future_is_refused_and_breaks_nothing() {
         }
     };
     let wall = format!("\"wall_ms\":{}", stamp(&good).wall_ms);
-    let ahead = format!("\"wall_ms\":{}", unix_millis() + 60_000);
+    let ahead = format!("\"wall_ms\":{}", unix_millis() + STAMP_AHEAD_MS_MAX + 60_000);
     let refused = vec![
         Replica {
             value: String::new(),
