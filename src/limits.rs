@@ -493,10 +493,6 @@ pub const REPLICA_BYTES_MAX: usize = 48 * 1024;
 /// new ones from there are refused and counted.
 pub const REPLICAS_MAX: usize = 65_536;
 
-/// Changes on their way from the thread that makes them to the control thread, which sends them.
-/// Beyond it the thread waits.
-pub const REPLICA_BATCHES_WAITING: usize = 64;
-
 /// Conflicts between nodes that are shown. Beyond it the oldest go; all of them are counted.
 pub const CONFLICTS_KEPT: usize = 16;
 
