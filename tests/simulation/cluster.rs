@@ -183,7 +183,7 @@ impl World {
                 self.checks(at)?;
                 self.queue.plan(CHECK_INTERVAL_MS, Event::Checks(at));
             }
-            Event::Doubt(at, backend) => self.check(at, &backend)?,
+            Event::Doubt(at, backend) => self.check(at, &[backend])?,
             Event::Spread(at) => self.spread(at),
             Event::Deliver(from, to, message) => {
                 if self.is_cut(from, to) {
@@ -215,7 +215,7 @@ impl World {
             return Ok(());
         };
         let Followed { has_news, doubted } = act(node);
-        if has_news {
+        if has_news && node.tell() {
             self.judge(at)?;
             for pause in [0, 150, 450] {
                 self.queue.plan(pause, Event::Spread(at));
@@ -321,21 +321,31 @@ impl World {
             return Ok(());
         };
         let plans = node.state.check_plans();
-        for plan in plans.iter().filter(|plan| plan.is_regular) {
-            self.check(at, &plan.backend)?;
-        }
-        Ok(())
+        let plans = plans.into_iter().filter(|plan| plan.is_regular);
+        let backends: Vec<Arc<str>> = plans.map(|plan| plan.backend).collect();
+        self.check(at, &backends)
     }
 
-    fn check(&mut self, at: usize, backend: &Arc<str>) -> Result<(), String> {
+    fn check(&mut self, at: usize, backends: &[Arc<str>]) -> Result<(), String> {
+        let well: Vec<bool> = backends.iter().map(|one| self.answers(at, one)).collect();
+        let world_ms = self.queue.now_ms();
+        self.with(at, |node| {
+            let mut all = Followed::default();
+            for (backend, is_well) in backends.iter().zip(well) {
+                all.add(node.checked(backend, is_well, world_ms));
+            }
+            all
+        })
+    }
+
+    /// Whether a backend answers a node.
+    fn answers(&self, at: usize, backend: &Arc<str>) -> bool {
         let index = self.numbers[backend];
-        let is_lost = self.now.iter().any(|trouble| match *trouble {
+        !self.now.iter().any(|trouble| match *trouble {
             Trouble::Dead(dead) => dead == index,
             Trouble::Lost(node, lost) => (node, lost) == (at, index),
             _ => false,
-        });
-        let world_ms = self.queue.now_ms();
-        self.with(at, |node| node.checked(backend, !is_lost, world_ms))
+        })
     }
 
     fn is_still(&self, at: usize) -> bool {

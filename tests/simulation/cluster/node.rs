@@ -33,9 +33,17 @@ pub(crate) struct Node {
 /// What follows from something for the world.
 #[derive(Default)]
 pub(crate) struct Followed {
+    /// There may be something to tell.
     pub(crate) has_news: bool,
     /// Backends that are to be checked at once.
     pub(crate) doubted: Vec<Arc<str>>,
+}
+
+impl Followed {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.has_news |= more.has_news;
+        self.doubted.extend(more.doubted);
+    }
 }
 
 impl Node {
@@ -118,9 +126,7 @@ impl Node {
             followed = self.look(world_ms);
         }
         for (node, boot_ms, key, value) in news {
-            let more = self.told((node, boot_ms, key, value), world_ms);
-            followed.has_news |= more.has_news;
-            followed.doubted.extend(more.doubted);
+            followed.add(self.told((node, boot_ms, key, value), world_ms));
         }
         (followed, answer)
     }
@@ -143,7 +149,8 @@ impl Node {
         self.state.speak_up() && self.tell()
     }
 
-    fn tell(&mut self) -> bool {
+    /// Tells what is new of what it knows; whether there was something.
+    pub(crate) fn tell(&mut self) -> bool {
         let sayings = self.state.take_sayings();
         for saying in &sayings {
             self.ledger.say(saying.key(), saying.value());
@@ -166,7 +173,7 @@ impl Node {
             self.lives_hash = self.state.lives_hash();
         }
         Followed {
-            has_news: (effects.changes_sayings || effects.changes_view) && self.tell(),
+            has_news: effects.changes_sayings || effects.changes_view,
             doubted: effects
                 .doubted
                 .into_iter()
