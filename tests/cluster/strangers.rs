@@ -1,0 +1,78 @@
+//! Who does not know the secret: neither joins nor is listened to, whatever it sends, and is counted.
+
+use std::net::{SocketAddr, UdpSocket};
+
+use crate::harness::{PATIENCE, eventually};
+use crate::lab::{CLIENTS, Lab};
+use crate::node::{GOSSIP, NODES, Plan, REFUSED};
+
+#[test]
+fn a_node_with_another_secret_does_not_join() {
+    let Some(mut lab) = Lab::start(&Plan::new(3, 3)) else {
+        return;
+    };
+    lab.nodes[2].leave();
+    eventually("it has left", || lab.nodes[0].sum(NODES) == 2);
+    let refused = lab.nodes[0].sum(REFUSED);
+    lab.nodes[2].share("another secret, long enough too\n");
+    lab.nodes[2].start();
+    eventually("its datagrams are refused", || {
+        lab.nodes[0].sum(REFUSED) > refused
+    });
+    // Nobody to catch up with.
+    lab.expect_healthy(2);
+    eventually("it hears those of others, in vain", || {
+        lab.nodes[2].sum(REFUSED) > 0
+    });
+    assert_eq!(lab.nodes[2].sum(NODES), 1, "it is alone");
+    for node in &lab.nodes[..2] {
+        assert_eq!(node.sum(NODES), 2, "it is none of them");
+    }
+}
+
+#[test]
+fn forged_cut_and_repeated_datagrams_change_nothing_and_are_counted() {
+    let mut plan = Plan::new(3, 3);
+    // Nodes look for another one at the clients' place, and so tell what they send.
+    plan.more_seeds = vec![format!("{CLIENTS}:{GOSSIP}")];
+    let Some(lab) = Lab::start(&plan) else {
+        return;
+    };
+    let before = lab.agreed().expect("they agreed");
+    let socket = UdpSocket::bind((CLIENTS, GOSSIP)).expect("the place is the test's own");
+    socket
+        .set_read_timeout(Some(PATIENCE))
+        .expect("it is not zero");
+    let mut block = vec![0; 65_536];
+    let (length, _) = socket.recv_from(&mut block).expect("nodes look for others");
+    let genuine = block[..length].to_vec();
+
+    let target: SocketAddr = format!("{}:{GOSSIP}", lab.nodes[1].address)
+        .parse()
+        .expect("an address");
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut forged: Vec<Vec<u8>> = Vec::new();
+    forged.extend((0..length).step_by(7).map(|end| genuine[..end].to_vec()));
+    forged.extend((0..length).step_by(5).map(|at| {
+        let mut bytes = genuine.clone();
+        bytes[at] ^= 1 << random.u8(..8);
+        bytes
+    }));
+    forged.extend((0..100).map(|_| (0..random.usize(..1500)).map(|_| random.u8(..)).collect()));
+    // Once it is new to that node, which may listen; then never again.
+    socket.send_to(&genuine, target).expect("the network is up");
+    forged.extend((0..100).map(|_| genuine.clone()));
+    for (sent, datagram) in forged.iter().enumerate() {
+        socket.send_to(datagram, target).expect("the network is up");
+        // No more than its socket holds.
+        if sent % 50 == 0 {
+            lab.nodes[1].metrics();
+        }
+    }
+    let all = forged.len() as u64;
+    eventually("all of them are counted", || {
+        lab.nodes[1].sum(REFUSED) >= all
+    });
+    assert_eq!(lab.agreed().expect("nothing has changed"), before);
+    assert_eq!(lab.nodes[1].sum(NODES), 3);
+}
