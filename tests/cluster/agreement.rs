@@ -1,5 +1,5 @@
-//! Many nodes, one answer to where a session lives: before a backend dies, when it does, and once it
-//! is back.
+//! Many nodes, one answer to where a session lives: before a backend dies, when it does, and once
+//! it is back.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

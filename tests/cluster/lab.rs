@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::harness::{After, Backend, Wire, eventually, reply};
-use crate::node::{GOSSIP, Node, Plan};
+use crate::node::{GOSSIP, NODES, Node, Plan};
 use crate::space::Space;
 
 /// The network of the lab: nodes are at `.1` and so on.
@@ -185,6 +185,13 @@ impl Lab {
     /// Waits until a node says that it is ready for clients.
     pub(crate) fn expect_healthy(&self, node: usize) {
         eventually("it is healthy", || self.nodes[node].health() == 200);
+    }
+
+    /// Waits until a node sees so many nodes that are there, itself included.
+    pub(crate) fn expect_nodes(&self, node: usize, count: usize) {
+        eventually("it sees so many nodes", || {
+            self.nodes[node].sum(NODES) == count as u64
+        });
     }
 
     /// Waits until each of these nodes has so many backends in service.

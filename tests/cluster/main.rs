@@ -1,5 +1,5 @@
-//! Several nodes as one: the real binary in network namespaces, with backends and clients around it,
-//! and a network that loses, splits and stops as a test wants.
+//! Several nodes as one: the real binary in network namespaces, with backends and clients around
+//! it, and a network that loses, splits and stops as a test wants.
 //!
 //! Not part of a plain `cargo test`, as it needs root, nftables and iproute2: `tests/run cluster`
 //! installs those and runs this. What holds for a thousand histories is tests/simulation's; here is

@@ -1,5 +1,5 @@
-//! What is set on one node holds on all: load balancers that the ELB API makes, changes and deletes,
-//! also for a node that was away.
+//! What is set on one node holds on all: load balancers that the ELB API makes, changes and
+//! deletes, also for a node that was away.
 
 use crate::harness::{eventually, get};
 use crate::lab::Lab;

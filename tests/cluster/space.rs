@@ -1,8 +1,8 @@
 //! A network namespace: what one machine of the lab sees of the network.
 //!
-//! Not where anything runs: a thread moves in, and what it opens and starts from there on is of this
-//! namespace. Invariant: a namespace has no name and no file, only a process that holds it and ends
-//! with the test, however that ends; so the kernel leaves nothing behind.
+//! Not where anything runs: a thread moves in, and what it opens and starts from there on is of
+//! this namespace. Invariant: a namespace has no name and no file, only a process that holds it and
+//! ends with the test, however that ends; so the kernel leaves nothing behind.
 
 use std::fs::File;
 use std::io::{Read, Write};
