@@ -113,7 +113,7 @@ cookie_name = "app"
 }
 
 /// The secret of all nodes of a lab.
-const SECRET: &str = "a secret of the lab, long enough\n";
+pub(crate) const SECRET: &str = "the-secret-of-the-lab";
 
 /// A node, running or not.
 pub(crate) struct Node {

@@ -1,11 +1,15 @@
-//! Who does not know the secret: neither joins nor is listened to, whatever it sends, and is
-//! counted.
+//! The secret: who does not know it neither joins nor is listened to, whatever it sends, and is
+//! counted; and it can be changed.
 
 use std::net::{SocketAddr, UdpSocket};
 
 use crate::harness::{PATIENCE, eventually};
 use crate::lab::{CLIENTS, Lab, NETWORK};
-use crate::node::{GOSSIP, NODES, Plan, REFUSED};
+use crate::node::{BY_APP, BY_DURATION, GOSSIP, NODES, Plan, REFUSED, SECRET};
+use crate::sessions::{Doors, Session};
+
+/// One that no node of the lab has.
+const OTHER_SECRET: &str = "the-secret-of-nobody-else";
 
 #[test]
 fn a_node_with_another_secret_does_not_join() {
@@ -15,7 +19,7 @@ fn a_node_with_another_secret_does_not_join() {
     lab.nodes[2].leave();
     lab.expect_nodes(0, 2);
     let refused = lab.nodes[0].sum(REFUSED);
-    lab.nodes[2].share("another secret, long enough too\n");
+    lab.nodes[2].share(OTHER_SECRET);
     lab.nodes[2].start();
     eventually("its datagrams are refused", || {
         lab.nodes[0].sum(REFUSED) > refused
@@ -28,6 +32,39 @@ fn a_node_with_another_secret_does_not_join() {
     assert_eq!(lab.nodes[2].sum(NODES), 1, "it is alone");
     for node in &lab.nodes[..2] {
         assert_eq!(node.sum(NODES), 2, "it is none of them");
+    }
+}
+
+#[test]
+fn a_secret_is_changed_one_node_after_the_other_and_no_session_is_lost() {
+    let Some(mut lab) = Lab::start(&Plan::new(3, 3)) else {
+        return;
+    };
+    let mut sessions: Vec<Session> = Vec::new();
+    let begin = |lab: &Lab, port: u16, number: usize| {
+        let name = format!("session-{port}-{number}");
+        Session::begin(&name, port, number % 3, &mut Doors::open(lab, port))
+    };
+    for (step, secrets) in [
+        format!("{SECRET}\n{OTHER_SECRET}\n"),
+        format!("{OTHER_SECRET}\n{SECRET}\n"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        for node in 0..3 {
+            sessions.push(begin(&lab, BY_DURATION, 3 * step + node));
+            sessions.push(begin(&lab, BY_APP, 3 * step + node));
+            lab.nodes[node].leave();
+            lab.nodes[node].share(secrets);
+            lab.nodes[node].start();
+            lab.expect_healthy(node);
+            lab.expect_agreement("while the secret is changed");
+            for session in &mut sessions {
+                session.ask_all(&mut Doors::open(&lab, session.port));
+                assert!(session.changes.is_empty(), "{:?}", session.changes);
+            }
+        }
     }
 }
 
