@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::harness::{After, Backend, Wire, eventually, reply};
-use crate::node::{GOSSIP, NODES, Node, Plan};
+use crate::node::{GOSSIP, Node, Plan};
 use crate::space::Space;
 
 /// The network of the lab: nodes are at `.1` and so on.
@@ -190,7 +190,7 @@ impl Lab {
     /// Waits until a node sees so many nodes that are there, itself included.
     pub(crate) fn expect_nodes(&self, node: usize, count: usize) {
         eventually("it sees so many nodes", || {
-            self.nodes[node].sum(NODES) == count as u64
+            self.nodes[node].nodes() == count
         });
     }
 

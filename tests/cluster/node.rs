@@ -22,10 +22,7 @@ pub(crate) const BY_DURATION: u16 = 80;
 pub(crate) const BY_APP: u16 = 81;
 
 /// The metric of datagrams that were refused.
-pub(crate) const REFUSED: &str = "elbow_gossip_datagrams_refused_total";
-
-/// The metric of nodes that are there, with the one that is asked.
-pub(crate) const NODES: &str = "elbow_cluster_nodes";
+pub(crate) const REFUSED: &str = "elbow_gossip_refused_total";
 
 /// The metric of bytes sent to other nodes.
 pub(crate) const SENT: &str = "elbow_gossip_bytes_sent_total";
@@ -199,6 +196,14 @@ impl Node {
     /// The sum of one of its metrics over all labels.
     pub(crate) fn sum(&self, name: &str) -> u64 {
         sum_of(&self.metrics(), name)
+    }
+
+    /// How many nodes there are as its log has it, itself included.
+    pub(crate) fn nodes(&self) -> usize {
+        let log = self.elbow().log();
+        let count = |text: &str| log.matches(text).count();
+        let gone = count("another node does not answer any more") + count("another node has left");
+        1 + count("another node is there") - gone
     }
 
     /// The status of its /healthz.

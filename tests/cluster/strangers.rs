@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 
 use crate::harness::{PATIENCE, eventually};
 use crate::lab::{CLIENTS, Lab, NETWORK};
-use crate::node::{BY_APP, BY_DURATION, GOSSIP, NODES, Plan, REFUSED, SECRET};
+use crate::node::{BY_APP, BY_DURATION, GOSSIP, Plan, REFUSED, SECRET};
 use crate::sessions::{Doors, Session};
 
 /// One that no node of the lab has.
@@ -29,9 +29,9 @@ fn a_node_with_another_secret_does_not_join() {
     eventually("it hears those of others, in vain", || {
         lab.nodes[2].sum(REFUSED) > 0
     });
-    assert_eq!(lab.nodes[2].sum(NODES), 1, "it is alone");
+    assert_eq!(lab.nodes[2].nodes(), 1, "it is alone");
     for node in &lab.nodes[..2] {
-        assert_eq!(node.sum(NODES), 2, "it is none of them");
+        assert_eq!(node.nodes(), 2, "it is none of them");
     }
 }
 
@@ -116,5 +116,5 @@ fn forged_cut_and_repeated_datagrams_change_nothing_and_are_counted() {
         lab.nodes[1].sum(REFUSED) >= all
     });
     assert_eq!(lab.agreed().expect("nothing has changed"), before);
-    assert_eq!(lab.nodes[1].sum(NODES), 3);
+    assert_eq!(lab.nodes[1].nodes(), 3);
 }
