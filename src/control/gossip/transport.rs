@@ -143,8 +143,8 @@ struct Wire {
     complaints: Complaints,
 }
 
-/// Milliseconds since 1970 by the wall clock as it is now: one that is set right after the start, or
-/// stood still with a suspended machine, is to be believed again.
+/// Milliseconds since 1970 by the wall clock as it is now: one that is set right after the start,
+/// or that of a machine which was suspended, is to be believed again.
 fn wall_millis() -> u64 {
     unix_micros() / 1000
 }
