@@ -5,6 +5,7 @@
 //! ```sh
 //! ELBOW_SIMULATION_SEEDS=5000 cargo test --release --test simulation nodes
 //! ELBOW_SIMULATION_SEED=17 cargo test --test simulation nodes -- --nocapture
+//! ELBOW_SIMULATION_BACKENDS=1000 cargo test --release --test simulation many -- --nocapture
 //! ```
 //!
 //! What must hold: no node ends a life without a quorum; a life that has ended stays ended, and its
@@ -31,6 +32,9 @@ use crate::{SEED_VARIABLE, SEEDS_VARIABLE, number, tell};
 
 /// Worlds of an ordinary run.
 const SEEDS: u64 = 60;
+
+/// How many backends fifty nodes have; unset: fewer nodes and backends.
+const MANY_VARIABLE: &str = "ELBOW_SIMULATION_BACKENDS";
 
 /// How long nodes may take to agree after the last trouble.
 const SETTLED_MS: u64 = 5000;
@@ -612,10 +616,14 @@ fn sessions_move_once_on_all_nodes() {
     }
 }
 
-/// As many as there may be: they come to agree within seconds, and again after a death.
+/// Many nodes and backends come to agree within seconds, and again after a death.
 #[test]
-fn fifty_nodes_and_a_thousand_backends_converge() {
-    let mut world = World::new(1, 50, 1000, false);
+fn many_nodes_and_backends_converge() {
+    let (nodes, backends) = match number(MANY_VARIABLE) {
+        Some(backends) => (50, usize::try_from(backends).expect("they fit")),
+        None => (12, 100),
+    };
+    let mut world = World::new(1, nodes, backends, false);
     world.loss = 0;
     for node in world.nodes.iter_mut().flatten() {
         // Counting all lives at each step takes longer than all else.
@@ -644,7 +652,7 @@ fn fifty_nodes_and_a_thousand_backends_converge() {
     let from_ms = world.queue.age_ms();
     let again = converged(&mut world, from_ms);
     tell(&format!(
-        "50 nodes, 1,000 backends: agreed after {first:?} ms, again after {again:?} ms"
+        "{nodes} nodes, {backends} backends: agreed after {first:?} ms, again after {again:?} ms"
     ));
     assert!(first.is_some_and(|ms| ms < 15_000), "{first:?}");
     assert!(again.is_some_and(|ms| ms <= 3000), "{again:?}");
