@@ -131,8 +131,9 @@ pub const WITNESSES: usize = 3;
 /// go, and with all of them telling, memory and traffic would grow with the square of their number.
 pub const TELLERS: usize = 2;
 
-/// The largest value that a node is heard to tell of one backend: a full chronicle has 4 KiB.
-pub const SAYING_BYTES_MAX: usize = 8 * 1024;
+/// The largest value that a node is heard to tell of one backend: a full chronicle has 4 KiB, a
+/// sketch of many sessions 9.
+pub const SAYING_BYTES_MAX: usize = 12 * 1024;
 
 /// Nodes of a cluster that are heard, this one aside. Who comes beyond them is not.
 pub const PEERS_MAX: usize = 128;
@@ -179,8 +180,8 @@ pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
 /// nobody tells.
 pub const DIFFERENCE_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// How far the clocks of two nodes may be apart, in milliseconds: datagrams from beyond are refused,
-/// so that one that was recorded cannot be sent again for long.
+/// How far the clocks of two nodes may be apart, in milliseconds: datagrams from beyond are
+/// refused, so that one that was recorded cannot be sent again for long.
 pub const CLOCK_SKEW_MS_MAX: u64 = 30_000;
 
 /// How far ahead of this node's clock a stamp may be that another node made, in milliseconds: one

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `o/LOAD-BALANCER/BACKEND` | what its own checks say, and since when |
 //! | `l/LOAD-BALANCER/BACKEND` | the backend's chronicle, as it knows it |
+//! | `s/LOAD-BALANCER/BACKEND` | the sessions that it has seen there in its last window |
 //!
 //! A backend goes by its hash, 16 digits. An empty value takes back what was said. Values are JSON
 //! objects with short names. Not here: what is made of it (`state`). Invariants: what one version
@@ -34,6 +35,8 @@ pub enum Said {
     Opinion(Option<Opinion>),
     /// When the backend lived.
     Chronicle(Option<Chronicle>),
+    /// The sessions that were seen in the last window: the text of a [`crate::sticky::Sketch`].
+    Sessions(Option<String>),
 }
 
 /// One thing that a node tells.
@@ -81,6 +84,7 @@ impl Saying {
         let kind = match self.said {
             Said::Opinion(_) => 'o',
             Said::Chronicle(_) => 'l',
+            Said::Sessions(_) => 's',
         };
         let Topic {
             load_balancer,
@@ -97,7 +101,8 @@ impl Saying {
                 s: moment(opinion.since),
             }),
             Said::Chronicle(Some(chronicle)) => json(&ChronicleText::of(chronicle)),
-            Said::Opinion(None) | Said::Chronicle(None) => String::new(),
+            Said::Sessions(Some(sketch)) => sketch.clone(),
+            Said::Opinion(None) | Said::Chronicle(None) | Said::Sessions(None) => String::new(),
         }
     }
 
@@ -106,7 +111,7 @@ impl Saying {
     /// # Errors
     /// If the key is ours and the rest cannot be read.
     pub fn read(key: &str, value: &str) -> Result<Option<Self>, Unreadable> {
-        let Some((kind @ ("o" | "l"), rest)) = key.split_once('/') else {
+        let Some((kind @ ("o" | "l" | "s"), rest)) = key.split_once('/') else {
             return Ok(None);
         };
         let unreadable = |what: &dyn fmt::Display| Unreadable(format!("{key}: {what}"));
@@ -124,7 +129,8 @@ impl Saying {
         let damaged = |error: serde_json::Error| unreadable(&error);
         let said = match kind {
             "o" => Said::Opinion(read(value).map_err(damaged)?.map(OpinionText::opinion)),
-            _ => Said::Chronicle(read(value).map_err(damaged)?.map(ChronicleText::chronicle)),
+            "l" => Said::Chronicle(read(value).map_err(damaged)?.map(ChronicleText::chronicle)),
+            _ => Said::Sessions(Some(value.to_owned()).filter(|text| !text.is_empty())),
         };
         Ok(Some(Self { topic, said }))
     }
@@ -134,7 +140,7 @@ impl Saying {
         match &self.said {
             Said::Opinion(Some(opinion)) => opinion.since,
             Said::Chronicle(Some(chronicle)) => chronicle.latest(),
-            Said::Opinion(None) | Said::Chronicle(None) => Stamp::default(),
+            Said::Opinion(None) | Said::Chronicle(None) | Said::Sessions(_) => Stamp::default(),
         }
     }
 }

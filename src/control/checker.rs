@@ -1,8 +1,9 @@
 //! When backends are checked: regularly, and at once when a shard could not reach one.
 //!
-//! One task per backend. One that other nodes check is checked here only when it is doubted. Not here: how a check is made (`check.rs`) and what it changes (`state`).
-//! Invariants: regular checks start one interval apart however long they take; a backend has one
-//! check at a time; a burst ends with the first success, or with as many failures as condemn.
+//! One task per backend; what other nodes check is checked here only when it is doubted. Not here:
+//! how a check is made (`check.rs`) and what it changes (`state`). Invariants: regular checks start
+//! one interval apart however long they take; a backend has one check at a time; a burst ends with
+//! the first success, or with as many failures as condemn.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -153,8 +153,14 @@ impl Held {
     }
 }
 
-/// Says that there are none.
-pub(super) fn log_open() {
+/// Says so if there are none.
+pub(super) fn log_if_open(credentials: &Credentials) {
+    if credentials.now().is_open() {
+        log_open();
+    }
+}
+
+fn log_open() {
     tracing::warn!("the admin address is open to everybody on this host: no [[admin.credential]]");
 }
 

@@ -9,7 +9,8 @@
 //! chitchat finds out who lives, and reconciles what each node tells. Not here: what is told
 //! (`cluster::Saying`, `replicas.rs`), what becomes of it (`state`), and how datagrams are sealed
 //! (`transport.rs`). Invariants: news are handed on in the order in which they came in, and who is
-//! there is told before what is forgotten with them; what does not fit into the inbox is read again.
+//! there is told before what is forgotten with them; what does not fit into the inbox is read
+//! again.
 
 mod changes;
 mod head;
@@ -45,8 +46,8 @@ const CLUSTER_ID: &str = "elbow";
 /// The key by which a node says that it goes.
 const LEFT: &str = "left";
 
-/// By how many mean intervals a heartbeat is late when its node counts as lost. Heartbeats come with
-/// every message, several each second, so that this is some seconds.
+/// By how many mean intervals a heartbeat is late when its node counts as lost. Heartbeats come
+/// with every message, several each second, so that this is some seconds.
 const PHI: f64 = 20.0;
 
 /// This node, as others are to know it.

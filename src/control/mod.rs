@@ -188,31 +188,21 @@ async fn serve(
     tokio::spawn(pass_on(hangups, orders.clone(), has_missed_hangup));
     let is_ready = Arc::new(AtomicBool::new(control.joining.is_none()));
     let joining = control.joining.zip(known);
-    let (part, news) = joining
-        .map(|(joining, (all, told))| {
-            let changes = Changes::new(all, told, orders.clone());
-            take_part(joining, changes, &is_ready, &counts)
-        })
-        .unzip();
+    let joined = joining.map(|(joining, (all, told))| {
+        let changes = Changes::new(all, told, orders.clone());
+        take_part(joining, changes, &is_ready, &counts)
+    });
+    let (part, news) = joined.unzip();
     if let Some(listener) = control.admin {
-        if credentials.now().is_open() {
-            credentials::log_open();
-        }
+        credentials::log_if_open(&credentials);
         let doors = Doors {
             orders,
             standing,
             credentials,
             is_ready,
         };
-        let counts = Arc::clone(&counts);
-        let admin = Admin::new(
-            Arc::clone(&control.link),
-            view,
-            doors,
-            control.seals,
-            counts,
-            control.about,
-        );
+        let (link, counts) = (Arc::clone(&control.link), Arc::clone(&counts));
+        let admin = Admin::new(link, view, doors, control.seals, counts, control.about);
         tokio::spawn(admin.serve(listening(listener)?));
     }
     let (results, commands) = mpsc::channel(limits::COMMANDS_WAITING);
@@ -228,13 +218,12 @@ async fn serve(
         moves: Moves::default(),
         part,
     };
-    // Without a cluster nothing will ever come from there.
-    let (_nobody, silence) = mpsc::channel(1);
     let inbox = Inbox {
         commands,
         wished,
         reports: control.reports,
-        news: news.unwrap_or(silence),
+        // Without a cluster nothing will ever come from there.
+        news: news.unwrap_or_else(|| mpsc::channel(1).1),
         changed,
     };
     let stopped = drain::until_stopped(&control.link, stops, control.shutdown_timeout);

@@ -89,7 +89,10 @@ mod tests {
         }
     }
 
-    fn decided(standing: Standing, opinions: &[(bool, u64)], nodes: usize) -> Option<u64> {
+    /// Whether a node finds the backend well, and since when.
+    type Told = (bool, u64);
+
+    fn decided(standing: Standing, opinions: &[Told], nodes: usize) -> Option<u64> {
         let opinions = opinions.iter().map(|&(is_well, since)| Opinion {
             is_well,
             since: at(since),
@@ -101,7 +104,7 @@ mod tests {
     fn more_than_half_of_all_nodes_end_a_life() {
         let open = standing(true, 10);
         // (opinions, nodes, when the life ended)
-        let cases: [(&[(bool, u64)], usize, Option<u64>); 8] = [
+        let cases: [(&[Told], usize, Option<u64>); 8] = [
             (&[], 1, None),
             (&[(false, 20)], 1, Some(20)),
             (&[(true, 5)], 1, None),

@@ -62,6 +62,7 @@ impl LoadBalancer {
         self.is_leaving = true;
         self.listeners.clear();
         effects.is_new = true;
+        effects.changes_checks = true;
         let ids: Vec<Arc<str>> = self.members.iter().map(|m| Arc::clone(&m.id)).collect();
         for id in ids {
             self.drain_at_once(&id, scene, effects);

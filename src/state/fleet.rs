@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::cluster::{Roll, Said, Saying, Topic, node_number};
 use crate::health::{Chronicle, Opinion};
 use crate::limits::{PEERS_MAX, SAYINGS_MAX};
+use crate::sticky::Sketch;
 
 /// All that is known of other nodes.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub(super) struct Fleet {
     told: BTreeMap<Topic, Told>,
     /// Chronicles of which this node knows what no other tells.
     untold: BTreeSet<Topic>,
+    /// The sessions that this node's shards have seen in this window, by slot.
+    seen: BTreeMap<u32, Sketch>,
+    /// Those of the last window, as they are told.
+    sessions: BTreeMap<Topic, String>,
 }
 
 /// What one node has said.
@@ -40,6 +45,8 @@ struct Heard {
 pub(super) struct Told {
     pub(super) opinion: Option<Opinion>,
     pub(super) chronicle: Option<Chronicle>,
+    /// The sessions of the last window.
+    pub(super) sessions: Option<String>,
 }
 
 impl Fleet {
@@ -51,6 +58,8 @@ impl Fleet {
             heard: BTreeMap::new(),
             told: BTreeMap::new(),
             untold: BTreeSet::new(),
+            seen: BTreeMap::new(),
+            sessions: BTreeMap::new(),
         }
     }
 
@@ -113,6 +122,8 @@ impl Fleet {
         match &saying.said {
             Said::Opinion(opinion) => put(&mut heard.opinions, topic, *opinion),
             Said::Chronicle(chronicle) => put(&mut heard.chronicles, topic, chronicle.clone()),
+            // Counted once, and not kept.
+            Said::Sessions(sessions) => sessions.is_some(),
         }
     }
 
@@ -130,6 +141,28 @@ impl Fleet {
         let all = self.heard.values().flat_map(|heard| &heard.chronicles);
         let of_it = all.filter(move |(topic, _)| *topic.load_balancer == *load_balancer);
         of_it.map(|(topic, chronicle)| (topic.backend, chronicle))
+    }
+
+    /// A shard has seen sessions, by slot.
+    pub(super) fn count(&mut self, sketches: &[(u32, Sketch)]) {
+        if !self.is_alone {
+            for (slot, sketch) in sketches {
+                self.seen.entry(*slot).or_default().merge(sketch);
+            }
+        }
+    }
+
+    /// A window of sessions has ended: what was seen in it is told. Whether that is something else.
+    pub(super) fn turn(&mut self, topic_of: impl Fn(u32) -> Option<Topic>) -> bool {
+        let seen = std::mem::take(&mut self.seen).into_iter();
+        let texts = seen.filter_map(|(slot, sketch)| Some((topic_of(slot)?, sketch.to_text())));
+        let before = std::mem::replace(&mut self.sessions, texts.collect());
+        before != self.sessions
+    }
+
+    /// What it tells of a backend's sessions.
+    pub(super) fn sessions(&self, topic: &Topic) -> Option<&String> {
+        self.sessions.get(topic)
     }
 
     /// Whether this node is to tell a chronicle that it knows.
@@ -168,6 +201,9 @@ impl Fleet {
             };
             if now.opinion != before.opinion {
                 say(Said::Opinion(now.opinion));
+            }
+            if now.sessions != before.sessions {
+                say(Said::Sessions(now.sessions.clone()));
             }
             if now.chronicle != before.chronicle {
                 say(Said::Chronicle(now.chronicle.clone()));

@@ -11,8 +11,8 @@
 //! at once, and who finds the same goes on looking until the life is over or the backend is well.
 //! A backend is served while its life is open and this node's own checks do not find it failed: who
 //! alone cannot reach one goes round it, and ends no life by that. Without other nodes its own
-//! opinion is the agreement. Invariants: lives end only where more than half of all nodes say so, or
-//! with the backend's departure; what is told to others is what is in the chronicles here.
+//! opinion is the agreement. Invariants: lives end only where more than half of all nodes say so,
+//! or with the backend's departure; what is told to others is what is in the chronicles here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,7 +153,7 @@ impl LoadBalancer {
     }
 
     /// A life begins or ends, if the nodes' opinions come to that.
-    pub(super) fn settle(&mut self, index: usize, scene: &mut Scene<'_>, effects: &mut Effects) {
+    pub(super) fn settle(&mut self, index: usize, scene: &Scene<'_>, effects: &mut Effects) {
         let member = &self.members[index];
         if member.has_left() {
             return;
@@ -253,6 +253,7 @@ impl LoadBalancer {
                 };
                 let told = Told {
                     opinion: opinions.get(&backend).copied(),
+                    sessions: fleet.sessions(&topic).cloned(),
                     chronicle: Some(chronicle)
                         .filter(|chronicle| fleet.is_to_tell(&topic, chronicle))
                         .cloned(),
@@ -285,6 +286,17 @@ impl LoadBalancer {
             })
     }
 
+    /// The backend that has that slot.
+    pub(super) fn topic_of(&self, slot: u32) -> Option<Topic> {
+        let member = self.members.iter().find(|member| member.slot == slot)?;
+        Some(self.topic(member))
+    }
+
+    /// The slot of a backend.
+    pub(super) fn slot_of(&self, id_hash: u64) -> Option<u32> {
+        Some(self.members[self.nth_of(id_hash)?].slot)
+    }
+
     fn standing(&self, index: usize) -> Standing {
         Standing::of(self.view.chronicle(self.members[index].id_hash))
     }
@@ -313,7 +325,7 @@ impl Member {
     pub(super) fn status(&self, view: &View) -> Status {
         match self.health.status() {
             out @ Status::OutOfService(_) => out,
-            well if self.is_served(view) || self.has_left() => well,
+            Status::InService if self.is_served(view) || self.has_left() => Status::InService,
             Status::InService => Status::OutOfService(Reason::Failed),
         }
     }

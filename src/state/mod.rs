@@ -29,6 +29,7 @@ use crate::cluster::{Roll, Said, Saying, Topic};
 use crate::config;
 use crate::health::{Clock, Status, View, id_hash, mix};
 use crate::limits::{CUTS_KEPT_MS, STAMP_AHEAD_MS_MAX};
+use crate::sticky::Sketch;
 
 pub use clients::{Clients, Entry, Seat};
 pub use command::{Bound, Command, Effects, Event, Happening, Refusal};
@@ -178,24 +179,17 @@ impl State {
                 mode,
             } => {
                 let before = before.map_or_else(Vec::new, |before| before.backends);
-                if let Ok((lb, mut scene)) = self.at(&wanted.name, now_ms) {
-                    let change = Change {
-                        wanted: &wanted,
-                        before: &before,
-                        bound: &bound,
-                        mode,
-                    };
-                    lb.change(&change, &mut scene, &mut effects)?;
-                } else {
-                    self.add(&wanted, &bound, View::default(), now_ms);
-                    effects.is_new = true;
-                    effects.changes_checks = true;
-                }
+                let change = Change {
+                    wanted: &wanted,
+                    before: &before,
+                    bound: &bound,
+                    mode,
+                };
+                self.put(&change, now_ms, &mut effects)?;
             }
             Command::Remove { load_balancer } => {
                 let (lb, mut scene) = self.at(&load_balancer, now_ms)?;
                 lb.end(&mut scene, &mut effects);
-                effects.changes_checks = true;
             }
             Command::Checked {
                 load_balancer,
@@ -228,37 +222,61 @@ impl State {
                 lb.cancel_drain(&backend, &mut scene, &mut effects)?;
             }
             Command::Counted(sketches) => {
+                self.fleet.count(&sketches);
                 for (slot, sketch) in &sketches {
                     self.population.absorb(*slot, sketch);
                 }
                 // Rows are made anew at the next tick, however many shards tell until then.
                 self.has_counted = true;
             }
-            Command::Nodes(roll) => {
-                self.fleet.meet(roll);
-                for index in 0..self.load_balancers.len() {
-                    let (lb, mut scene) = self.nth(index, now_ms);
-                    lb.meet(&mut scene, &mut effects);
-                }
-                effects.changes_checks = true;
-            }
+            Command::Nodes(roll) => self.meet(roll, now_ms, &mut effects),
             Command::Heard {
                 node,
                 boot_ms,
                 saying,
             } => self.hear(&node, boot_ms, &saying, now_ms, &mut effects)?,
-            Command::CaughtUp => {
-                for index in 0..self.load_balancers.len() {
-                    let (lb, mut scene) = self.nth(index, now_ms);
-                    lb.end_strangers(&mut scene, &mut effects);
-                }
-            }
+            Command::CaughtUp => self.end_strangers(now_ms, &mut effects),
             Command::Tick => self.tick(now_ms, &mut effects),
         }
         if effects.is_new {
             self.epoch += 1;
         }
         Ok(effects)
+    }
+
+    fn put(
+        &mut self,
+        change: &Change<'_>,
+        now_ms: u64,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let Change { wanted, bound, .. } = change;
+        if let Ok((lb, mut scene)) = self.at(&wanted.name, now_ms) {
+            return lb.change(change, &mut scene, effects);
+        }
+        self.add(wanted, bound, View::default(), now_ms);
+        effects.is_new = true;
+        effects.changes_checks = true;
+        effects.changes_view = true;
+        Ok(())
+    }
+
+    /// Other nodes have come or gone.
+    fn meet(&mut self, roll: Roll, now_ms: u64, effects: &mut Effects) {
+        self.fleet.meet(roll);
+        for index in 0..self.load_balancers.len() {
+            let (lb, mut scene) = self.nth(index, now_ms);
+            lb.meet(&mut scene, effects);
+        }
+        effects.changes_checks = true;
+    }
+
+    /// All that others know is known: what is registered nowhere lives nowhere.
+    fn end_strangers(&mut self, now_ms: u64, effects: &mut Effects) {
+        for index in 0..self.load_balancers.len() {
+            let (lb, mut scene) = self.nth(index, now_ms);
+            lb.end_strangers(&mut scene, effects);
+        }
     }
 
     /// Another node has said something of a backend, which need not be known here.
@@ -286,6 +304,13 @@ impl State {
         match &saying.said {
             Said::Chronicle(Some(chronicle)) => {
                 lb.learn(topic.backend, chronicle, &mut scene, effects);
+            }
+            Said::Sessions(text) => {
+                let sketch = text.as_deref().and_then(Sketch::read);
+                if let Some((slot, sketch)) = lb.slot_of(topic.backend).zip(sketch) {
+                    self.population.absorb(slot, &sketch);
+                    self.has_counted = true;
+                }
             }
             Said::Chronicle(None) => {}
             Said::Opinion(opinion) => lb.consider(topic.backend, *opinion, &mut scene, effects),
@@ -344,6 +369,9 @@ impl State {
         if is_new_window {
             self.window_ends_ms = now_ms + self.window_ms;
             self.population.turn();
+            let load_balancers = &self.load_balancers;
+            let topic_of = |slot| load_balancers.iter().find_map(|lb| lb.topic_of(slot));
+            effects.changes_sayings |= self.fleet.turn(topic_of);
         }
         for index in 0..self.load_balancers.len() {
             let (lb, mut scene) = self.nth(index, now_ms);

@@ -9,6 +9,7 @@ use crate::sticky::Sketch;
 
 mod leaving;
 mod membership;
+mod nodes;
 
 const FAIL: Outcome = Outcome::Failure(Failure::Refused);
 

@@ -98,6 +98,16 @@ impl Sketch {
         self.bytes() == size_of::<Self>() && self.0.estimate() == 0
     }
 
+    /// It as text, for another node.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(&self.0).expect("numbers are valid JSON")
+    }
+
+    /// What another node has written; `None`: that is none.
+    pub fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(Self)
+    }
+
     /// Bytes that it takes, its own eight and those on the heap.
     pub fn bytes(&self) -> usize {
         self.0.size_of()

@@ -8,8 +8,8 @@
 //! ELBOW_SIMULATION_BACKENDS=1000 cargo test --release --test simulation many -- --nocapture
 //! ```
 //!
-//! What must hold: no node ends a life without a quorum; a life that has ended stays ended, and its
-//! end never becomes later; within [`SETTLED_MS`] after the last trouble all nodes know the same;
+//! What must hold: no node ends a life without a quorum; a life that has ended stays ended, and
+//! its end never becomes later; within [`SETTLED_MS`] after the last trouble all nodes know the same;
 //! and what lives for them is what answers. Not here: clients and shards (`world.rs`), what chitchat
 //! and sockets do (`tests/cluster`).
 
@@ -539,8 +539,8 @@ fn nodes_agree_after_any_trouble() {
     assert!(messages > 1000, "{messages}");
 }
 
-/// Three to five nodes, one of which alone cannot reach a backend, or which are cut in two: nobody's
-/// session moves, as most reach all.
+/// Three to five nodes, one of which alone cannot reach a backend, or which are cut in two:
+/// nobody's session moves, as most reach all.
 #[test]
 fn nodes_that_are_few_end_no_life() {
     for seed in 0..SEEDS {

@@ -1,9 +1,9 @@
 //! What the API has changed on any node, on its way through this one.
 //!
 //! Not which change has the last word in what is set up, nor how it comes to be in force
-//! (`replicas`, `adopt.rs`). Invariants: of what is known of a thing the newest is passed on, in both
-//! directions; each is told by the node where it was made, and by a few that tell it to those who
-//! come later.
+//! (`replicas`, `adopt.rs`). Invariants: of what is known of a thing the newest is passed on, both
+//! ways; each is told by the node where it was made, and by a few that tell it to those who come
+//! later.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -104,7 +104,7 @@ impl Changes {
     }
 
     /// What this node, which has that number, is to tell and has not told.
-    pub(super) fn to_tell(&mut self, roll: &Roll, number: u32) -> Vec<(String, String)> {
+    pub(super) fn untold(&mut self, roll: &Roll, number: u32) -> Vec<(String, String)> {
         let mut sayings = Vec::new();
         for (key, known) in &mut self.known {
             let is_own = known.stamp.node == number;

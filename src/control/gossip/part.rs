@@ -161,7 +161,7 @@ impl Part {
 
     fn tell_changes(&mut self) {
         let roll = &self.sight.roll;
-        let sayings = self.changes.to_tell(roll, node_number(&roll.own));
+        let sayings = self.changes.untold(roll, node_number(&roll.own));
         self.voice.tell(sayings);
     }
 

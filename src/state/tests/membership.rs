@@ -18,7 +18,7 @@ fn row(state: &State, id: &str) -> HealthRow {
 
 fn lives(state: &State, id: &str) -> Vec<Life> {
     let snapshot = state.snapshot();
-    let chronicle = snapshot.routes[0].view.chronicle(health::id_hash(id));
+    let chronicle = snapshot.routes[0].view.chronicle(id_hash(id));
     chronicle.map_or(Vec::new(), |chronicle| chronicle.lives().to_vec())
 }
 

@@ -4,6 +4,28 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+
+#[test]
+fn a_sketch_is_the_same_for_another_node() {
+    for count in [0, 1, 2, 3, 100, 128, 129, 5000] {
+        let mut sketch = Sketch::default();
+        (0..count).for_each(|session| sketch.insert(session));
+        let text = sketch.to_text();
+        assert!(
+            text.len() <= crate::limits::SAYING_BYTES_MAX,
+            "{}",
+            text.len()
+        );
+        let read = Sketch::read(&text).expect("it was written by us");
+        assert_eq!(read.estimate(), sketch.estimate());
+    }
+    for text in ["", "7", "[1]", "[3,[1]]", "[1,[]]", "[7,[0,0,0]]"] {
+        if let Some(mut sketch) = Sketch::read(text) {
+            sketch.insert(1);
+            drop(sketch.estimate());
+        }
+    }
+}
 use crate::limits::SESSION_SKETCH_BYTES_MAX;
 
 /// So many sessions, others for every `seed`.

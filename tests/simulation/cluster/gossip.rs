@@ -1,8 +1,8 @@
-//! How keys and values get from node to node, as the product's gossip does it: each node tells keys
-//! of its own by version, and two that talk bring each other up to date in three messages.
+//! How keys and values get from node to node, as the product's gossip does it: each node tells
+//! keys of its own by version, and two that talk bring each other up to date in three messages.
 //!
-//! A model of the library that the product uses, with its digests, deltas and heartbeats. Invariant:
-//! of a node's keys a newer version never gives way to an older one.
+//! A model of the library that the product uses, with its digests, deltas and heartbeats.
+//! Invariant: of a node's keys a newer version never gives way to an older one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
