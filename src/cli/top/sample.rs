@@ -29,6 +29,7 @@ pub(super) fn status() -> ProcessStatus {
         region: "us-east-1".to_owned(),
         state_dir: None,
         config_file: None,
+        cluster: None,
         load_balancers: Vec::new(),
     }
 }

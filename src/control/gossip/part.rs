@@ -36,6 +36,18 @@ pub(in crate::control) struct FleetRow {
     pub(in crate::control) replicated: Replicated,
 }
 
+impl FleetRow {
+    /// The node that tells this.
+    pub(in crate::control) fn own(&self) -> &NodeRow {
+        self.nodes.first().expect("this node comes first")
+    }
+
+    /// How many nodes live.
+    pub(in crate::control) fn live(&self) -> usize {
+        self.nodes.iter().filter(|node| node.is_live).count()
+    }
+}
+
 /// One node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::control) struct NodeRow {
@@ -44,6 +56,8 @@ pub(in crate::control) struct NodeRow {
     /// When it started, in milliseconds since 1970 by its clock.
     pub(in crate::control) boot_ms: u64,
     pub(in crate::control) is_live: bool,
+    /// Since when it has not been heard, in milliseconds since 1970; `None`: it lives.
+    pub(in crate::control) lost_since_ms: Option<u64>,
     /// What it says of itself; `None`: nothing yet.
     pub(in crate::control) head: Option<Head>,
     /// Since when it has not known the same as this one, in milliseconds since 1970; `None`: it
@@ -72,6 +86,7 @@ pub(in crate::control) struct Part {
 struct Other {
     head: Option<Head>,
     differs_since_ms: Option<u64>,
+    lost_since_ms: Option<u64>,
 }
 
 impl Part {
@@ -186,13 +201,18 @@ impl Part {
         if std::mem::take(&mut self.has_new_lives) {
             self.own.lives = state.lives_hash();
         }
+        for peer in &self.sight.roll.others {
+            let other = self.others.entry(Arc::clone(&peer.name)).or_default();
+            let since = other.lost_since_ms.unwrap_or(now_ms);
+            other.lost_since_ms = (!peer.is_live).then_some(since);
+        }
         for other in self.others.values_mut() {
             let is_same = other
                 .head
                 .as_ref()
                 .is_some_and(|head| head.agrees_with(&self.own));
             other.differs_since_ms = match other.differs_since_ms {
-                _ if is_same => None,
+                _ if is_same || other.head.is_none() => None,
                 since => since.or(Some(now_ms)),
             };
         }
@@ -259,6 +279,7 @@ impl Part {
             address: address(&roll.own),
             boot_ms: self.boot_ms,
             is_live: true,
+            lost_since_ms: None,
             head: Some(self.own.clone()),
             differs_since_ms: None,
         };
@@ -269,6 +290,7 @@ impl Part {
                 address: address(&peer.name),
                 boot_ms: peer.boot_ms,
                 is_live: peer.is_live,
+                lost_since_ms: other.and_then(|other| other.lost_since_ms),
                 head: other.and_then(|other| other.head.clone()),
                 differs_since_ms: other.and_then(|other| other.differs_since_ms),
             }
@@ -280,6 +302,11 @@ impl Part {
             disputes: state.disputes(),
             replicated: self.changes.replicated(),
         }
+    }
+
+    /// Whether this node is about to end.
+    pub(in crate::control) fn note_drain(&mut self, is_draining: bool) {
+        self.own.is_draining = is_draining;
     }
 
     /// Says goodbye to the others.
