@@ -440,7 +440,8 @@ impl Publisher {
     /// Other nodes have said something.
     fn learn(&mut self, news: impl Iterator<Item = News>, checker: &mut Checker) {
         let Some(part) = &mut self.part else { return };
-        let commands: Vec<Command> = news.filter_map(|news| part.hear(news)).collect();
+        let now_ms = unix_millis();
+        let commands: Vec<Command> = news.filter_map(|news| part.hear(news, now_ms)).collect();
         part.has_heard();
         self.apply_all(commands.into_iter(), checker);
     }

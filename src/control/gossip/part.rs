@@ -9,13 +9,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::changes::Changes;
 use super::head::{self, Head};
 use super::{News, Sight, Voice, millis};
 use crate::cluster::{Roll, Said, Saying, node_number};
 use crate::control::replicas::{Replica, Replicated};
-use crate::limits::{CATCH_UP_PATIENCE, DIFFERENCE_PATIENCE, FIRST_PATIENCE, GOSSIP_INTERVAL};
+use crate::health::Chronicle;
+use crate::limits::{
+    CATCH_UP_PATIENCE, DIFFERENCE_PATIENCE, FIRST_PATIENCE, GOSSIP_INTERVAL, NEWS_AGE_MAX,
+};
 use crate::state::{Command, ControlLine, DisputeRow, State};
 
 /// The keys of what the API has changed.
@@ -118,7 +122,7 @@ impl Part {
     }
 
     /// What follows from news for the state.
-    pub(in crate::control) fn hear(&mut self, news: News) -> Option<Command> {
+    pub(in crate::control) fn hear(&mut self, news: News, now_ms: u64) -> Option<Command> {
         match news {
             News::Nodes(sight) => {
                 log(&self.sight.roll, &sight.roll);
@@ -148,10 +152,13 @@ impl Part {
                 key,
                 value,
             } => match Saying::read(&key, &value) {
-                Ok(saying) => saying.map(|saying| Command::Heard {
-                    node,
-                    boot_ms,
-                    saying,
+                Ok(saying) => saying.map(|saying| {
+                    self.note_age(&saying.said, now_ms);
+                    Command::Heard {
+                        node,
+                        boot_ms,
+                        saying,
+                    }
                 }),
                 Err(problem) => {
                     self.counts.sayings_refused.add(1);
@@ -159,6 +166,20 @@ impl Part {
                     None
                 }
             },
+        }
+    }
+
+    fn note_age(&self, said: &Said, now_ms: u64) {
+        let made = match said {
+            Said::Opinion(opinion) => opinion.map(|opinion| opinion.since),
+            Said::Chronicle(chronicle) => chronicle.as_ref().map(Chronicle::latest),
+        };
+        // From the future: clocks differ by more than the way took.
+        let age_ms = made.and_then(|made| now_ms.checked_sub(made.wall_ms));
+        if let Some(age) = age_ms.map(Duration::from_millis)
+            && age <= NEWS_AGE_MAX
+        {
+            self.counts.gossip.news_age.observe(age);
         }
     }
 
