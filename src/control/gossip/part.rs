@@ -327,7 +327,11 @@ impl Part {
 
     /// Whether this node is about to end.
     pub(in crate::control) fn note_drain(&mut self, is_draining: bool) {
-        self.own.is_draining = is_draining;
+        if self.own.is_draining != is_draining {
+            self.own.is_draining = is_draining;
+            // All are told with the next tick.
+            self.told_ms = 0;
+        }
     }
 
     /// Says goodbye to the others.
@@ -365,3 +369,6 @@ fn log(before: &Roll, now: &Roll) {
         (true, true) | (false, false) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
