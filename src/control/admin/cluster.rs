@@ -260,7 +260,7 @@ fn seconds(since_ms: u64, now_ms: u64) -> u64 {
     path = "/v1/cluster",
     operation_id = "show_cluster",
     tag = "process",
-    responses((status = 200, description = "The nodes, if there is a cluster", body = ClusterStatus))
+    responses((status = 200, description = "The nodes as this one sees them", body = ClusterStatus))
 )]
 pub(super) async fn show(admin: Shared) -> Answer {
     let fleet = admin.published.borrow().fleet.clone();
