@@ -96,7 +96,7 @@ fn told(status: &ProcessStatus, admin: SocketAddr) -> String {
 }
 
 /// `elbow-1, 3 of 3 nodes live, a quorum`
-fn at_a_glance(cluster: &ClusterGlance) -> String {
+pub(super) fn at_a_glance(cluster: &ClusterGlance) -> String {
     let ClusterGlance {
         node,
         live,
