@@ -94,25 +94,23 @@ fn told(status: &ClusterStatus, now_ms: u64) -> String {
 }
 
 fn state(node: &NodeStatus) -> String {
-    match node.lost_seconds {
-        Some(seconds) => bad(&format!("lost for {}", worded(seconds))),
-        None if !node.live => bad("lost"),
-        None if node.draining => notable("draining"),
-        None if node.ready => good("ready"),
-        None => notable("catching up"),
+    match (node.state.as_str(), node.lost_seconds) {
+        ("lost", Some(seconds)) => bad(&format!("lost for {}", worded(seconds))),
+        ("lost", None) => bad("lost"),
+        ("ready", _) => good("ready"),
+        (other, _) => notable(&other.replace('-', " ")),
     }
 }
 
 fn knows(node: &NodeStatus) -> String {
-    let what = match (node.same_lives, node.same_changes) {
-        _ if !node.live || node.version.is_none() => return "-".to_owned(),
-        (true, true) => return "the same".to_owned(),
-        (false, true) => "other lives",
-        (true, false) => "other changes",
-        (false, false) => "other lives, changes",
-    };
-    let since = node.behind_seconds.unwrap_or_default();
-    notable(&format!("{what} for {}", worded(since)))
+    match &node.differs_in {
+        Some(what) if node.live && what.is_empty() => "the same".to_owned(),
+        Some(what) if node.live => {
+            let since = worded(node.differs_seconds.unwrap_or_default());
+            notable(&format!("other {} for {since}", what.join(", ")))
+        }
+        Some(_) | None => "-".to_owned(),
+    }
 }
 
 /// `quorum     yes, 3 of 3 nodes live`
@@ -190,15 +188,12 @@ mod tests {
             address: Some("10.0.0.5:7946".to_owned()),
             live: true,
             lost_seconds: None,
-            ready: true,
-            draining: false,
+            state: "ready".to_owned(),
             version: Some("9.8.7".to_owned()),
             started_ms: NOW_MS - 7_300_000,
             epoch: Some(12),
-            same: true,
-            same_lives: true,
-            same_changes: true,
-            behind_seconds: None,
+            differs_in: Some(Vec::new()),
+            differs_seconds: None,
         }
     }
 
@@ -219,23 +214,23 @@ mod tests {
     #[test]
     fn each_node_is_a_line_and_one_says_whether_they_are_enough() {
         let starting = NodeStatus {
-            ready: false,
-            same: false,
-            same_lives: false,
-            behind_seconds: Some(4),
+            state: "catching-up".to_owned(),
+            differs_in: Some(vec!["lives".to_owned()]),
+            differs_seconds: Some(4),
             ..node("two")
         };
         let lost = NodeStatus {
             live: false,
+            state: "lost".to_owned(),
             lost_seconds: Some(150),
             ..node("three")
         };
         let silent = NodeStatus {
-            ready: false,
+            state: "catching-up".to_owned(),
             address: None,
             version: None,
             epoch: None,
-            same: false,
+            differs_in: None,
             ..node("four")
         };
         let expected = "\

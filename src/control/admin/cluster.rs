@@ -59,25 +59,21 @@ pub struct NodeStatus {
     pub live: bool,
     /// For how many seconds it has not been heard; null: it lives.
     pub lost_seconds: Option<u64>,
-    /// It has caught up with the others. This and what follows is by its last words.
-    pub ready: bool,
-    /// It leaves soon.
-    pub draining: bool,
-    /// Its version; null: it has not said yet.
+    /// `ready`, `catching-up` after its start, `draining` before its end, or `lost`.
+    #[schema(example = "ready")]
+    pub state: String,
+    /// Its version, by its last words like what follows; null: it has not said yet.
     #[schema(example = "0.1.0")]
     pub version: Option<String>,
     /// When it started, in milliseconds since 1970 by its own clock.
     pub started_ms: u64,
     /// The epoch of its state, which each node counts for itself; null: it has not said yet.
     pub epoch: Option<u64>,
-    /// It knows the same lives of backends and the same changes by the API as that which answers.
-    pub same: bool,
-    /// The lives of backends that it knows are the same.
-    pub same_lives: bool,
-    /// The changes by the API that it knows are the same.
-    pub same_changes: bool,
+    /// What it knows otherwise than the node that answers: `lives` of backends, `changes` by the
+    /// API; empty: it knows the same; null: it has not said yet.
+    pub differs_in: Option<Vec<String>>,
     /// For how many seconds it has known something else; null: it knows the same.
-    pub behind_seconds: Option<u64>,
+    pub differs_seconds: Option<u64>,
 }
 
 /// A backend that some nodes find well and others failed.
@@ -209,27 +205,38 @@ impl ClusterStatus {
     }
 }
 
+impl NodeRow {
+    fn state(&self) -> &'static str {
+        match &self.head {
+            _ if !self.is_live => "lost",
+            Some(head) if head.is_draining => "draining",
+            Some(head) if head.is_ready => "ready",
+            Some(_) | None => "catching-up",
+        }
+    }
+}
+
 impl NodeStatus {
     fn new(row: &NodeRow, own: &NodeRow, now_ms: u64) -> Self {
-        let heads = row.head.as_ref().zip(own.head.as_ref());
-        let same_lives = heads.is_some_and(|(one, other)| one.lives == other.lives);
-        let same_changes = heads.is_some_and(|(one, other)| one.changes == other.changes);
         let head = row.head.as_ref();
+        let heads = head.zip(own.head.as_ref());
         Self {
             name: row.name.to_string(),
             number: node_number(&row.name),
             address: row.address.map(|address| address.to_string()),
             live: row.is_live,
             lost_seconds: row.lost_since_ms.map(|since| seconds(since, now_ms)),
-            ready: head.is_some_and(|head| head.is_ready),
-            draining: head.is_some_and(|head| head.is_draining),
+            state: row.state().to_owned(),
             version: head.map(|head| head.version.clone()),
             started_ms: row.boot_ms,
             epoch: head.map(|head| head.epoch),
-            same: same_lives && same_changes,
-            same_lives,
-            same_changes,
-            behind_seconds: row.differs_since_ms.map(|since| seconds(since, now_ms)),
+            differs_in: heads.map(|(head, own)| {
+                let lives = (head.lives != own.lives).then_some("lives");
+                let changes = (head.changes != own.changes).then_some("changes");
+                let both = lives.into_iter().chain(changes);
+                both.map(str::to_owned).collect()
+            }),
+            differs_seconds: row.differs_since_ms.map(|since| seconds(since, now_ms)),
         }
     }
 }
@@ -306,9 +313,13 @@ mod tests {
             differs_since_ms: Some(3_500),
             ..node("c", None)
         };
+        let draining = Head {
+            is_draining: true,
+            ..head(2)
+        };
         let behind = NodeRow {
             differs_since_ms: Some(8_000),
-            ..node("b", Some(head(2)))
+            ..node("b", Some(draining))
         };
         FleetRow {
             nodes: vec![node("a", Some(head(1))), behind, lost],
@@ -324,23 +335,15 @@ mod tests {
         let told = ClusterStatus::of(&fleet(), 10_000);
         assert_eq!((told.live, told.known, told.quorum), (2, 3, true));
         assert_eq!(told.node.as_deref(), Some("a"));
-        let same: Vec<_> = told
-            .nodes
-            .iter()
-            .map(|node| (node.same, node.same_lives, node.same_changes))
-            .collect();
-        assert_eq!(
-            same,
-            [
-                (true, true, true),
-                (false, false, true),
-                (false, false, false)
-            ]
-        );
+        let states = told.nodes.iter().map(|node| node.state.as_str());
+        assert_eq!(states.collect::<Vec<_>>(), ["ready", "draining", "lost"]);
+        let differs_in = told.nodes.iter().map(|node| node.differs_in.clone());
+        let expected = [Some(vec![]), Some(vec!["lives".to_owned()]), None];
+        assert_eq!(differs_in.collect::<Vec<_>>(), expected);
         let times = told
             .nodes
             .iter()
-            .map(|n| (n.behind_seconds, n.lost_seconds));
+            .map(|n| (n.differs_seconds, n.lost_seconds));
         let expected = [(None, None), (Some(2), None), (Some(6), Some(3))];
         assert_eq!(times.collect::<Vec<_>>(), expected);
         assert_eq!(told.nodes[2].version, None);

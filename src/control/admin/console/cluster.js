@@ -8,18 +8,17 @@ import { put, steadyTable } from "./steady.js";
 import { lapse, number } from "./words.js";
 
 function state(node) {
-    if (node.lost_seconds !== null) return badge(false, `Lost for ${lapse(node.lost_seconds)}`);
-    if (!node.live) return badge(false, "Lost");
-    if (node.draining) return "Draining";
-    return node.ready ? badge(true, "Ready") : "Catching up";
+    if (node.state === "draining") return "Draining";
+    if (node.state === "catching-up") return "Catching up";
+    if (node.state === "ready") return badge(true, "Ready");
+    return badge(false, `Lost for ${lapse(node.lost_seconds ?? 0)}`);
 }
 
 /** What it knows, beside what the node knows that is asked. */
 function knows(node) {
-    if (!node.live || node.version === null) return "–";
-    if (node.same) return "The same";
-    const what = [!node.same_lives && "lives", !node.same_changes && "changes by the API"];
-    return `Other ${what.filter(Boolean).join(" and ")} for ${lapse(node.behind_seconds ?? 0)}`;
+    if (!node.live || node.differs_in === null) return "–";
+    if (node.differs_in.length === 0) return "The same";
+    return `Other ${node.differs_in.join(" and ")} for ${lapse(node.differs_seconds ?? 0)}`;
 }
 
 function nodes() {

@@ -120,8 +120,8 @@ impl Bench {
     fn own_head(&mut self) -> Option<Head> {
         let mut last = None;
         while let Ok(Telling::Say(sayings)) = self.told.try_recv() {
-            let heads = sayings.into_iter().filter(|(key, _)| key == head::KEY);
-            last = heads.last().or(last);
+            let mut heads = sayings.into_iter().filter(|(key, _)| key == head::KEY);
+            last = heads.next_back().or(last);
         }
         Head::read(&last?.1)
     }
