@@ -1,4 +1,5 @@
-//! `/v1/status`, `/v1/cluster`, `/v1/reload`, `/v1/config`: what is told, and how an order that failed is.
+//! `/v1/status`, `/v1/cluster`, `/v1/reload`, `/v1/config`: what is told, and how an order that
+//! failed is.
 
 use serde_json::{Value, json};
 
