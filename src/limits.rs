@@ -497,10 +497,6 @@ pub const REPLICA_BYTES_MAX: usize = 48 * 1024;
 /// new ones from there are refused and counted.
 pub const REPLICAS_MAX: usize = 65_536;
 
-/// Changes on their way from the thread that makes them to the control thread, which sends them.
-/// Beyond it the thread waits.
-pub const REPLICA_BATCHES_WAITING: usize = 64;
-
 /// Conflicts between nodes that are shown. Beyond it the oldest go; all of them are counted.
 pub const CONFLICTS_KEPT: usize = 16;
 
@@ -638,15 +634,16 @@ pub const CLUSTER_SECRET_BYTES_MIN: usize = 16;
 /// See [`CLUSTER_SECRET_BYTES_MIN`].
 pub const CLUSTER_SECRET_BYTES_MAX: usize = 512;
 
-/// Bytes of a datagram between nodes: with its headers it fits every path that carries IPv6 (1,280),
-/// so that nothing on the way cuts it. A longer message goes in pieces; a longer datagram is none.
+/// Bytes of a datagram between nodes: with its headers it fits every path that carries IPv6
+/// (1,280), so that nothing on the way cuts it. A longer message goes in pieces; a longer datagram
+/// is none.
 pub const GOSSIP_DATAGRAM_BYTES_MAX: usize = 1200;
 
 /// Bytes of a message between nodes, as the gossip library has it. Beyond it it is not sent.
 pub const GOSSIP_MESSAGE_BYTES_MAX: usize = 65_507;
 
-/// Datagrams of one node that may overtake one another. One that is further behind the latest counts
-/// as if it had come before; a multiple of 64.
+/// Datagrams of one node that may overtake one another. One that is further behind the latest
+/// counts as if it had come before; a multiple of 64.
 pub const REPLAY_WINDOW: usize = 1024;
 
 /// How long the log says nothing more of what is wrong between nodes and was told. How often it is

@@ -195,17 +195,19 @@ fn judge(
         });
     }
     let known = heard.get_mut(&node).filter(|known| known.is_fresh(now_ms));
-    if let Some(known) = &known {
-        if boot_ms < known.boot_ms {
-            return Err(Refusal::OlderStart);
-        }
-        if boot_ms == known.boot_ms && !known.window.is_new(record.sequence) {
-            return Err(Refusal::Replayed);
-        }
+    if let Some(known) = &known
+        && boot_ms == known.boot_ms
+        && !known.window.is_new(record.sequence)
+    {
+        return Err(Refusal::Replayed);
     }
+    // Before the start, which is older too if the clock is behind: that is what is to be told.
     if record.wall_ms.abs_diff(now_ms) > CLOCK_SKEW_MS_MAX {
         let off_ms = i128::from(record.wall_ms) - i128::from(now_ms);
         return Err(Refusal::Clock { node, off_ms });
+    }
+    if known.as_ref().is_some_and(|known| boot_ms < known.boot_ms) {
+        return Err(Refusal::OlderStart);
     }
     match known {
         Some(known) if boot_ms == known.boot_ms => {

@@ -17,12 +17,11 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
-use self::cluster::{NEWS_AGE, OF_CLUSTER, OF_FLEET};
+use self::cluster::{GOSSIP_REFUSED, NEWS_AGE, OF_CLUSTER, OF_FLEET, OF_GOSSIP};
 use self::table::{
     ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
-    CHECK_CONNECT_ERRORS, CLASSES, CPU, DESYNC, DRAINING, EPOCH, GOSSIP_REFUSED,
-    HANDSHAKE_FAILURES, LATENCY, Name, OF_ACCESS_LOG, OF_BACKEND, OF_DRAIN, OF_GOSSIP, OF_HEALTH,
-    OWN_ANSWERS, RESPONSES, VERDICTS,
+    CHECK_CONNECT_ERRORS, CLASSES, CPU, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, LATENCY, Name,
+    OF_ACCESS_LOG, OF_BACKEND, OF_DRAIN, OF_HEALTH, OWN_ANSWERS, RESPONSES, VERDICTS,
 };
 use super::Published;
 use super::certificates::{Ends, days_left};

@@ -29,6 +29,8 @@ pub(super) struct Fleet {
 #[derive(Debug, Default)]
 struct Heard {
     boot_ms: u64,
+    /// Whether the node lives, by the roll.
+    is_live: bool,
     opinions: BTreeMap<Topic, Opinion>,
     chronicles: BTreeMap<Topic, Chronicle>,
 }
@@ -80,7 +82,9 @@ impl Fleet {
         let known = &self.roll.others;
         self.heard.retain(|name, heard| {
             let mut known = known.iter();
-            known.any(|peer| peer.name == *name && peer.boot_ms == heard.boot_ms)
+            let peer = known.find(|peer| peer.name == *name && peer.boot_ms == heard.boot_ms);
+            heard.is_live = peer.is_some_and(|peer| peer.is_live);
+            peer.is_some()
         });
     }
 
@@ -93,6 +97,7 @@ impl Fleet {
         if !self.heard.contains_key(node) && self.heard.len() >= PEERS_MAX {
             return false;
         }
+        let is_live = self.roll.is_live(node);
         let heard = self.heard.entry(Arc::clone(node)).or_default();
         if boot_ms < heard.boot_ms {
             return false;
@@ -100,6 +105,7 @@ impl Fleet {
         if boot_ms > heard.boot_ms {
             *heard = Heard {
                 boot_ms,
+                is_live,
                 ..Heard::default()
             };
         }
@@ -112,10 +118,7 @@ impl Fleet {
 
     /// What the other nodes that live say of a backend.
     pub(super) fn opinions(&self, topic: &Topic) -> impl Iterator<Item = (&Arc<str>, Opinion)> {
-        let live = self
-            .heard
-            .iter()
-            .filter(|(name, _)| self.roll.is_live(name));
+        let live = self.heard.iter().filter(|(_, heard)| heard.is_live);
         live.filter_map(move |(name, heard)| Some((name, *heard.opinions.get(topic)?)))
     }
 
@@ -143,10 +146,7 @@ impl Fleet {
     /// Notes that a chronicle is known here, if nobody else who lives tells all of it. Whether that
     /// is so.
     pub(super) fn speak_up(&mut self, topic: Topic, chronicle: &Chronicle) -> bool {
-        let live = self
-            .heard
-            .iter()
-            .filter(|(name, _)| self.roll.is_live(name));
+        let live = self.heard.iter().filter(|(_, heard)| heard.is_live);
         let mut all = Chronicle::default();
         for told in live.filter_map(|(_, heard)| heard.chronicles.get(&topic)) {
             all.merge(told);

@@ -14,6 +14,7 @@
 //! opinion is the agreement. Invariants: lives end only where more than half of all nodes say so, or
 //! with the backend's departure; what is told to others is what is in the chronicles here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::{Effects, Happening, Refusal};
@@ -238,7 +239,10 @@ impl LoadBalancer {
 
     /// What this node has to tell of its backends, those of the past included.
     pub(super) fn told(&self, fleet: &Fleet) -> impl Iterator<Item = (Topic, Told)> {
-        let opinion = |id_hash: u64| self.members[self.nth_of(id_hash)?].opinion;
+        let members = self.members.iter();
+        let opinions: BTreeMap<u64, Opinion> = members
+            .filter_map(|member| Some((member.id_hash, member.opinion?)))
+            .collect();
         self.view
             .chronicles()
             .filter_map(move |(backend, chronicle)| {
@@ -248,7 +252,7 @@ impl LoadBalancer {
                     backend,
                 };
                 let told = Told {
-                    opinion: opinion(backend),
+                    opinion: opinions.get(&backend).copied(),
                     chronicle: Some(chronicle)
                         .filter(|chronicle| fleet.is_to_tell(&topic, chronicle))
                         .cloned(),

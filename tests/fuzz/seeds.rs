@@ -48,6 +48,7 @@ fn main() -> io::Result<()> {
         ("heads", heads),
         ("framing", framing),
         ("cookies", cookies.collect()),
+        ("datagrams", steps()),
         ("exchange", scripts()),
     ];
     for (target, seeds) in corpora {
@@ -79,6 +80,32 @@ fn requests_and_answers() -> io::Result<Vec<Vec<u8>>> {
     // Those that are long to be too long would make every mutation slow.
     all.retain(|bytes| bytes.len() < 4096);
     Ok(all)
+}
+
+/// Every datagram in order, twice and in reverse; each fault of each of them; time that goes by.
+fn steps() -> Vec<Vec<u8>> {
+    let hear = |which: u8| [0, which, 0, 0];
+    let forward: Vec<u8> = (0..42).flat_map(hear).collect();
+    let backward: Vec<u8> = (0..42).rev().flat_map(hear).collect();
+    let mut all = vec![
+        forward.clone(),
+        [&backward[..], &forward].concat(),
+        [
+            &forward[..40],
+            &[7, 0, 100, 60],
+            &forward[..],
+            &[7, 0, 255, 255],
+            &forward,
+        ]
+        .concat(),
+    ];
+    for which in 0..42 {
+        for fault in 3..7 {
+            let step = [fault, which, which, which << 3];
+            all.push([&step[..], b"and what follows", &hear(which), &hear(which)].concat());
+        }
+    }
+    all
 }
 
 /// Each kind of request with each answer, and one that follows; each fault behind a sound one.

@@ -5,6 +5,7 @@
 //! ```sh
 //! ELBOW_SIMULATION_SEEDS=5000 cargo test --release --test simulation nodes
 //! ELBOW_SIMULATION_SEED=17 cargo test --test simulation nodes -- --nocapture
+//! ELBOW_SIMULATION_BACKENDS=1000 cargo test --release --test simulation many -- --nocapture
 //! ```
 //!
 //! What must hold: no node ends a life without a quorum; a life that has ended stays ended, and its
@@ -31,6 +32,9 @@ use crate::{SEED_VARIABLE, SEEDS_VARIABLE, number, tell};
 
 /// Worlds of an ordinary run.
 const SEEDS: u64 = 60;
+
+/// How many backends fifty nodes have; unset: fewer nodes and backends.
+const MANY_VARIABLE: &str = "ELBOW_SIMULATION_BACKENDS";
 
 /// How long nodes may take to agree after the last trouble.
 const SETTLED_MS: u64 = 5000;
@@ -86,6 +90,8 @@ struct World {
     queue: Queue<Event>,
     config: Config,
     backends: Vec<Arc<str>>,
+    /// The index of each.
+    numbers: BTreeMap<Arc<str>, usize>,
     nodes: Vec<Option<Node>>,
     remembered: Vec<Remembered>,
     offsets: Vec<i64>,
@@ -106,6 +112,7 @@ impl World {
         let ids: Vec<String> = (0..backend_count)
             .map(|n| format!("10.1.{}.{}:80", n / 250, n % 250 + 1))
             .collect();
+        let backends: Vec<Arc<str>> = ids.iter().map(|id| Arc::from(id.as_str())).collect();
         let queue = Queue::new();
         let config = config_of(&ids);
         let offsets: Vec<i64> = (0..node_count).map(|_| rng.i64(-12_000..12_000)).collect();
@@ -127,7 +134,8 @@ impl World {
             delay_ms: *rng.choice(&[1, 10, 80]).expect("three"),
             rng,
             queue,
-            backends: ids.iter().map(|id| Arc::from(id.as_str())).collect(),
+            numbers: backends.iter().cloned().zip(0..).collect(),
+            backends,
             nodes,
             remembered: vec![Remembered::new(); node_count],
             offsets,
@@ -179,7 +187,7 @@ impl World {
                 self.checks(at)?;
                 self.queue.plan(CHECK_INTERVAL_MS, Event::Checks(at));
             }
-            Event::Doubt(at, backend) => self.check(at, &backend)?,
+            Event::Doubt(at, backend) => self.check(at, &[backend])?,
             Event::Spread(at) => self.spread(at),
             Event::Deliver(from, to, message) => {
                 if self.is_cut(from, to) {
@@ -211,7 +219,7 @@ impl World {
             return Ok(());
         };
         let Followed { has_news, doubted } = act(node);
-        if has_news {
+        if has_news && node.tell() {
             self.judge(at)?;
             for pause in [0, 150, 450] {
                 self.queue.plan(pause, Event::Spread(at));
@@ -260,7 +268,6 @@ impl World {
         if self.is_still(at) {
             return;
         }
-        let world_ms = self.queue.now_ms();
         let Some(node) = &mut self.nodes[at] else {
             return;
         };
@@ -279,7 +286,6 @@ impl World {
             return;
         };
         let ask = node.ledger.ask();
-        let _ = world_ms;
         for other in others {
             self.send(at, other, ask.clone());
         }
@@ -288,7 +294,7 @@ impl World {
     /// Whether two nodes that run know something else, which each learns of the other's head.
     fn knows_other(&self, one: usize, other: usize) -> bool {
         match (&self.nodes[one], &self.nodes[other]) {
-            (Some(one), Some(other)) => one.state.lives_hash() != other.state.lives_hash(),
+            (Some(one), Some(other)) => one.lives_hash != other.lives_hash,
             _ => false,
         }
     }
@@ -319,22 +325,31 @@ impl World {
             return Ok(());
         };
         let plans = node.state.check_plans();
-        for plan in plans.iter().filter(|plan| plan.is_regular) {
-            self.check(at, &plan.backend)?;
-        }
-        Ok(())
+        let plans = plans.into_iter().filter(|plan| plan.is_regular);
+        let backends: Vec<Arc<str>> = plans.map(|plan| plan.backend).collect();
+        self.check(at, &backends)
     }
 
-    fn check(&mut self, at: usize, backend: &Arc<str>) -> Result<(), String> {
-        let index = self.backends.iter().position(|id| id == backend);
-        let index = index.expect("it is one of the world's");
-        let is_lost = self.now.iter().any(|trouble| match *trouble {
+    fn check(&mut self, at: usize, backends: &[Arc<str>]) -> Result<(), String> {
+        let well: Vec<bool> = backends.iter().map(|one| self.answers(at, one)).collect();
+        let world_ms = self.queue.now_ms();
+        self.with(at, |node| {
+            let mut all = Followed::default();
+            for (backend, is_well) in backends.iter().zip(well) {
+                all.add(node.checked(backend, is_well, world_ms));
+            }
+            all
+        })
+    }
+
+    /// Whether a backend answers a node.
+    fn answers(&self, at: usize, backend: &Arc<str>) -> bool {
+        let index = self.numbers[backend];
+        !self.now.iter().any(|trouble| match *trouble {
             Trouble::Dead(dead) => dead == index,
             Trouble::Lost(node, lost) => (node, lost) == (at, index),
             _ => false,
-        });
-        let world_ms = self.queue.now_ms();
-        self.with(at, |node| node.checked(backend, !is_lost, world_ms))
+        })
     }
 
     fn is_still(&self, at: usize) -> bool {
@@ -435,7 +450,7 @@ impl World {
     /// Whether all nodes know the same, and send the same session to the same backend.
     fn agree(&self) -> Result<(), String> {
         let nodes: Vec<&Node> = self.nodes.iter().flatten().collect();
-        let hashes: Vec<u64> = nodes.iter().map(|node| node.state.lives_hash()).collect();
+        let hashes: Vec<u64> = nodes.iter().map(|node| node.lives_hash).collect();
         if hashes.iter().any(|hash| *hash != hashes[0]) {
             return Err(format!("nodes know something else: {hashes:x?}"));
         }
@@ -458,10 +473,9 @@ impl World {
 
     fn all_live(&self) -> Result<(), String> {
         for (at, node) in self.nodes.iter().flatten().enumerate() {
-            for backend in &self.backends {
-                if !node.state.is_in_service(LOAD_BALANCER, backend) {
-                    return Err(format!("node {at}: {backend} is not in service"));
-                }
+            let rows = node.state.health();
+            if let Some(row) = rows.iter().find(|row| !row.is_serving()) {
+                return Err(format!("node {at}: {} is not in service", row.backend));
             }
         }
         Ok(())
@@ -602,10 +616,14 @@ fn sessions_move_once_on_all_nodes() {
     }
 }
 
-/// As many as there may be: they come to agree within seconds, and again after a death.
+/// Many nodes and backends come to agree within seconds, and again after a death.
 #[test]
-fn fifty_nodes_and_a_thousand_backends_converge() {
-    let mut world = World::new(1, 50, 1000, false);
+fn many_nodes_and_backends_converge() {
+    let (nodes, backends) = match number(MANY_VARIABLE) {
+        Some(backends) => (50, usize::try_from(backends).expect("they fit")),
+        None => (12, 100),
+    };
+    let mut world = World::new(1, nodes, backends, false);
     world.loss = 0;
     for node in world.nodes.iter_mut().flatten() {
         // Counting all lives at each step takes longer than all else.
@@ -634,7 +652,7 @@ fn fifty_nodes_and_a_thousand_backends_converge() {
     let from_ms = world.queue.age_ms();
     let again = converged(&mut world, from_ms);
     tell(&format!(
-        "50 nodes, 1,000 backends: agreed after {first:?} ms, again after {again:?} ms"
+        "{nodes} nodes, {backends} backends: agreed after {first:?} ms, again after {again:?} ms"
     ));
     assert!(first.is_some_and(|ms| ms < 15_000), "{first:?}");
     assert!(again.is_some_and(|ms| ms <= 3000), "{again:?}");

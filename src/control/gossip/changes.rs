@@ -82,7 +82,11 @@ impl Changes {
 
     /// Another node tells of one.
     pub(super) fn heard(&mut self, replica: Replica) {
-        self.waiting.insert(replica.key.clone(), replica.clone());
+        // Whoever tells it may know of less than another that has told it already.
+        let waiting = self.waiting.get(&replica.key);
+        if waiting.is_none_or(|waiting| waiting.stamp() < replica.stamp()) {
+            self.waiting.insert(replica.key.clone(), replica.clone());
+        }
         self.note(replica);
     }
 
@@ -110,5 +114,37 @@ impl Changes {
             }
         }
         sayings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    fn said(wall_ms: u64) -> Replica {
+        let value = format!(r#"{{"stamp":{{"wall_ms":{wall_ms},"counter":0,"node":1}}}}"#);
+        Replica::heard("c/in/i-1", &value).expect("it is a change")
+    }
+
+    #[test]
+    fn the_newest_of_what_was_heard_is_handed_over_once_there_is_room() {
+        let (orders, inbox) = sync_channel(1);
+        let told = watch::Sender::new(Replicated::default());
+        let mut changes = Changes::new(Vec::new(), told.subscribe(), orders.clone());
+        orders.send(Order::Reload).expect("there is room");
+        for wall_ms in [7, 9, 8] {
+            changes.heard(said(wall_ms));
+            changes.hand_over();
+        }
+        assert!(matches!(inbox.recv(), Ok(Order::Reload)));
+        changes.hand_over();
+        let Ok(Order::Adopt(adopted)) = inbox.recv() else {
+            panic!("it is to be adopted");
+        };
+        assert_eq!(adopted, [said(9)]);
+        changes.hand_over();
+        assert!(inbox.try_recv().is_err(), "nothing is left");
     }
 }

@@ -23,7 +23,7 @@ use self::complaints::{Complaint, Complaints};
 use crate::cluster::{Joiner, NONCE_BYTES, Opener, Piece, Refusal, Sealer, Secrets, Sender, cut};
 use crate::limits::{GOSSIP_DATAGRAM_BYTES_MAX, GOSSIP_ERROR_PAUSE};
 use crate::state::GossipLine;
-use crate::sys::unix_millis;
+use crate::sys::unix_micros;
 
 /// A socket that is bound, and what seals what goes through it.
 pub(in crate::control) struct SealedUdp {
@@ -143,18 +143,24 @@ struct Wire {
     complaints: Complaints,
 }
 
+/// Milliseconds since 1970 by the wall clock as it is now: one that is set right after the start,
+/// or that of a machine which was suspended, is to be believed again.
+fn wall_millis() -> u64 {
+    unix_micros() / 1000
+}
+
 impl Wire {
     fn seal(&mut self, piece: &Piece<'_>) -> io::Result<Vec<u8>> {
         let mut nonce = [0; NONCE_BYTES];
         rand::fill(&mut nonce).map_err(|_| io::Error::other("no random bytes"))?;
-        Ok(self.sealer.seal(piece, unix_millis(), nonce))
+        Ok(self.sealer.seal(piece, wall_millis(), nonce))
     }
 
     /// The message that is whole with this datagram.
     fn take(&mut self, datagram: &[u8], from: SocketAddr) -> Option<ChitchatMessage> {
         self.counts.datagrams_received.add(1);
         self.counts.bytes_received.add(datagram.len() as u64);
-        let now_ms = unix_millis();
+        let now_ms = wall_millis();
         let message = match self.opener.open(datagram, now_ms) {
             Ok(opened) => self.joiner.join(opened.sender, &opened.piece, now_ms),
             Err(refusal) => {

@@ -8,7 +8,7 @@ use prometheus_client::metrics::MetricType::{Counter, Gauge};
 
 use super::table::{Name, Row};
 use crate::control::gossip::{FleetRow, NodeRow};
-use crate::state::ControlLine;
+use crate::state::{ControlLine, GossipLine};
 
 /// A gauge of the nodes as this one sees them, and what it is without a cluster.
 pub(super) type FleetFact = (&'static str, &'static str, fn(&FleetRow) -> u64, u64);
@@ -108,3 +108,67 @@ pub(super) const OF_CLUSTER: &[Row<ControlLine>] = &[
         |l| &l.tombstones_forgotten,
     ),
 ];
+
+/// Without labels.
+pub(super) const OF_GOSSIP: &[Row<GossipLine>] = &[
+    (
+        "elbow_gossip_datagrams_sent",
+        "Datagrams sent to other nodes",
+        Counter,
+        |l| &l.datagrams_sent,
+    ),
+    (
+        "elbow_gossip_bytes_sent",
+        "Bytes of them, without UDP and IP",
+        Counter,
+        |l| &l.bytes_sent,
+    ),
+    (
+        "elbow_gossip_datagrams_received",
+        "Datagrams that came to the address for other nodes, whoever sent them",
+        Counter,
+        |l| &l.datagrams_received,
+    ),
+    (
+        "elbow_gossip_bytes_received",
+        "Bytes of them, without UDP and IP",
+        Counter,
+        |l| &l.bytes_received,
+    ),
+    (
+        "elbow_gossip_send_errors",
+        "Datagrams that could not be sent",
+        Counter,
+        |l| &l.send_errors,
+    ),
+    (
+        "elbow_gossip_receive_errors",
+        "Times that the socket failed to receive",
+        Counter,
+        |l| &l.receive_errors,
+    ),
+    (
+        "elbow_gossip_messages_incomplete",
+        "Messages of other nodes given up as not all of their datagrams came, or too many waited",
+        Counter,
+        |l| &l.messages_incomplete,
+    ),
+    (
+        "elbow_gossip_messages_unreadable",
+        "Messages of other nodes that have the right seal and say nothing that is understood",
+        Counter,
+        |l| &l.messages_unreadable,
+    ),
+    (
+        "elbow_gossip_messages_too_long",
+        "Messages that were not sent as they were too long",
+        Counter,
+        |l| &l.messages_too_long,
+    ),
+];
+
+/// With label `reason`; a counter.
+pub(super) const GOSSIP_REFUSED: Name = (
+    "elbow_gossip_refused",
+    "Datagrams that were not listened to, such as foreign, forged and repeated ones",
+);

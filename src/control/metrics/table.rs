@@ -1,14 +1,15 @@
 //! Every metric's name, meaning and place: the page to read before making a dashboard.
 //!
-//! Not here: how they are read and written (`metrics.rs`). In the text a counter's name has
-//! `_total` appended, and that of the build `_info`, as OpenMetrics wants. Invariant: a bound of
-//! `limits.rs` that can be reached at run time has a counter here.
+//! Not here: how they are read and written (`metrics.rs`), and those of clusters (`cluster.rs`). In
+//! the text a counter's name has `_total` appended, and that of the build `_info`, as OpenMetrics
+//! wants. Invariant: a bound of `limits.rs` that can be reached at run time has a counter here or
+//! there.
 
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 
 use crate::state::{
-    Backend, BackendLine, ControlLine, Count, DrainRow, GossipLine, HealthRow, LoadBalancerLine,
-    ShardLine, WriterLine,
+    Backend, BackendLine, ControlLine, Count, DrainRow, HealthRow, LoadBalancerLine, ShardLine,
+    WriterLine,
 };
 
 /// A name, what it means, its type, and where its value is in a line of counters.
@@ -420,70 +421,6 @@ pub(super) const OF_ACCESS_LOG: &[Row<WriterLine>] = &[
         |l| &l.lost,
     ),
 ];
-
-/// Without labels.
-pub(super) const OF_GOSSIP: &[Row<GossipLine>] = &[
-    (
-        "elbow_gossip_datagrams_sent",
-        "Datagrams sent to other nodes",
-        Counter,
-        |l| &l.datagrams_sent,
-    ),
-    (
-        "elbow_gossip_bytes_sent",
-        "Bytes of them, without UDP and IP",
-        Counter,
-        |l| &l.bytes_sent,
-    ),
-    (
-        "elbow_gossip_datagrams_received",
-        "Datagrams that came to the address for other nodes, whoever sent them",
-        Counter,
-        |l| &l.datagrams_received,
-    ),
-    (
-        "elbow_gossip_bytes_received",
-        "Bytes of them, without UDP and IP",
-        Counter,
-        |l| &l.bytes_received,
-    ),
-    (
-        "elbow_gossip_send_errors",
-        "Datagrams that could not be sent",
-        Counter,
-        |l| &l.send_errors,
-    ),
-    (
-        "elbow_gossip_receive_errors",
-        "Times that the socket failed to receive",
-        Counter,
-        |l| &l.receive_errors,
-    ),
-    (
-        "elbow_gossip_messages_incomplete",
-        "Messages of other nodes given up as not all of their datagrams came, or too many waited",
-        Counter,
-        |l| &l.messages_incomplete,
-    ),
-    (
-        "elbow_gossip_messages_unreadable",
-        "Messages of other nodes that have the right seal and say nothing that is understood",
-        Counter,
-        |l| &l.messages_unreadable,
-    ),
-    (
-        "elbow_gossip_messages_too_long",
-        "Messages that were not sent as they were too long",
-        Counter,
-        |l| &l.messages_too_long,
-    ),
-];
-
-/// With label `reason`; a counter.
-pub(super) const GOSSIP_REFUSED: Name = (
-    "elbow_gossip_refused",
-    "Datagrams that were not listened to, such as foreign, forged and repeated ones",
-);
 
 /// Without labels.
 pub(super) const BY_CONTROL: &[Row<ControlLine>] = &[

@@ -168,11 +168,6 @@ impl Replicas {
         all.filter(Replica::fits).collect()
     }
 
-    /// Sends all of that, for nodes that know something else.
-    pub fn tell_all(&self) {
-        self.send(self.all());
-    }
-
     fn send(&self, replicas: Vec<Replica>) {
         if let Some(out) = self.out.as_ref().filter(|_| !replicas.is_empty()) {
             // Refused: the process is ending.

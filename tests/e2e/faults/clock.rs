@@ -1,56 +1,44 @@
 //! A wall clock that is set while elbow runs, by a day, either way.
-//!
-//! The program `faketime` brings a library that answers for the clock. Where it is missing the
-//! tests are left out, but not in CI.
 
-use std::env;
-use std::fs;
-use std::io::{self, Write};
 use std::process::Command;
 
 use super::gated;
-use crate::harness::{Directory, Elbow, Gate, Setup, eventually, get, post};
+use crate::harness::{Clock, Directory, Elbow, Gate, Setup, eventually, get, post};
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
-/// elbow, and the file that says what its wall clock shows.
+/// elbow, and the wall clock that it lives by.
 struct Clocked {
     elbow: Elbow,
-    directory: Directory,
+    clock: Clock,
+    _directory: Directory,
 }
 
 impl Clocked {
     /// `None`: the clock cannot be set here.
     fn start(setup: &Setup, policy: &str) -> Option<Self> {
-        let library = library()?;
+        let clock = Clock::new()?;
         let directory = Directory::new();
         let named = "name = \"by-duration\"\n";
         let toml = setup
             .to_toml()
             .replace(named, &format!("{named}{policy}\n"));
         let file = directory.write("elbow.toml", &toml);
-        let time = directory.write("time", "+0\n");
         let mut command = Command::new(env!("CARGO_BIN_EXE_elbow"));
-        command
-            .args(["run", "--config"])
-            .arg(file)
-            .env("LD_PRELOAD", library)
-            .env("FAKETIME_TIMESTAMP_FILE", time)
-            .env("FAKETIME_NO_CACHE", "1")
-            // Timers go on as they do, by either name of that.
-            .env("DONT_FAKE_MONOTONIC", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        command.args(["run", "--config"]).arg(file);
+        clock.rule(&mut command);
         let elbow = Elbow::spawn_by(command);
         eventually("in service", || elbow.sum("elbow_backend_in_service") == 2);
-        Some(Self { elbow, directory })
+        Some(Self {
+            elbow,
+            clock,
+            _directory: directory,
+        })
     }
 
     /// Has the wall clock show so much more than it is, from now on.
     fn set(&self, offset_seconds: i64) {
-        let next = self
-            .directory
-            .write("time.next", &format!("{offset_seconds:+}\n"));
-        fs::rename(next, self.directory.path().join("time")).expect("both are ours");
+        self.clock.set(offset_seconds);
     }
 
     fn expect_checks(&self) {
@@ -61,32 +49,9 @@ impl Clocked {
 }
 
 impl Drop for Clocked {
-    /// What the library shares between a process and its children, and a kill leaves behind.
     fn drop(&mut self) {
-        for kind in ["faketime_shm", "sem.faketime_sem"] {
-            drop(fs::remove_file(format!(
-                "/dev/shm/{kind}_{}",
-                self.elbow.id()
-            )));
-        }
+        Clock::clean_up(self.elbow.id());
     }
-}
-
-/// The library that `faketime` has programs load.
-fn library() -> Option<String> {
-    let asked = Command::new("faketime")
-        .args(["-f", "+0s", "printenv", "LD_PRELOAD"])
-        .output();
-    if let Ok(output) = asked
-        && output.status.success()
-    {
-        return Some(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    }
-    let told = "LEFT OUT: no program faketime here";
-    assert!(env::var("CI").as_deref() != Ok("true"), "{told}");
-    // Past the test runner, which shows only what failed.
-    drop(writeln!(io::stderr(), "wall clock: {told}"));
-    None
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! HTTP/1.1 as bytes.
 
 mod backend;
+mod clock;
 mod elbow;
 mod message;
 mod pattern;
@@ -16,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use backend::{After, Backend, Gate, reply};
+pub(crate) use clock::Clock;
 pub(crate) use elbow::{Directory, Elbow, Outcome, sum_of};
 pub(crate) use message::{Framing, Head, Response, get, post};
 pub(crate) use pattern::{expect_pattern, pattern, send_pattern};

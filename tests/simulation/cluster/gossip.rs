@@ -113,6 +113,9 @@ impl Ledger {
                 continue;
             }
             let from = known.map_or(0, |far| far.version);
+            if from >= copy.version {
+                continue;
+            }
             let entries = copy
                 .entries
                 .iter()

@@ -22,6 +22,8 @@ pub(crate) struct Node {
     /// What its clock shows more than the world's.
     pub(crate) offset_ms: i64,
     expected: usize,
+    /// Of what it knows now.
+    pub(crate) lives_hash: u64,
     /// Lives are counted before and after each step.
     pub(crate) is_judged: bool,
     /// Lives that ended by this node's own decision without a quorum: there must be none.
@@ -31,9 +33,17 @@ pub(crate) struct Node {
 /// What follows from something for the world.
 #[derive(Default)]
 pub(crate) struct Followed {
+    /// There may be something to tell.
     pub(crate) has_news: bool,
     /// Backends that are to be checked at once.
     pub(crate) doubted: Vec<Arc<str>>,
+}
+
+impl Followed {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.has_news |= more.has_news;
+        self.doubted.extend(more.doubted);
+    }
 }
 
 impl Node {
@@ -51,8 +61,10 @@ impl Node {
         let listeners = config.load_balancers[0].listeners.iter();
         let listen: Vec<_> = listeners.map(|listener| listener.address).collect();
         let bound = Bound::first(&listen);
+        let state = State::among(roll.clone(), config, &bound, 1, remembered, boot_ms);
         Self {
-            state: State::among(roll.clone(), config, &bound, 1, remembered, boot_ms),
+            lives_hash: state.lives_hash(),
+            state,
             ledger: Ledger::new(Arc::clone(&name), boot_ms),
             roll,
             offset_ms,
@@ -114,9 +126,7 @@ impl Node {
             followed = self.look(world_ms);
         }
         for (node, boot_ms, key, value) in news {
-            let more = self.told((node, boot_ms, key, value), world_ms);
-            followed.has_news |= more.has_news;
-            followed.doubted.extend(more.doubted);
+            followed.add(self.told((node, boot_ms, key, value), world_ms));
         }
         (followed, answer)
     }
@@ -139,7 +149,8 @@ impl Node {
         self.state.speak_up() && self.tell()
     }
 
-    fn tell(&mut self) -> bool {
+    /// Tells what is new of what it knows; whether there was something.
+    pub(crate) fn tell(&mut self) -> bool {
         let sayings = self.state.take_sayings();
         for saying in &sayings {
             self.ledger.say(saying.key(), saying.value());
@@ -158,8 +169,11 @@ impl Node {
             .unwrap_or_default();
         let has_ended = self.is_judged && self.open_lives() < open_before;
         self.rash_ends += usize::from(has_ended && !is_merge && !self.roll.has_quorum());
+        if effects.changes_view {
+            self.lives_hash = self.state.lives_hash();
+        }
         Followed {
-            has_news: self.tell(),
+            has_news: effects.changes_sayings || effects.changes_view,
             doubted: effects
                 .doubted
                 .into_iter()

@@ -184,13 +184,13 @@ async fn who_seals_what_the_library_cannot_read_is_counted() {
     let tap = listener().await;
     for text in [&b"nonsense"[..], b""] {
         let piece = cut(1, text).and_then(|mut pieces| pieces.next()).unwrap();
-        let datagram = sealer.seal(&piece, unix_millis(), [7; NONCE_BYTES]);
+        let datagram = sealer.seal(&piece, wall_millis(), [7; NONCE_BYTES]);
         tap.send_to(&datagram, two.address).await.unwrap();
     }
     let late = cut(1, b"late")
         .and_then(|mut pieces| pieces.next())
         .unwrap();
-    let datagram = sealer.seal(&late, unix_millis() - 60_000, [7; NONCE_BYTES]);
+    let datagram = sealer.seal(&late, wall_millis() - 60_000, [7; NONCE_BYTES]);
     tap.send_to(&datagram, two.address).await.unwrap();
     Node::new(3, ONE).await.send(two.address, message(7)).await;
     assert_eq!(two.hear().await, message(7));
