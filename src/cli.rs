@@ -6,6 +6,7 @@
 //! version end the process.
 
 mod ask;
+mod cluster;
 mod drain;
 mod explain;
 mod instances;
@@ -27,6 +28,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
+pub use cluster::{Cluster, cluster};
 pub use drain::{Drain, drain};
 pub use explain::{Explain, explain};
 pub use instances::{Instances, instances};
@@ -61,6 +63,8 @@ pub enum Command {
     Status(Status),
     /// Say how the instances are, and what they have to do
     Instances(Instances),
+    /// Say which nodes are there, whether they are enough to decide, and whether they are at one
+    Cluster(Cluster),
     /// Watch it from second to second: shards, load balancers, instances, sessions that move
     Top(Top),
     /// Have the configuration file read again, and say what came of it
@@ -283,6 +287,8 @@ Examples:
       The usual way.
   elbow status && elbow instances web
       What runs, and how the instances of a load balancer are.
+  elbow cluster
+      Which nodes there are, and whether they are at one.
   elbow top
       What happens from second to second; q ends it.
   elbow reload

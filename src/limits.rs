@@ -176,6 +176,10 @@ pub const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a node that starts tries to come to know what others know before it begins anyway.
 pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What other nodes tell and is older than this when it comes is no measure of the way: it was told
+/// again, to those who come.
+pub const NEWS_AGE_MAX: Duration = Duration::from_secs(60);
+
 /// How long another node may know something else before this one looks whether it knows what
 /// nobody tells.
 pub const DIFFERENCE_PATIENCE: Duration = Duration::from_millis(1500);

@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         Ok(Command::Check(check)) => tell(&cli::check(&check)),
         Ok(Command::Status(status)) => tell(&cli::status(&status)),
         Ok(Command::Instances(instances)) => tell(&cli::instances(&instances)),
+        Ok(Command::Cluster(cluster)) => tell(&cli::cluster(&cluster, &mut anstream::stdout())),
         Ok(Command::Top(top)) => tell(&cli::top(&top, &mut io::stdout())),
         Ok(Command::Reload(reload)) => tell(&cli::reload(&reload)),
         Ok(Command::Explain(explain)) => tell(&cli::explain(&explain)),

@@ -13,7 +13,7 @@ use super::load::Answer;
 use super::table::{Table, bad, good, notable};
 use super::{ADMIN_DEFAULT, SIGNED, socket_address};
 use crate::config::Cores;
-use crate::control::{ListenerStatus, LoadBalancerStatus, ProcessStatus};
+use crate::control::{ClusterGlance, ListenerStatus, LoadBalancerStatus, ProcessStatus};
 
 /// The flags of `elbow status`.
 #[derive(Debug, Args)]
@@ -73,6 +73,9 @@ fn told(status: &ProcessStatus, admin: SocketAddr) -> String {
     line("file", none(&status.config_file, "none: started by flags"));
     let state = none(&status.state_dir, "none: sessions end with this process");
     line("state_dir", state);
+    if let Some(cluster) = &status.cluster {
+        line("cluster", at_a_glance(cluster));
+    }
     if status.load_balancers.is_empty() {
         return text + "\nno load balancer yet: add one to the file, or make one by the ELB API";
     }
@@ -90,6 +93,31 @@ fn told(status: &ProcessStatus, admin: SocketAddr) -> String {
         add(&mut table, balancer);
     }
     text + "\n" + &table.into_text()
+}
+
+/// `elbow-1, 3 of 3 nodes live, a quorum`
+pub(super) fn at_a_glance(cluster: &ClusterGlance) -> String {
+    let ClusterGlance {
+        node,
+        live,
+        known,
+        quorum,
+        ready,
+    } = cluster;
+    let nodes = format!("{live} of {known} nodes live");
+    let nodes = match live < known {
+        true => notable(&nodes),
+        false => nodes,
+    };
+    let quorum = match quorum {
+        true => good("a quorum"),
+        false => bad("no quorum"),
+    };
+    let ready = match ready {
+        true => String::new(),
+        false => format!(", {}", notable("catching up")),
+    };
+    format!("{node}, {nodes}, {quorum}{ready}")
 }
 
 /// `4 on CPU 0-3, uring+defer`
@@ -184,6 +212,7 @@ mod tests {
             region: "us-east-1".to_owned(),
             state_dir: Some("/var/lib/elbow".to_owned()),
             config_file: Some("/etc/elbow/elbow.toml".to_owned()),
+            cluster: None,
             load_balancers,
         }
     }
@@ -231,6 +260,22 @@ web              HTTP 0.0.0.0:80 -> HTTP 8080    an-hour  2 of 3      120       
                  HTTPS 0.0.0.0:443 -> HTTP 8080  -
 eu-west-1/empty  none                            -        2 of 3      120       4        1234567   1+20";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_cluster_is_told_in_a_line() {
+        let cluster = |live, quorum, ready| ClusterGlance {
+            node: "elbow-1".to_owned(),
+            live,
+            known: 3,
+            quorum,
+            ready,
+        };
+        let told = |cluster| plain(&at_a_glance(&cluster));
+        let all = told(cluster(3, true, true));
+        assert_eq!(all, "elbow-1, 3 of 3 nodes live, a quorum");
+        let few = told(cluster(1, false, false));
+        assert_eq!(few, "elbow-1, 1 of 3 nodes live, no quorum, catching up");
     }
 
     #[test]

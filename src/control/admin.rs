@@ -12,6 +12,7 @@
 mod access;
 mod answer;
 mod certificates;
+mod cluster;
 mod config;
 mod console;
 mod denied;
@@ -71,6 +72,9 @@ use crate::state::{ControlLine, Refusal};
 use crate::sticky::Seals;
 use crate::sys::{Link, Phase};
 
+pub use self::cluster::{
+    ClusterGlance, ClusterStatus, Dispute, NodeStatus, ReplacedChange, WaitingChange,
+};
 pub use self::drains::Drain;
 pub use self::rows::BackendRow;
 pub(super) use self::status::Standing;
@@ -250,6 +254,7 @@ fn api() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(metrics))
         .routes(routes!(healthz))
         .routes(routes!(status::status))
+        .routes(routes!(cluster::show))
         .routes(routes!(config::config))
         .routes(routes!(reload::reload))
         .routes(routes!(rows::backends))
@@ -328,7 +333,7 @@ async fn metrics(admin: Shared) -> Response {
         (status = 200, description = "It does", body = String, content_type = "text/plain"),
         (
             status = 503,
-            description = "It drains and will end",
+            description = "It drains and will end, or does not know yet what the others know",
             body = String,
             content_type = "text/plain"
         ),

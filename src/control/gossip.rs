@@ -32,7 +32,9 @@ use tokio::sync::mpsc;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
 pub(super) use self::changes::Changes;
-pub(super) use self::part::{FleetRow, Part};
+#[cfg(test)]
+pub(super) use self::head::Head;
+pub(super) use self::part::{FleetRow, NodeRow, Part};
 pub(super) use self::transport::SealedUdp;
 use crate::cluster::{Peer, Roll, Secrets};
 use crate::limits::{

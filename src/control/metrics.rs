@@ -17,7 +17,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
-use self::cluster::{GOSSIP_REFUSED, OF_CLUSTER, OF_GOSSIP};
+use self::cluster::{GOSSIP_REFUSED, NEWS_AGE, OF_CLUSTER, OF_FLEET, OF_GOSSIP};
 use self::table::{
     ADMIN_REFUSED, BUILD, BY_BACKEND, BY_CONTROL, BY_LOAD_BALANCER, BY_SHARD, CERTIFICATE_DAYS,
     CHECK_CONNECT_ERRORS, CLASSES, CPU, DESYNC, DRAINING, EPOCH, HANDSHAKE_FAILURES, LATENCY, Name,
@@ -25,6 +25,7 @@ use self::table::{
 };
 use super::Published;
 use super::certificates::{Ends, days_left};
+use super::gossip::FleetRow;
 use crate::cluster::Refusal;
 use crate::http::{Classification, Reply};
 use crate::state::{
@@ -108,6 +109,7 @@ impl Collector for Counters {
         load_balancers(&mut page, &snapshot, &self.about)?;
         backends(&mut page, &snapshot)?;
         let published = self.published.borrow().clone();
+        self.nodes(&mut page, published.fleet.as_deref())?;
         sessions(&mut page, &published)
     }
 }
@@ -146,6 +148,16 @@ impl Counters {
             put(&mut family.encode_family(&labels)?, Counter, count.value())?;
         }
         Ok(())
+    }
+
+    fn nodes(&self, page: &mut Page<'_>, fleet: Option<&FleetRow>) -> fmt::Result {
+        for &(name, help, fact, alone) in OF_FLEET {
+            let value = fleet.map_or(alone, fact);
+            put(&mut page.family((name, help), Gauge)?, Gauge, value)?;
+        }
+        let news_age = &self.control.gossip.news_age;
+        let family = page.in_seconds(NEWS_AGE, MetricType::Histogram)?;
+        histogram(family, news_age.sum(), news_age.counts().collect())
     }
 
     fn shards(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -251,15 +263,17 @@ fn latencies(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         let lines = || route.counts.lines().map(|line| &line.latency);
         let sum = lines().map(Histogram::sum).sum();
         let counts = Histogram::total(lines());
-        // As read above, whatever shards count meanwhile: the last bucket has all of them.
-        let count = counts.iter().sum();
-        let buckets: Vec<_> = Histogram::bounds().zip(counts).collect();
         let labels = [("load_balancer", &*route.load_balancer)];
-        family
-            .encode_family(&labels)?
-            .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        histogram(family.encode_family(&labels)?, sum, counts)?;
     }
     Ok(())
+}
+
+fn histogram(mut sample: MetricEncoder<'_>, sum: f64, counts: Vec<u64>) -> fmt::Result {
+    // As read, whatever is counted meanwhile: the last bucket has all of them.
+    let count = counts.iter().sum();
+    let buckets: Vec<_> = Histogram::bounds().zip(counts).collect();
+    sample.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
 }
 
 fn backends(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {

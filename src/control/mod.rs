@@ -79,9 +79,12 @@ use crate::state::{
     Report, State,
 };
 use crate::sticky::{Moved, Seals};
-use crate::sys::{Link, Outlet, unix_millis};
+use crate::sys::{Link, Outlet, Phase, unix_millis};
 
-pub use self::admin::{BackendRow, Drain, ListenerStatus, LoadBalancerStatus, ProcessStatus};
+pub use self::admin::{
+    BackendRow, ClusterGlance, ClusterStatus, Dispute, Drain, ListenerStatus, LoadBalancerStatus,
+    NodeStatus, ProcessStatus, ReplacedChange, WaitingChange,
+};
 pub use self::credentials::Credentials;
 pub use self::drain::Ending;
 pub use self::files::Files;
@@ -413,6 +416,7 @@ impl Publisher {
     fn tick(&mut self, checker: &mut Checker) {
         let mut has_caught_up = false;
         if let Some(part) = &mut self.part {
+            part.note_drain(self.link.phase() == Phase::Draining);
             has_caught_up = part.tick(&mut self.state, unix_millis());
             let fleet = Arc::new(part.row(&self.state));
             self.published
@@ -425,7 +429,8 @@ impl Publisher {
     /// Other nodes have said something.
     fn learn(&mut self, news: impl Iterator<Item = News>, checker: &mut Checker) {
         let Some(part) = &mut self.part else { return };
-        let commands: Vec<Command> = news.filter_map(|news| part.hear(news)).collect();
+        let now_ms = unix_millis();
+        let commands: Vec<Command> = news.filter_map(|news| part.hear(news, now_ms)).collect();
         part.has_heard();
         self.apply_all(commands.into_iter(), checker);
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::admin::Drain;
+use super::admin::{ClusterGlance, Drain};
 
 pub(super) use self::reading::{Reading, Watched};
 
@@ -26,6 +26,8 @@ pub struct Moment {
     pub phase: String,
     /// The number of the snapshot in force.
     pub epoch: u64,
+    /// The cluster in a line; `None`: there is none.
+    pub cluster: Option<ClusterGlance>,
     /// The shards, in order.
     pub shards: Vec<ShardMoment>,
     /// The load balancers of all regions, or the one that is asked for.

@@ -387,6 +387,8 @@ pub struct GossipLine {
     pub messages_unreadable: Count,
     /// Messages that were longer than `limits::GOSSIP_MESSAGE_BYTES_MAX` and were not sent.
     pub messages_too_long: Count,
+    /// How old what other nodes told of backends was when it came, up to `limits::NEWS_AGE_MAX`.
+    pub news_age: Histogram,
 }
 
 /// Why the admin address refuses a request before it looks at what is asked.

@@ -25,6 +25,7 @@ BY_APPLICATION = "Enable application generated cookie stickiness"
 def without_load_balancers(stage, browser):
     browser.open(f"{stage.url}/console")
     browser.expect("There is no load balancer yet.")
+    assert "Cluster" not in browser.words(), "there is none to lead to"
 
 
 def instances(console):

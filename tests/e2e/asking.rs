@@ -71,11 +71,23 @@ fn status_and_instances_tell_what_runs_and_what_it_has_done() {
 }
 
 #[test]
+fn a_node_without_a_cluster_says_that_it_is_alone() {
+    let elbow = Setup::new(&[]).start(&[]);
+    let cluster = ask(&elbow, &["cluster"]);
+    expect(&cluster, 0, &["no cluster: this node is alone"]);
+    let json = ask(&elbow, &["cluster", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.text).expect("it is JSON");
+    assert_eq!(json["enabled"], false);
+    let status = ask(&elbow, &["status"]);
+    assert!(!status.text.contains("cluster"), "{}", status.text);
+}
+
+#[test]
 fn nobody_to_ask_is_told_with_the_address() {
     let elbow = Setup::new(&[]).start(&[]);
     let admin = elbow.admin.to_string();
     drop(elbow);
-    for command in ["status", "instances", "reload"] {
+    for command in ["status", "instances", "cluster", "reload"] {
         let outcome = Outcome::of(&[command, "--admin", &admin]);
         expect(&outcome, 1, &[&format!("cannot ask {admin}")]);
     }

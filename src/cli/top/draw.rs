@@ -15,6 +15,7 @@ use ratatui::widgets::Paragraph;
 
 use super::app::{App, Hearing, View};
 use crate::cli::ask::worded;
+use crate::control::ClusterGlance;
 use crate::sys::Instant;
 
 const KEYS: &str = "
@@ -78,6 +79,7 @@ fn header(app: &App, now: Instant, width: u16) -> Line<'static> {
     }
     if let Some(moment) = app.latest() {
         parts.push(format!("epoch {}", moment.epoch));
+        parts.extend(moment.cluster.as_ref().map(nodes));
     }
     let left = parts.join("  ");
     let (state, style) = match &app.hearing {
@@ -93,6 +95,12 @@ fn header(app: &App, now: Instant, width: u16) -> Line<'static> {
         Span::styled(format!("{left:<room$} "), bold),
         Span::styled(state, style.add_modifier(Modifier::BOLD)),
     ])
+}
+
+/// `3/3 nodes`
+fn nodes(cluster: &ClusterGlance) -> String {
+    let quorum = if cluster.quorum { "" } else { ", no quorum" };
+    format!("{}/{} nodes{quorum}", cluster.live, cluster.known)
 }
 
 /// That the numbers are old, and why.

@@ -6,6 +6,7 @@ use super::app::requests;
 use super::numbers::{count, millis, rate, whole};
 use crate::cli::ask::worded;
 use crate::cli::drain::worded_drain;
+use crate::cli::status::at_a_glance;
 use crate::cli::table::{Table, bad, good, notable};
 use crate::control::{BackendMoment, LoadBalancerMoment, Moment, ProcessStatus};
 
@@ -16,11 +17,19 @@ pub(super) fn told(
     is_whole: bool,
     moment: &Moment,
 ) -> String {
-    let Moment { phase, epoch, .. } = moment;
+    let Moment {
+        phase,
+        epoch,
+        cluster,
+        ..
+    } = moment;
+    let nodes = cluster.as_ref().map(at_a_glance);
+    let nodes = nodes.map(|nodes| format!("\ncluster {nodes}"));
     let uptime = worded(status.uptime_seconds);
     let version = &status.version;
     let mut parts = vec![
-        format!("elbow {version}, {admin}, {phase}, up {uptime}, epoch {epoch}"),
+        format!("elbow {version}, {admin}, {phase}, up {uptime}, epoch {epoch}")
+            + &nodes.unwrap_or_default(),
         shards(moment),
     ];
     if moment.load_balancers.is_empty() {

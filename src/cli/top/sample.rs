@@ -29,6 +29,7 @@ pub(super) fn status() -> ProcessStatus {
         region: "us-east-1".to_owned(),
         state_dir: None,
         config_file: None,
+        cluster: None,
         load_balancers: Vec::new(),
     }
 }
@@ -129,6 +130,7 @@ pub(super) fn moment(second: u64) -> Moment {
         seconds: 1.0,
         phase: "serving".to_owned(),
         epoch: 12,
+        cluster: None,
         shards: vec![shard(0, 52.4), shard(1, 97.0)],
         load_balancers: vec![
             balancer("web", (second % 4 * 100) as f64),

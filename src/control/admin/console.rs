@@ -43,7 +43,7 @@ macro_rules! file {
     };
 }
 
-static FILES: LazyLock<[File; 29]> = LazyLock::new(|| {
+static FILES: LazyLock<[File; 30]> = LazyLock::new(|| {
     [
         file!("index.html", HTML),
         file!("style.css", "text/css; charset=utf-8"),
@@ -74,6 +74,7 @@ static FILES: LazyLock<[File; 29]> = LazyLock::new(|| {
         file!("drains.js", SCRIPT),
         file!("explain.js", SCRIPT),
         file!("shards.js", SCRIPT),
+        file!("cluster.js", SCRIPT),
     ]
 });
 

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::super::{About, Origin, Published};
 use super::Shared;
 use super::answer::{Answer, json};
+use super::cluster::ClusterGlance;
 use crate::http::Reply;
 use crate::state::{HealthRow, ListenerRow, LoadBalancerRow};
 use crate::sys::Instant;
@@ -70,6 +71,8 @@ pub struct ProcessStatus {
     pub state_dir: Option<String>,
     /// The configuration file as it was named; `None`: it was started without.
     pub config_file: Option<String>,
+    /// The cluster in a line; `None`: there is none.
+    pub cluster: Option<ClusterGlance>,
     /// The load balancers of all regions.
     pub load_balancers: Vec<LoadBalancerStatus>,
 }
@@ -178,6 +181,7 @@ pub(super) async fn status(admin: Shared) -> Answer {
         region: standing.region.clone(),
         state_dir: standing.state_dir.clone(),
         config_file: standing.config_file.clone(),
+        cluster: published.fleet.as_ref().map(|fleet| fleet.glance()),
         load_balancers: published.statuses(),
     };
     Ok(json(StatusCode::OK, &status))

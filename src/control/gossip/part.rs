@@ -9,13 +9,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::changes::Changes;
 use super::head::{self, Head};
 use super::{News, Sight, Voice, millis};
 use crate::cluster::{Roll, Said, Saying, node_number};
 use crate::control::replicas::{Replica, Replicated};
-use crate::limits::{CATCH_UP_PATIENCE, DIFFERENCE_PATIENCE, FIRST_PATIENCE, GOSSIP_INTERVAL};
+use crate::health::Chronicle;
+use crate::limits::{
+    CATCH_UP_PATIENCE, DIFFERENCE_PATIENCE, FIRST_PATIENCE, GOSSIP_INTERVAL, NEWS_AGE_MAX,
+};
 use crate::state::{Command, ControlLine, DisputeRow, State};
 
 /// The keys of what the API has changed.
@@ -36,6 +40,18 @@ pub(in crate::control) struct FleetRow {
     pub(in crate::control) replicated: Replicated,
 }
 
+impl FleetRow {
+    /// The node that tells this.
+    pub(in crate::control) fn own(&self) -> &NodeRow {
+        self.nodes.first().expect("this node comes first")
+    }
+
+    /// How many nodes live.
+    pub(in crate::control) fn live(&self) -> usize {
+        self.nodes.iter().filter(|node| node.is_live).count()
+    }
+}
+
 /// One node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::control) struct NodeRow {
@@ -44,6 +60,8 @@ pub(in crate::control) struct NodeRow {
     /// When it started, in milliseconds since 1970 by its clock.
     pub(in crate::control) boot_ms: u64,
     pub(in crate::control) is_live: bool,
+    /// Since when it has not been heard, in milliseconds since 1970; `None`: it lives.
+    pub(in crate::control) lost_since_ms: Option<u64>,
     /// What it says of itself; `None`: nothing yet.
     pub(in crate::control) head: Option<Head>,
     /// Since when it has not known the same as this one, in milliseconds since 1970; `None`: it
@@ -72,6 +90,7 @@ pub(in crate::control) struct Part {
 struct Other {
     head: Option<Head>,
     differs_since_ms: Option<u64>,
+    lost_since_ms: Option<u64>,
 }
 
 impl Part {
@@ -103,7 +122,7 @@ impl Part {
     }
 
     /// What follows from news for the state.
-    pub(in crate::control) fn hear(&mut self, news: News) -> Option<Command> {
+    pub(in crate::control) fn hear(&mut self, news: News, now_ms: u64) -> Option<Command> {
         match news {
             News::Nodes(sight) => {
                 log(&self.sight.roll, &sight.roll);
@@ -133,10 +152,13 @@ impl Part {
                 key,
                 value,
             } => match Saying::read(&key, &value) {
-                Ok(saying) => saying.map(|saying| Command::Heard {
-                    node,
-                    boot_ms,
-                    saying,
+                Ok(saying) => saying.map(|saying| {
+                    self.note_age(&saying.said, now_ms);
+                    Command::Heard {
+                        node,
+                        boot_ms,
+                        saying,
+                    }
                 }),
                 Err(problem) => {
                     self.counts.sayings_refused.add(1);
@@ -144,6 +166,20 @@ impl Part {
                     None
                 }
             },
+        }
+    }
+
+    fn note_age(&self, said: &Said, now_ms: u64) {
+        let made = match said {
+            Said::Opinion(opinion) => opinion.map(|opinion| opinion.since),
+            Said::Chronicle(chronicle) => chronicle.as_ref().map(Chronicle::latest),
+        };
+        // From the future: clocks differ by more than the way took.
+        let age_ms = made.and_then(|made| now_ms.checked_sub(made.wall_ms));
+        if let Some(age) = age_ms.map(Duration::from_millis)
+            && age <= NEWS_AGE_MAX
+        {
+            self.counts.gossip.news_age.observe(age);
         }
     }
 
@@ -186,13 +222,18 @@ impl Part {
         if std::mem::take(&mut self.has_new_lives) {
             self.own.lives = state.lives_hash();
         }
+        for peer in &self.sight.roll.others {
+            let other = self.others.entry(Arc::clone(&peer.name)).or_default();
+            let since = other.lost_since_ms.unwrap_or(now_ms);
+            other.lost_since_ms = (!peer.is_live).then_some(since);
+        }
         for other in self.others.values_mut() {
             let is_same = other
                 .head
                 .as_ref()
                 .is_some_and(|head| head.agrees_with(&self.own));
             other.differs_since_ms = match other.differs_since_ms {
-                _ if is_same => None,
+                _ if is_same || other.head.is_none() => None,
                 since => since.or(Some(now_ms)),
             };
         }
@@ -259,6 +300,7 @@ impl Part {
             address: address(&roll.own),
             boot_ms: self.boot_ms,
             is_live: true,
+            lost_since_ms: None,
             head: Some(self.own.clone()),
             differs_since_ms: None,
         };
@@ -269,6 +311,7 @@ impl Part {
                 address: address(&peer.name),
                 boot_ms: peer.boot_ms,
                 is_live: peer.is_live,
+                lost_since_ms: other.and_then(|other| other.lost_since_ms),
                 head: other.and_then(|other| other.head.clone()),
                 differs_since_ms: other.and_then(|other| other.differs_since_ms),
             }
@@ -279,6 +322,15 @@ impl Part {
             known: roll.known(),
             disputes: state.disputes(),
             replicated: self.changes.replicated(),
+        }
+    }
+
+    /// Whether this node is about to end.
+    pub(in crate::control) fn note_drain(&mut self, is_draining: bool) {
+        if self.own.is_draining != is_draining {
+            self.own.is_draining = is_draining;
+            // All are told with the next tick.
+            self.told_ms = 0;
         }
     }
 
@@ -317,3 +369,6 @@ fn log(before: &Roll, now: &Roll) {
         (true, true) | (false, false) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! The metrics of what nodes of a cluster have in common; without one all are zero.
+//! The metrics of the nodes of a cluster and of what they have in common. Without one this node is
+//! all there are, and is never wrong.
 //!
 //! Not here: all others, and what the columns are (`table.rs`). Invariant: a bound that can be
 //! reached by what other nodes say has a counter here.
@@ -6,7 +7,61 @@
 use prometheus_client::metrics::MetricType::{Counter, Gauge};
 
 use super::table::{Name, Row};
+use crate::control::gossip::{FleetRow, NodeRow};
 use crate::state::{ControlLine, GossipLine};
+
+/// A gauge of the nodes as this one sees them, and what it is without a cluster.
+pub(super) type FleetFact = (&'static str, &'static str, fn(&FleetRow) -> u64, u64);
+
+/// Without labels.
+pub(super) const OF_FLEET: &[FleetFact] = &[
+    (
+        "elbow_cluster_nodes_live",
+        "Nodes that live, this one included",
+        |fleet| fleet.live() as u64,
+        1,
+    ),
+    (
+        "elbow_cluster_nodes_known",
+        "Nodes that there are, lost ones and those that were never heard included",
+        |fleet| fleet.known as u64,
+        1,
+    ),
+    (
+        "elbow_cluster_quorum",
+        "1 while the nodes that live can declare a backend dead for all",
+        |fleet| u64::from(fleet.has_quorum),
+        1,
+    ),
+    (
+        "elbow_cluster_ready",
+        "1 once this node has caught up with the others",
+        |fleet| u64::from(fleet.own().head.as_ref().is_some_and(|head| head.is_ready)),
+        1,
+    ),
+    (
+        "elbow_cluster_nodes_differing",
+        "Nodes that live and know other lives or other changes by the API than this one",
+        |fleet| fleet.nodes.iter().filter(|node| differs(node)).count() as u64,
+        0,
+    ),
+    (
+        "elbow_cluster_disputes",
+        "Backends that some nodes find well and others failed",
+        |fleet| fleet.disputes.len() as u64,
+        0,
+    ),
+];
+
+fn differs(node: &NodeRow) -> bool {
+    node.is_live && node.differs_since_ms.is_some()
+}
+
+/// A histogram.
+pub(super) const NEWS_AGE: Name = (
+    "elbow_cluster_news_age",
+    "How old what other nodes tell of backends was when it came, if it was younger than a minute",
+);
 
 /// Without labels.
 pub(super) const OF_CLUSTER: &[Row<ControlLine>] = &[

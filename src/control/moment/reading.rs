@@ -110,6 +110,7 @@ impl Reading {
             seconds,
             phase: watched.link.phase().name().to_owned(),
             epoch: watched.link.snapshot.load().epoch,
+            cluster: watched.published.fleet.as_ref().map(|fleet| fleet.glance()),
             shards: span.shards(watched),
             load_balancers: load_balancers
                 .map(|row| span.load_balancer(row, watched))

@@ -10,7 +10,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::cli::top::feed::News;
 use crate::cli::top::sample::{app, moment, shard};
-use crate::control::{LoadBalancerMoment, Moment};
+use crate::control::{ClusterGlance, LoadBalancerMoment, Moment};
 
 fn drawn(app: &App, now: Instant, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("it is memory");
@@ -93,6 +93,28 @@ fn without_colours_there_are_none() {
     assert!(coloured(&app));
     app.has_colours = false;
     assert!(!coloured(&app));
+}
+
+#[test]
+fn the_nodes_of_a_cluster_are_told_in_the_first_line() {
+    let (mut app, now) = app(None, 1);
+    let cluster = ClusterGlance {
+        node: "elbow-1".to_owned(),
+        live: 1,
+        known: 3,
+        quorum: false,
+        ready: true,
+    };
+    let with_nodes = Moment {
+        cluster: Some(cluster),
+        ..moment(1)
+    };
+    hear(&mut app, with_nodes);
+    let screen = screen(&app, now, 120, 40);
+    assert!(
+        screen.contains("epoch 12  1/3 nodes, no quorum  "),
+        "{screen}"
+    );
 }
 
 #[test]

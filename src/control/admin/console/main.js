@@ -6,7 +6,7 @@ import { showList } from "./list.js";
 import { showAccount, showSignIn } from "./sign_in.js";
 
 /** What the navigation leads to. */
-const PARTS = ["load-balancers", "shards"];
+const PARTS = ["load-balancers", "shards", "cluster"];
 
 const main = document.getElementById("main");
 let turns = 0;
@@ -46,7 +46,8 @@ async function signOut() {
     }
 }
 
-/** `/load-balancers`, `/load-balancers/NAME`, `/load-balancers/NAME/TAB` or `/shards`. */
+/** `/load-balancers`, `/load-balancers/NAME`, `/load-balancers/NAME/TAB`, `/shards` or
+ * `/cluster`. */
 async function page() {
     if (!account) be(await v1("GET", "sign-in"));
     if (account.who === null) return showSignIn(note, enter);
@@ -57,6 +58,7 @@ async function page() {
     }
     // What the first view does not show is fetched when it is asked for.
     if (part === "shards") return (await import("./shards.js")).showShards();
+    if (part === "cluster") return (await import("./cluster.js")).showCluster();
     if (!name) return showList(refresh);
     const { showDetail } = await import("./detail.js");
     return showDetail(name, tab ?? "description", refresh);
@@ -117,6 +119,8 @@ async function sayHost() {
     const status = await v1("GET", "status");
     document.getElementById("host").textContent =
         `${status.version} · ${status.region} · ${status.phase}`;
+    // Who has no cluster need not know of it.
+    document.getElementById("to-cluster").parentElement.hidden = status.cluster === null;
 }
 
 document.querySelector(".skip").addEventListener("click", (event) => {

@@ -1,4 +1,5 @@
-//! `/v1/status`, `/v1/reload`, `/v1/config`: what is told, and how an order that failed is.
+//! `/v1/status`, `/v1/cluster`, `/v1/reload`, `/v1/config`: what is told, and how an order that
+//! failed is.
 
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ async fn the_process_and_its_load_balancers_are_told_with_sums_over_shards() {
     let expected = json!({
         "version": "9.8.7", "uptime_seconds": null, "phase": "serving", "driver": "epoll",
         "cores": [3, null], "credentials": 0, "region": "us-east-1", "state_dir": null,
-        "config_file": "elbow.toml",
+        "config_file": "elbow.toml", "cluster": null,
         "load_balancers": [{
             "name": "web",
             "listeners": [
@@ -65,6 +66,17 @@ async fn the_process_and_its_load_balancers_are_told_with_sums_over_shards() {
     bench.link.begin_drain();
     let (_, told) = bench.request("GET /v1/status", "").await;
     assert_eq!(told["phase"], "draining");
+}
+
+#[tokio::test]
+async fn without_a_cluster_a_node_decides_alone() {
+    let bench = Bench::new().await;
+    let (status, told) = bench.request("GET /v1/cluster", "").await;
+    let expected = json!({
+        "enabled": false, "node": null, "live": 1, "known": 1, "quorum": true,
+        "nodes": [], "disputes": [], "waiting": [], "conflicts": []
+    });
+    assert_eq!((status, told), (200, expected));
 }
 
 #[tokio::test]
