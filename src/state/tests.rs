@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::*;
-use crate::health::{self, Failure, Outcome};
+use crate::health::{Failure, Outcome};
 use crate::limits;
 use crate::sticky::Sketch;
 

@@ -173,6 +173,7 @@ impl Part {
         let made = match said {
             Said::Opinion(opinion) => opinion.map(|opinion| opinion.since),
             Said::Chronicle(chronicle) => chronicle.as_ref().map(Chronicle::latest),
+            Said::Sessions(_) => None,
         };
         // From the future: clocks differ by more than the way took.
         let age_ms = made.and_then(|made| now_ms.checked_sub(made.wall_ms));

@@ -19,7 +19,14 @@ fn nodes(count: usize) -> Vec<State> {
             ..Roll::new(&name(own), 1)
         };
         let listen = [1001, 1002, 1003].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        State::among(roll, &config(), &Bound::first(&listen), 1, Remembered::new(), 0)
+        State::among(
+            roll,
+            &config(),
+            &Bound::first(&listen),
+            1,
+            Remembered::new(),
+            0,
+        )
     };
     let mut nodes: Vec<State> = (0..count).map(start).collect();
     for node in &mut nodes {
@@ -42,7 +49,11 @@ fn talk(nodes: &mut [State]) -> Vec<usize> {
         for (from, sayings) in sayings.into_iter().enumerate() {
             for saying in sayings {
                 let again = Saying::read(&saying.key(), &saying.value());
-                assert_eq!(again.as_ref(), Ok(&Some(saying.clone())), "it travels as text");
+                assert_eq!(
+                    again.as_ref(),
+                    Ok(&Some(saying.clone())),
+                    "it travels as text"
+                );
                 for to in (0..nodes.len()).filter(|&to| to != from) {
                     let heard = Command::Heard {
                         node: Arc::from(format!("node-{from}")),
@@ -65,7 +76,10 @@ fn fail(node: &mut State, backend: &str) {
 }
 
 fn serving(nodes: &[State]) -> Vec<bool> {
-    nodes.iter().map(|node| node.is_in_service("web", "i-1")).collect()
+    nodes
+        .iter()
+        .map(|node| node.is_in_service("web", "i-1"))
+        .collect()
 }
 
 fn sessions(node: &State) -> u64 {
@@ -148,7 +162,9 @@ fn a_node_that_has_started_anew_has_said_nothing_yet() {
     fail(&mut nodes[0], "i-1");
     talk(&mut nodes);
     assert_eq!(nodes[1].disputes().len(), 1);
-    let saying = Saying::read("o/empty/1", "").expect("it is one").expect("it is ours");
+    let saying = Saying::read("o/empty/1", "")
+        .expect("it is one")
+        .expect("it is ours");
     let later = Command::Heard {
         node: Arc::from("node-0"),
         boot_ms: 2,
@@ -161,8 +177,10 @@ fn a_node_that_has_started_anew_has_said_nothing_yet() {
 #[test]
 fn what_is_to_come_is_refused() {
     let mut nodes = nodes(2);
-    let value = format!(r#"{{"w":0,"s":[{},0,7]}}"#, 2 * limits::STAMP_AHEAD_MS_MAX);
-    let saying = Saying::read("o/web/1", &value).expect("it is one").expect("it is ours");
+    let value = format!(r#"{{"w":0,"s":[{},0,7]}}"#, 2 * STAMP_AHEAD_MS_MAX);
+    let saying = Saying::read("o/web/1", &value)
+        .expect("it is one")
+        .expect("it is ours");
     let heard = Command::Heard {
         node: Arc::from("node-1"),
         boot_ms: 1,
