@@ -93,6 +93,9 @@ fn start(
     if !thread::refuse_huge_pages() {
         tracing::warn!("the kernel may use huge pages: blocks then hold more memory than bytes");
     }
+    if let Err(error) = thread::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let kept = match Kept::take_up(config, sources) {
         Ok(kept) => kept,
         Err(failure) => return failure,
@@ -116,8 +119,10 @@ struct Kept {
     regions: Regions,
     journal: Journal,
     files: Files,
-    /// `None`: there is no cluster.
-    cluster: Option<(UdpSocket, Replicas)>,
+    /// What the API has changed on any node of the cluster; `None`: there is none.
+    replicas: Option<Replicas>,
+    /// To join the others.
+    joining: Option<Joining>,
 }
 
 impl Kept {
@@ -151,6 +156,8 @@ impl Kept {
         };
         let files = Files::load(&config, unix_seconds())
             .map_err(|problems| refuse(&Failure::Certificates(problems)))?;
+        let secrets = files.secrets.clone();
+        let joining = socket.and_then(|socket| join(&config, socket, secrets));
         let origin = Origin {
             host: config.host.clone(),
             admin: config.admin.clone(),
@@ -164,7 +171,8 @@ impl Kept {
             regions: settled.regions,
             journal,
             files,
-            cluster: socket.zip(replicas),
+            replicas,
+            joining,
         })
     }
 }
@@ -188,40 +196,28 @@ fn run(
         regions,
         journal,
         files,
-        cluster,
+        replicas,
+        joining,
     } = kept;
     let config = &config;
-    if let Err(error) = thread::raise_open_files() {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
     let cores = choose_cores(&config.host)?;
-    let keys = control::keys::load(config.host.state_dir.as_deref(), files.secrets.as_ref())
-        .map_err(|error| format!("cannot load the cookie keys: {error}"))?;
+    let keys = load_cookie_keys(config, &files)?;
     let remembered = control::memory::load(config.host.state_dir.as_deref())
         .map_err(|error| format!("cannot take up the sessions of before: {error}"))?;
     let ticket_keys = load_ticket_keys(config, &files.certificates.keyring)?;
-    if config.host.state_dir.is_none() && config.cluster.is_none() {
-        tracing::info!("no state_dir: sessions last until this process ends");
-    }
     certificates::log_deviations(&config.load_balancers);
     let certificate_ends = Arc::clone(&files.certificates.ends);
-    let secrets = files.secrets.clone();
     await_addresses(config);
     let (inventory, bound) = Inventory::open(config, files, cores.len())?;
     let mut opened = open_admin(config)?;
     opened.addresses = bound.iter().map(|bound| bound.address).collect();
     let greeting = greeting(&opened);
 
-    let (socket, replicas) = cluster.unzip();
-    let joining = socket.and_then(|socket| join(config, socket, secrets));
     let node = joining.as_ref().map(|joining| joining.member.clone());
-    let now_ms = unix_millis();
-    let state = match &joining {
-        None => State::new(config, &bound, cores.len(), remembered, now_ms),
-        Some(joining) => {
-            let roll = joining.member.roll();
-            State::among(roll, config, &bound, cores.len(), remembered, now_ms)
-        }
+    let (shards, now_ms) = (cores.len(), unix_millis());
+    let state = match node.as_ref().map(Member::roll) {
+        None => State::new(config, &bound, shards, remembered, now_ms),
+        Some(roll) => State::among(roll, config, &bound, shards, remembered, now_ms),
     };
     let (link, reports) = Link::new(state.snapshot(), inventory.listeners(), cores.len());
     let log = AccessLog::start(&config.access_log, &config.api.region)?;
@@ -244,8 +240,7 @@ fn run(
             certificate_ends,
             access_log: log
                 .as_ref()
-                .map(|log| Arc::clone(&log.counts))
-                .unwrap_or_default(),
+                .map_or_else(Arc::default, |log| Arc::clone(&log.counts)),
         },
         origin,
         inventory,
@@ -266,6 +261,15 @@ fn run(
         log.finish();
     }
     ending.map_err(|error| format!("the control thread failed: {error}"))
+}
+
+fn load_cookie_keys(config: &Config, files: &Files) -> Result<Vec<Key>, String> {
+    let state_dir = config.host.state_dir.as_deref();
+    if state_dir.is_none() && config.cluster.is_none() {
+        tracing::info!("no state_dir: sessions last until this process ends");
+    }
+    control::keys::load(state_dir, files.secrets.as_ref())
+        .map_err(|error| format!("cannot load the cookie keys: {error}"))
 }
 
 /// Has the listeners' keyring filled before the first of them gives a ticket.

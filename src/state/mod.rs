@@ -221,14 +221,7 @@ impl State {
                 let (lb, mut scene) = self.at(&load_balancer, now_ms)?;
                 lb.cancel_drain(&backend, &mut scene, &mut effects)?;
             }
-            Command::Counted(sketches) => {
-                self.fleet.count(&sketches);
-                for (slot, sketch) in &sketches {
-                    self.population.absorb(*slot, sketch);
-                }
-                // Rows are made anew at the next tick, however many shards tell until then.
-                self.has_counted = true;
-            }
+            Command::Counted(sketches) => self.count(&sketches),
             Command::Nodes(roll) => self.meet(roll, now_ms, &mut effects),
             Command::Heard {
                 node,
@@ -259,6 +252,16 @@ impl State {
         effects.changes_checks = true;
         effects.changes_view = true;
         Ok(())
+    }
+
+    /// A shard has seen sessions. Rows are made anew at the next tick, however many shards tell
+    /// until then.
+    fn count(&mut self, sketches: &[(u32, Sketch)]) {
+        self.fleet.count(sketches);
+        for (slot, sketch) in sketches {
+            self.population.absorb(*slot, sketch);
+        }
+        self.has_counted = true;
     }
 
     /// Other nodes have come or gone.

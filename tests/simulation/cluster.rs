@@ -9,9 +9,9 @@
 //! ```
 //!
 //! What must hold: no node ends a life without a quorum; a life that has ended stays ended, and
-//! its end never becomes later; within [`SETTLED_MS`] after the last trouble all nodes know the same;
-//! and what lives for them is what answers. Not here: clients and shards (`world.rs`), what chitchat
-//! and sockets do (`tests/cluster`).
+//! its end never becomes later; within [`SETTLED_MS`] after the last trouble all nodes know the
+//! same; and what lives for them is what answers. Not here: clients and shards (`world.rs`), what
+//! chitchat and sockets do (`tests/cluster`).
 
 mod gossip;
 mod node;

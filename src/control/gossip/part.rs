@@ -239,8 +239,10 @@ impl Part {
             };
         }
         let is_odd = |since: u64| since + millis(DIFFERENCE_PATIENCE) <= now_ms;
-        let mut others = self.others.values();
-        if others.any(|other| other.differs_since_ms.is_some_and(is_odd)) && state.speak_up() {
+        // Who does not live hears nothing, whatever is said.
+        let roll = &self.sight.roll;
+        let mut others = self.others.iter().filter(|(name, _)| roll.is_live(name));
+        if others.any(|(_, other)| other.differs_since_ms.is_some_and(is_odd)) && state.speak_up() {
             self.tell(state);
         }
         let has_caught_up = !self.own.is_ready && self.is_up_to_date(now_ms);

@@ -46,24 +46,20 @@ fn talk(nodes: &mut [State]) -> Vec<usize> {
         if sayings.iter().all(Vec::is_empty) {
             return doubting;
         }
-        for (from, sayings) in sayings.into_iter().enumerate() {
-            for saying in sayings {
-                let again = Saying::read(&saying.key(), &saying.value());
-                assert_eq!(
-                    again.as_ref(),
-                    Ok(&Some(saying.clone())),
-                    "it travels as text"
-                );
-                for to in (0..nodes.len()).filter(|&to| to != from) {
-                    let heard = Command::Heard {
-                        node: Arc::from(format!("node-{from}")),
-                        boot_ms: 1,
-                        saying: saying.clone(),
-                    };
-                    if !apply(&mut nodes[to], heard).doubted.is_empty() {
-                        doubting.push(to);
-                    }
-                }
+        let sayings = sayings.into_iter().enumerate();
+        let all = sayings.flat_map(|(from, all)| all.into_iter().map(move |one| (from, one)));
+        for (from, saying) in all {
+            let again = Saying::read(&saying.key(), &saying.value());
+            assert_eq!(again.as_ref(), Ok(&Some(saying)), "it travels as text");
+            let saying = again.ok().flatten().expect("it was read");
+            for to in (0..nodes.len()).filter(|&to| to != from) {
+                let heard = Command::Heard {
+                    node: Arc::from(format!("node-{from}")),
+                    boot_ms: 1,
+                    saying: saying.clone(),
+                };
+                let effects = apply(&mut nodes[to], heard);
+                doubting.extend(effects.doubted.iter().map(|_| to));
             }
         }
     }

@@ -22,7 +22,7 @@ fn a_sketch_is_the_same_for_another_node() {
     for text in ["", "7", "[1]", "[3,[1]]", "[1,[]]", "[7,[0,0,0]]"] {
         if let Some(mut sketch) = Sketch::read(text) {
             sketch.insert(1);
-            drop(sketch.estimate());
+            assert!(sketch.estimate() >= 1);
         }
     }
 }
