@@ -33,6 +33,14 @@
 //! same answer, a session moves once for each failure, and nothing is kept per session that could
 //! be lost. A shard whose connection is refused asks the same rank, before anybody knows.
 //!
+//! # Many nodes
+//!
+//! Nodes of a cluster tell each other, by sealed gossip, what their own checks say and the
+//! chronicles they know. A life begins or ends as their opinions agree (`health/agreement.rs`,
+//! `state/life.rs`), chronicles are joined, and so every node resolves a session alike. What the
+//! API changes travels as stamped records, the last word counts ([`cluster::Register`]). All of it
+//! comes to the state as commands, so that one node without others is the same code.
+//!
 //! # Reading order
 //!
 //! 1. `shard/serve.rs`: the data path in one function: read head → admit (judge, stick, write
@@ -47,7 +55,8 @@
 //! 5. [`state`]: who may change what, how backends come (`pool.rs`) and go (`leave.rs`).
 //! 6. [`elb`]: what the ELB API asks and answers, the rules between, and what elbow then runs
 //!    (`setup`).
-//! 7. [`control`]: the loop round them; `setup.rs` and `act.rs` make the process what the file and
+//! 7. [`cluster`]: what nodes are to each other; `control/gossip` brings it about.
+//! 8. [`control`]: the loop round them; `setup.rs` and `act.rs` make the process what the file and
 //!    the API say, while it runs. `main.rs` wires it all.
 //!
 //! # Modules
@@ -114,6 +123,12 @@
 //! changes again, whoever comes later, and a shard that hears of the death late finds the same. The
 //! price is a history, which is bounded. Where nobody lived, those share that came back within a
 //! minute of the first; with the first alone it would get everybody.
+//!
+//! **A death needs more than half of all nodes, and not of those who look.** A few nodes check each
+//! backend, and most of the few would be enough while nobody is lost. But as a cluster falls apart
+//! its nodes are missed one after the other, and in between two of the three that are left could
+//! end lives for the many they do not hear; the simulation found that. So all look once when one
+//! finds a backend failed. It costs a burst of checks for each death.
 //!
 //! **Ranks are whole numbers.** Weighted rendezvous hashing needs a logarithm; one in floating
 //! point may differ from machine to machine, and two nodes that differ lose sessions.
