@@ -8,6 +8,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,23 +32,29 @@ pub(crate) struct Recipe {
     pub(crate) log: Option<PathBuf>,
 }
 
-/// elbow: one shard, one duration policy; with an access log where somebody is to look at it, and
-/// its admin address is there.
-pub(crate) fn elbow(
-    site: &Site<'_>,
-    addresses: Addresses,
-    watched_at: Option<SocketAddr>,
-) -> io::Result<Recipe> {
+/// What elbow does beside its work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Beside {
+    /// Nothing.
+    Nothing,
+    /// It writes an access log, and is looked at, at this admin address.
+    Watched(SocketAddr),
+    /// It is the node of a cluster that is there, and another is there.
+    Clustered([SocketAddr; 2]),
+}
+
+/// elbow: one shard, one duration policy, and what it does beside that.
+pub(crate) fn elbow(site: &Site<'_>, addresses: Addresses, beside: Beside) -> io::Result<Recipe> {
     let [a, b] = site.backends;
     let (core, instance_port, certificate) = (site.core, a.port(), site.certificate);
     let (port, tls_port) = (addresses.clear.port(), addresses.tls.port());
     let tcp_port = addresses.tcp.port();
-    let log = watched_at.map(|_| site.directory.join("access.log"));
-    let section = log
-        .as_ref()
-        .map(|log| format!("[access_log]\nto = {log:?}"));
-    let section = section.unwrap_or_default();
-    let admin = watched_at.map_or_else(|| "127.0.0.1:0".to_owned(), |admin| admin.to_string());
+    let Extra {
+        name,
+        admin,
+        log,
+        section,
+    } = extra(site, beside)?;
     let config = format!(
         r#"
 [host]
@@ -89,8 +96,7 @@ instances = ["{a}", "{b}"]
   instance_port = {instance_port}
 "#
     );
-    let name = log.as_ref().map_or("elbow.toml", |_| "watched.toml");
-    let path = write_config(site, name, &config)?;
+    let path = write_config(site, &name, &config)?;
     Ok(Recipe {
         log,
         program: PathBuf::from(env!("CARGO_BIN_EXE_elbow")),
@@ -98,6 +104,48 @@ instances = ["{a}", "{b}"]
         version: env!("CARGO_PKG_VERSION").into(),
         stickiness: "duration policy",
     })
+}
+
+/// What is in its file for what it does beside.
+struct Extra {
+    name: String,
+    admin: SocketAddr,
+    log: Option<PathBuf>,
+    section: String,
+}
+
+fn extra(site: &Site<'_>, beside: Beside) -> io::Result<Extra> {
+    let mut extra = Extra {
+        name: "elbow.toml".to_owned(),
+        admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+        log: None,
+        section: String::new(),
+    };
+    match beside {
+        Beside::Nothing => {}
+        Beside::Watched(admin) => {
+            let log = site.directory.join("access.log");
+            extra.name = "watched.toml".to_owned();
+            extra.admin = admin;
+            extra.section = format!("[access_log]\nto = {log:?}");
+            extra.log = Some(log);
+        }
+        Beside::Clustered([own, other]) => {
+            let secret = write_secret(site)?;
+            extra.name = format!("clustered-{}.toml", own.port());
+            extra.section = format!(
+                "[cluster]\nlisten = \"{own}\"\nseeds = [\"{other}\"]\nsecret_file = {secret:?}"
+            );
+        }
+    }
+    Ok(extra)
+}
+
+/// The secret of a cluster, which nobody else may read.
+fn write_secret(site: &Site<'_>) -> io::Result<String> {
+    let path = write_config(site, "secret", "known to the nodes of this bench\n")?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    Ok(path)
 }
 
 /// nginx: one worker. Of the buffers tried (defaults, 4k + 16 × 32k, 4k + 8 × 64k, 4k + 32 × 16k,

@@ -13,7 +13,7 @@ use crate::Failure;
 use crate::cpu::process_tree;
 use crate::load::Front;
 use crate::process::{Process, free_addresses};
-use crate::recipes;
+use crate::recipes::{self, Beside};
 use crate::verify::{verify, wait_until_ready};
 use crate::watch::Watch;
 
@@ -24,6 +24,8 @@ pub(crate) enum Rival {
     Elbow,
     /// The same with an access log, scraped each second and with a console open.
     Watched,
+    /// The same as a node of a cluster of two.
+    Clustered,
     /// nginx from the path.
     Nginx,
     /// HAProxy from the path.
@@ -37,6 +39,7 @@ impl fmt::Display for Rival {
         formatter.pad(match self {
             Self::Elbow => "elbow",
             Self::Watched => "watched",
+            Self::Clustered => "clustered",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Relay => "relay",
@@ -96,13 +99,15 @@ pub(crate) struct Running {
     pub(crate) watch: Option<Watch>,
     /// Ends it when dropped.
     _process: Process,
+    /// The other node of its cluster.
+    _peer: Option<Process>,
 }
 
 impl Rival {
     /// Whether it takes part in a scenario.
     pub(crate) fn plays(self, front: Front) -> bool {
         match (self, front) {
-            (Self::Watched, front) => front == Front::Http,
+            (Self::Watched | Self::Clustered, front) => front == Front::Http,
             (Self::Relay, front) => front != Front::Tls,
             (Self::Elbow | Self::Nginx | Self::Haproxy, _) => true,
         }
@@ -113,7 +118,7 @@ impl Rival {
         match self {
             Self::Nginx => Some("nginx"),
             Self::Haproxy => Some("haproxy"),
-            Self::Elbow | Self::Watched | Self::Relay => None,
+            Self::Elbow | Self::Watched | Self::Clustered | Self::Relay => None,
         }
     }
 
@@ -122,16 +127,17 @@ impl Rival {
     /// # Errors
     /// If it ends, does not serve in time, or serves the wrong thing; with the end of its log.
     pub(crate) fn start(self, site: &Site<'_>) -> Result<Running, Failure> {
-        let [clear, tls, tcp, admin] = free_addresses()?;
+        let [clear, tls, tcp, admin, node, peer] = free_addresses()?;
         let tcp = match self {
             // It knows nothing else.
             Self::Relay => clear,
-            Self::Elbow | Self::Watched | Self::Nginx | Self::Haproxy => tcp,
+            _ => tcp,
         };
         let addresses = Addresses { clear, tls, tcp };
         let recipe = match self {
-            Self::Elbow => recipes::elbow(site, addresses, None)?,
-            Self::Watched => recipes::elbow(site, addresses, Some(admin))?,
+            Self::Elbow => recipes::elbow(site, addresses, Beside::Nothing)?,
+            Self::Watched => recipes::elbow(site, addresses, Beside::Watched(admin))?,
+            Self::Clustered => recipes::elbow(site, addresses, Beside::Clustered([node, peer]))?,
             Self::Nginx => recipes::nginx(site, addresses)?,
             Self::Haproxy => recipes::haproxy(site, addresses)?,
             Self::Relay => recipes::relay(site, clear)?,
@@ -144,6 +150,10 @@ impl Rival {
             &recipe.arguments,
             site.directory,
         )?;
+        let peer = match self {
+            Self::Clustered => Some(start_peer(site, [peer, node])?),
+            _ => None,
+        };
         let cookies = wait_until_ready(&mut process, clear)
             .and_then(|()| verify(tcp, false))
             .and_then(|_| verify(clear, self != Self::Relay))
@@ -157,6 +167,22 @@ impl Rival {
             processes: process_tree(process.id())?,
             watch: recipe.log.map(|log| Watch::start(admin, &log)),
             _process: process,
+            _peer: peer,
         })
     }
+}
+
+/// Starts another node, which has nothing to do, where the backends are.
+fn start_peer(site: &Site<'_>, nodes: [SocketAddr; 2]) -> Result<Process, Failure> {
+    let [clear, tls, tcp] = free_addresses()?;
+    let addresses = Addresses { clear, tls, tcp };
+    let recipe = recipes::elbow(site, addresses, Beside::Clustered(nodes))?;
+    let (program, arguments) = (&recipe.program, &recipe.arguments);
+    Ok(Process::start(
+        "peer",
+        site.core,
+        program,
+        arguments,
+        site.directory,
+    )?)
 }
