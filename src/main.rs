@@ -157,7 +157,7 @@ impl Kept {
         let files = Files::load(&config, unix_seconds())
             .map_err(|problems| refuse(&Failure::Certificates(problems)))?;
         let secrets = files.secrets.clone();
-        let joining = socket.and_then(|socket| join(&config, socket, secrets));
+        let joining = join(&config, socket, secrets).map_err(|problem| fail(&problem))?;
         let origin = Origin {
             host: config.host.clone(),
             admin: config.admin.clone(),
@@ -388,18 +388,26 @@ fn open_cluster(mut config: Config) -> Result<(Config, Option<UdpSocket>), Strin
 }
 
 /// What this node needs to join others.
-fn join(config: &Config, socket: UdpSocket, secrets: Option<Secrets>) -> Option<Joining> {
-    let cluster = config.cluster.clone()?;
-    Some(Joining {
+fn join(
+    config: &Config,
+    socket: Option<UdpSocket>,
+    secrets: Option<Secrets>,
+) -> Result<Option<Joining>, String> {
+    let (Some(cluster), Some(socket), Some(secrets)) = (&config.cluster, socket, secrets) else {
+        return Ok(None);
+    };
+    let boot_ms = control::starts::begin(config.host.state_dir.as_deref(), unix_millis())
+        .map_err(|error| format!("cannot take up the number of the last start: {error}"))?;
+    Ok(Some(Joining {
         member: Member {
-            name: cluster.node,
-            boot_ms: unix_millis(),
+            name: cluster.node.clone(),
+            boot_ms,
             advertise: cluster.advertise,
-            seeds: cluster.seeds,
+            seeds: cluster.seeds.clone(),
         },
         socket,
-        secrets: secrets?,
-    })
+        secrets,
+    }))
 }
 
 /// Says on stdout where elbow listens and how it runs: one line each, for people and scripts.

@@ -108,24 +108,37 @@ pub(super) struct Sight {
 }
 
 /// Tells other nodes, by keys and values.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Voice {
     tellings: mpsc::Sender<Telling>,
-    /// Something did not fit: all is to be told again.
-    pub(super) has_lost: Arc<AtomicBool>,
+    /// What there was no room for yet, the newest by each key.
+    backlog: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
 enum Telling {
-    Say(Vec<(String, String)>),
+    Say(BTreeMap<String, String>),
     Leave,
 }
 
 impl Voice {
-    /// Tells all other nodes. An empty value takes back what was told by that key.
-    pub(super) fn tell(&self, sayings: Vec<(String, String)>) {
-        if !sayings.is_empty() && self.tellings.try_send(Telling::Say(sayings)).is_err() {
-            self.has_lost.store(true, Ordering::Relaxed);
+    fn new(tellings: mpsc::Sender<Telling>) -> Self {
+        Self {
+            tellings,
+            backlog: BTreeMap::new(),
+        }
+    }
+
+    /// Tells all other nodes; what there is no room for goes with the next call. An empty value
+    /// takes back what was told by that key.
+    pub(super) fn tell(&mut self, sayings: Vec<(String, String)>) {
+        self.backlog.extend(sayings);
+        if self.backlog.is_empty() {
+            return;
+        }
+        // Refused: there will be room later, or the process ends.
+        if let Ok(place) = self.tellings.try_reserve() {
+            place.send(Telling::Say(std::mem::take(&mut self.backlog)));
         }
     }
 
@@ -156,11 +169,7 @@ pub(super) fn join(member: Member, transport: impl Transport) -> (Voice, mpsc::R
             tracing::error!(%error, "bug: this node does not hear the others any more");
         }
     });
-    let voice = Voice {
-        tellings,
-        has_lost: Arc::default(),
-    };
-    (voice, incoming)
+    (Voice::new(tellings), incoming)
 }
 
 fn settings(member: &Member) -> ChitchatConfig {

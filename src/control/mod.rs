@@ -44,6 +44,7 @@ pub mod replicas;
 mod secrets;
 mod setup;
 mod signals;
+pub mod starts;
 pub mod tickets;
 pub mod trust;
 mod verifiers;

@@ -74,6 +74,9 @@ pub(in crate::control) struct Part {
     voice: Voice,
     own: Head,
     boot_ms: u64,
+    /// When time passed for the first time, in milliseconds since 1970: not the number of its
+    /// start, which may be ahead.
+    began_ms: Option<u64>,
     sight: Sight,
     others: BTreeMap<Arc<str>, Other>,
     changes: Changes,
@@ -111,6 +114,7 @@ impl Part {
                 ..Head::default()
             },
             boot_ms,
+            began_ms: None,
             sight: Sight { roll, addresses },
             others: BTreeMap::new(),
             changes,
@@ -217,6 +221,7 @@ impl Part {
 
     /// Time has passed. Whether this node has just caught up.
     pub(in crate::control) fn tick(&mut self, state: &mut State, now_ms: u64) -> bool {
+        self.began_ms.get_or_insert(now_ms);
         let before = self.own.clone();
         self.changes.hand_over();
         self.own.changes = self.changes.digest();
@@ -263,7 +268,7 @@ impl Part {
 
     /// Whether this node knows what there is to know.
     fn is_up_to_date(&self, now_ms: u64) -> bool {
-        let age_ms = now_ms.saturating_sub(self.boot_ms);
+        let age_ms = now_ms.saturating_sub(self.began_ms.unwrap_or(now_ms));
         let live = self.sight.roll.others.iter().filter(|peer| peer.is_live);
         let heads: Vec<Option<&Head>> = live
             .map(|peer| self.others.get(&peer.name)?.head.as_ref())

@@ -30,14 +30,11 @@ struct Bench {
 impl Bench {
     fn new(expected: usize) -> Self {
         let (tellings, told) = mpsc::channel(100);
-        let voice = Voice {
-            tellings,
-            has_lost: Arc::default(),
-        };
+        let voice = Voice::new(tellings);
         let (digest, replicated) = watch::channel(Replicated::default());
         let (orders, ordered) = sync_channel(1);
         let (is_ready, counts) = (Arc::<AtomicBool>::default(), Arc::<ControlLine>::default());
-        let part = Part::new(
+        let mut part = Part::new(
             voice,
             Roll::new("a", expected),
             ([10, 0, 0, 1], 7946).into(),
@@ -46,6 +43,7 @@ impl Bench {
             Arc::clone(&is_ready),
             Arc::clone(&counts),
         );
+        part.began_ms = Some(BOOT_MS);
         Self {
             part,
             state: State::new(&config(Vec::new()), &[], 1, Remembered::new(), BOOT_MS),
