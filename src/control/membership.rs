@@ -63,7 +63,14 @@ impl Setup {
                 backend: id.into(),
                 mode,
             };
-            return self.wish(command).map_err(Problem::Conflict);
+            // It may have left in between.
+            let gone = Refusal::NoBackend(id.to_owned());
+            return self.wish(command).map_err(|problem| {
+                let is_gone = problem == gone.to_string();
+                is_gone
+                    .then(|| gone.into())
+                    .unwrap_or(Problem::Conflict(problem))
+            });
         }
         let action = Action::DeregisterInstancesFromLoadBalancer(name, vec![id.to_owned()]);
         self.apply(&mut catalog, &region, &action)?;

@@ -14,7 +14,7 @@ use crate::cluster::Roll;
 use crate::control::replicas::{Replica, Replicated};
 use crate::control::setup::Order;
 use crate::health::{Stamp, id_hash};
-use crate::limits::REPLICAS_MAX;
+use crate::limits::{REPLICAS_MAX, STAMP_AHEAD_MS_MAX};
 
 /// Changes, both ways.
 pub(in crate::control) struct Changes {
@@ -80,14 +80,21 @@ impl Changes {
         replicas.into_iter().for_each(|one| self.note(one));
     }
 
-    /// Another node tells of one.
-    pub(super) fn heard(&mut self, replica: Replica) {
+    /// Another node tells of one. What is of a moment to come is for the thread that changes what
+    /// is set up to refuse, and to count; here it would stand in front of all that follow.
+    pub(super) fn heard(&mut self, replica: Replica, now_ms: u64) {
         // Whoever tells it may know of less than another that has told it already.
         let waiting = self.waiting.get(&replica.key);
         if waiting.is_none_or(|waiting| waiting.stamp() < replica.stamp()) {
             self.waiting.insert(replica.key.clone(), replica.clone());
         }
-        self.note(replica);
+        let latest_ms = now_ms.saturating_add(STAMP_AHEAD_MS_MAX);
+        if replica
+            .stamp()
+            .is_some_and(|stamp| stamp.wall_ms <= latest_ms)
+        {
+            self.note(replica);
+        }
     }
 
     /// Hands what was heard to the thread that changes what is set up, unless it is too busy: then
@@ -135,7 +142,7 @@ mod tests {
         let mut changes = Changes::new(Vec::new(), told.subscribe(), orders.clone());
         orders.send(Order::Reload).expect("there is room");
         for wall_ms in [7, 9, 8] {
-            changes.heard(said(wall_ms));
+            changes.heard(said(wall_ms), 0);
             changes.hand_over();
         }
         assert!(matches!(inbox.recv(), Ok(Order::Reload)));

@@ -147,7 +147,9 @@ impl Part {
             }
             News::Told { key, value, .. } if key.starts_with(CHANGES) => {
                 let replica = Replica::heard(&key, &value);
-                replica.into_iter().for_each(|one| self.changes.heard(one));
+                replica
+                    .into_iter()
+                    .for_each(|one| self.changes.heard(one, now_ms));
                 None
             }
             News::Told {
