@@ -66,10 +66,11 @@ impl Setup {
             // It may have left in between.
             let gone = Refusal::NoBackend(id.to_owned());
             return self.wish(command).map_err(|problem| {
-                let is_gone = problem == gone.to_string();
-                is_gone
-                    .then(|| gone.into())
-                    .unwrap_or(Problem::Conflict(problem))
+                if problem == gone.to_string() {
+                    gone.into()
+                } else {
+                    Problem::Conflict(problem)
+                }
             });
         }
         let action = Action::DeregisterInstancesFromLoadBalancer(name, vec![id.to_owned()]);
