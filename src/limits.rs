@@ -145,6 +145,10 @@ pub const SAYINGS_MAX: usize = 65_536;
 /// once.
 pub const GOSSIP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How far apart the times are at which a node gossips because something has happened: what happens
+/// in between goes together.
+pub const GOSSIP_PAUSE: Duration = Duration::from_millis(20);
+
 /// When what was told at once is told again, as a datagram may be lost.
 pub const GOSSIP_AGAIN: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(450)];
 

@@ -23,7 +23,7 @@ mod saying;
 mod seal;
 mod secret;
 
-pub use nodes::{Peer, Roll, node_number};
+pub use nodes::{Duties, Peer, Roll, node_number};
 pub use pieces::{Joiner, Piece, cut};
 pub use refusal::Refusal;
 pub use register::{Entry, Merged, Register};

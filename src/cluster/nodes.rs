@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use crate::health::rank::{self, Candidate};
 use crate::health::{id_hash, mix};
 use crate::limits::{TELLERS, WITNESSES};
 
@@ -73,6 +72,26 @@ impl Roll {
         2 * self.live().count() > self.known()
     }
 
+    /// What falls to this node among those that live.
+    pub fn duties(&self) -> Duties {
+        let others = self.others.iter().filter(|peer| peer.is_live);
+        Duties {
+            own: id_hash(&self.own),
+            others: others.map(|peer| id_hash(&peer.name)).collect(),
+        }
+    }
+}
+
+/// What falls to one node, as long as the same nodes live: asked for every backend at every change,
+/// so the names are hashed once.
+#[derive(Debug)]
+pub struct Duties {
+    own: u64,
+    /// Of the others that live.
+    others: Vec<u64>,
+}
+
+impl Duties {
     /// Whether this node is one of those that check a backend of a load balancer.
     pub fn is_witness(&self, load_balancer: &str, backend: u64) -> bool {
         self.is_among(WITNESSES, mix(id_hash(load_balancer), backend))
@@ -84,15 +103,11 @@ impl Roll {
         self.is_among(TELLERS, mix(TELLING, of_it))
     }
 
+    /// By rendezvous rank.
     fn is_among(&self, count: usize, task: u64) -> bool {
-        // This node comes first, as 0.
-        let candidates = self.live().enumerate().map(|(index, name)| Candidate {
-            index,
-            id_hash: id_hash(name),
-            weight: 1,
-        });
-        let order = rank::order(task, candidates);
-        order.iter().take(count).any(|one| one.index == 0)
+        let own = mix(task, self.own);
+        let before = self.others.iter().filter(|&&other| mix(task, other) > own);
+        before.count() < count
     }
 }
 
@@ -121,7 +136,7 @@ mod tests {
     #[test]
     fn who_is_alone_decides_alone() {
         let alone = Roll::new("", 1);
-        assert!(alone.has_quorum() && alone.is_witness("web", 7));
+        assert!(alone.has_quorum() && alone.duties().is_witness("web", 7));
         assert_eq!(alone.known(), 1);
     }
 
@@ -150,8 +165,8 @@ mod tests {
             backend in any::<u64>(),
         ) {
             let all: Vec<_> = (0..count).map(|own| roll(own, |_| true, count)).collect();
-            let witnesses = all.iter().filter(|roll| roll.is_witness("web", backend)).count();
-            let tellers = all.iter().filter(|roll| roll.is_teller("web", backend)).count();
+            let witnesses = all.iter().filter(|roll| roll.duties().is_witness("web", backend)).count();
+            let tellers = all.iter().filter(|roll| roll.duties().is_teller("web", backend)).count();
             prop_assert_eq!(witnesses, count.min(WITNESSES));
             prop_assert_eq!(tellers, count.min(TELLERS));
         }
@@ -161,8 +176,9 @@ mod tests {
     fn a_node_that_goes_gives_its_tasks_away_and_changes_no_others() {
         let count = 8;
         let witnesses = |live: &dyn Fn(usize) -> bool, backend: u64| -> Vec<usize> {
-            let is_one =
-                |own: &usize| live(*own) && roll(*own, live, count).is_witness("web", backend);
+            let is_one = |own: &usize| {
+                live(*own) && roll(*own, live, count).duties().is_witness("web", backend)
+            };
             (0..count).filter(is_one).collect()
         };
         for backend in 0..200_u64 {

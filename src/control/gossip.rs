@@ -18,6 +18,7 @@ mod part;
 mod transport;
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,8 +39,8 @@ pub(super) use self::part::{FleetRow, NodeRow, Part};
 pub(super) use self::transport::SealedUdp;
 use crate::cluster::{Peer, Roll, Secrets};
 use crate::limits::{
-    GOSSIP_AGAIN, GOSSIP_INTERVAL, GOSSIP_PEERS_AT_ONCE, LEAVE_PATIENCE, NEWS_WAITING,
-    NODE_FORGOTTEN, PEERS_MAX, ROLL_INTERVAL, TELLINGS_WAITING,
+    GOSSIP_AGAIN, GOSSIP_INTERVAL, GOSSIP_PAUSE, GOSSIP_PEERS_AT_ONCE, LEAVE_PATIENCE,
+    NEWS_WAITING, NODE_FORGOTTEN, PEERS_MAX, ROLL_INTERVAL, TELLINGS_WAITING,
 };
 
 /// What all nodes that talk to each other call their cluster: the secret tells clusters apart.
@@ -307,6 +308,7 @@ async fn converse(
     let mut looks = time::interval(ROLL_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut again: Vec<Instant> = Vec::new();
+    let mut last_spread = Instant::now();
     loop {
         let next = again.first().copied();
         tokio::select! {
@@ -320,9 +322,10 @@ async fn converse(
                             false => own.set(key, value),
                         }
                     }
-                    spread(&handle, &chitchat);
                     let now = Instant::now();
-                    again = GOSSIP_AGAIN.iter().map(|&pause| now + pause).collect();
+                    let first = now.max(last_spread + GOSSIP_PAUSE);
+                    let more = GOSSIP_AGAIN.map(|pause| now + pause);
+                    again = iter::once(first).chain(more).collect();
                 }
                 Some(Telling::Leave) => {
                     let mut chitchat = chitchat.lock().await;
@@ -337,6 +340,7 @@ async fn converse(
             },
             () = at(next), if next.is_some() => {
                 again.remove(0);
+                last_spread = Instant::now();
                 spread(&handle, &*chitchat.lock().await);
             }
             _ = looks.tick() => watcher.look(&*chitchat.lock().await),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::cluster::{Roll, Said, Saying, Topic, node_number};
+use crate::cluster::{Duties, Roll, Said, Saying, Topic, node_number};
 use crate::health::{Chronicle, Opinion};
 use crate::limits::{PEERS_MAX, SAYINGS_MAX};
 use crate::sticky::Sketch;
@@ -16,6 +16,8 @@ use crate::sticky::Sketch;
 #[derive(Debug)]
 pub(super) struct Fleet {
     pub(super) roll: Roll,
+    /// What falls to this node, by the roll.
+    pub(super) duties: Duties,
     /// There is no cluster.
     is_alone: bool,
     /// By node.
@@ -52,8 +54,10 @@ pub(super) struct Told {
 impl Fleet {
     /// One node, and no other for ever.
     pub(super) fn alone() -> Self {
+        let roll = Roll::new("", 1);
         Self {
-            roll: Roll::new("", 1),
+            duties: roll.duties(),
+            roll,
             is_alone: true,
             heard: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -66,6 +70,7 @@ impl Fleet {
     /// A node of a cluster.
     pub(super) fn among(roll: Roll) -> Self {
         Self {
+            duties: roll.duties(),
             roll,
             is_alone: false,
             ..Self::alone()
@@ -86,6 +91,7 @@ impl Fleet {
 
     /// Those nodes are there now. What others have said is forgotten.
     pub(super) fn meet(&mut self, roll: Roll) {
+        self.duties = roll.duties();
         self.roll = roll;
         self.untold.clear();
         let known = &self.roll.others;
@@ -172,7 +178,7 @@ impl Fleet {
             backend,
         } = topic;
         chronicle.is_of(self.number())
-            || self.roll.is_teller(load_balancer, *backend)
+            || self.duties.is_teller(load_balancer, *backend)
             || self.untold.contains(topic)
     }
 

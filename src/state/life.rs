@@ -112,7 +112,7 @@ impl LoadBalancer {
         effects.changes_sayings = true;
         for index in 0..self.members.len() {
             let member = &mut self.members[index];
-            member.is_witness = scene.fleet.roll.is_witness(&self.name, member.id_hash);
+            member.is_witness = scene.fleet.duties.is_witness(&self.name, member.id_hash);
             member.opinion = member.opinion.filter(|o| member.is_witness || !o.is_well);
             let was_served = member.is_served(&self.view);
             self.settle(index, scene, effects);

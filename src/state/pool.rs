@@ -256,7 +256,7 @@ impl LoadBalancer {
                 None => RiseFall::new(self.thresholds()),
             },
             opinion: None,
-            is_witness: scene.fleet.roll.is_witness(&self.name, id_hash),
+            is_witness: scene.fleet.duties.is_witness(&self.name, id_hash),
             is_over_bound: false,
             departure: None,
             counts: Arc::new(PerShard::new(scene.shard_count)),

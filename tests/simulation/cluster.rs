@@ -47,6 +47,7 @@ const TROUBLE_MS: u64 = 40_000;
 
 const CHECK_INTERVAL_MS: u64 = 1000;
 const GOSSIP_INTERVAL_MS: u64 = 1000;
+const GOSSIP_PAUSE_MS: u64 = 20;
 const LOOK_INTERVAL_MS: u64 = 250;
 
 /// Beyond this two nodes do not hear each other, as the transport refuses it.
@@ -61,7 +62,7 @@ enum Event {
     Doubt(usize, Arc<str>),
     Deliver(usize, usize, Message),
     /// A node tells at once what is new, again as it may be lost.
-    Spread(usize),
+    Spread(usize, u64),
     Trouble,
     /// The trouble of that kind is over.
     Mend(Trouble),
@@ -95,6 +96,9 @@ struct World {
     nodes: Vec<Option<Node>>,
     remembered: Vec<Remembered>,
     offsets: Vec<i64>,
+    /// How often each node has told something, and when it gossiped of it last.
+    tellings: Vec<u64>,
+    spread_ms: Vec<u64>,
     now: Vec<Trouble>,
     /// Datagrams that are lost, in percent.
     loss: u32,
@@ -139,6 +143,8 @@ impl World {
             nodes,
             remembered: vec![Remembered::new(); node_count],
             offsets,
+            tellings: vec![0; node_count],
+            spread_ms: vec![0; node_count],
             now: Vec::new(),
             is_over: false,
             ends: BTreeMap::new(),
@@ -188,7 +194,9 @@ impl World {
                 self.queue.plan(CHECK_INTERVAL_MS, Event::Checks(at));
             }
             Event::Doubt(at, backend) => self.check(at, &[backend])?,
-            Event::Spread(at) => self.spread(at),
+            Event::Spread(at, telling) if self.tellings[at] == telling => self.spread(at),
+            // Something newer is told since, and tells this too.
+            Event::Spread(..) => {}
             Event::Deliver(from, to, message) => {
                 if self.is_cut(from, to) {
                     return Ok(());
@@ -221,9 +229,7 @@ impl World {
         let Followed { has_news, doubted } = act(node);
         if has_news && node.tell() {
             self.judge(at)?;
-            for pause in [0, 150, 450] {
-                self.queue.plan(pause, Event::Spread(at));
-            }
+            self.plan_spread(at);
         }
         for backend in doubted {
             for pause in [1, 51] {
@@ -280,7 +286,7 @@ impl World {
             && let Some(node) = &mut self.nodes[at]
             && node.speak_up()
         {
-            self.queue.plan(0, Event::Spread(at));
+            self.plan_spread(at);
         }
         let Some(node) = &mut self.nodes[at] else {
             return;
@@ -299,7 +305,19 @@ impl World {
         }
     }
 
+    /// At once, if nothing was told just now, and again.
+    fn plan_spread(&mut self, at: usize) {
+        self.tellings[at] += 1;
+        let soonest_ms = self.spread_ms[at] + GOSSIP_PAUSE_MS;
+        let first = soonest_ms.saturating_sub(self.queue.now_ms());
+        for pause in [first, 150, 450] {
+            let event = Event::Spread(at, self.tellings[at]);
+            self.queue.plan(pause, event);
+        }
+    }
+
     fn spread(&mut self, at: usize) {
+        self.spread_ms[at] = self.queue.now_ms();
         let Some(node) = &self.nodes[at] else { return };
         let ask = node.ledger.ask();
         for other in (0..self.nodes.len()).filter(|&other| other != at).take(16) {

@@ -10,7 +10,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 
 use tokio::sync::watch;
 
-use crate::cluster::Roll;
+use crate::cluster::Duties;
 use crate::control::replicas::{Replica, Replicated};
 use crate::control::setup::Order;
 use crate::health::{Stamp, id_hash};
@@ -97,6 +97,11 @@ impl Changes {
         }
     }
 
+    /// Whether something was heard that is not handed over yet.
+    pub(super) fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Hands what was heard to the thread that changes what is set up, unless it is too busy: then
     /// with the next call.
     pub(super) fn hand_over(&mut self) {
@@ -111,11 +116,11 @@ impl Changes {
     }
 
     /// What this node, which has that number, is to tell and has not told.
-    pub(super) fn untold(&mut self, roll: &Roll, number: u32) -> Vec<(String, String)> {
+    pub(super) fn untold(&mut self, duties: &Duties, number: u32) -> Vec<(String, String)> {
         let mut sayings = Vec::new();
         for (key, known) in &mut self.known {
             let is_own = known.stamp.node == number;
-            if !known.is_told && (is_own || roll.is_teller("", id_hash(key))) {
+            if !known.is_told && (is_own || duties.is_teller("", id_hash(key))) {
                 known.is_told = true;
                 sayings.push((key.clone(), known.value.clone()));
             }

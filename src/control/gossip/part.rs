@@ -192,8 +192,10 @@ impl Part {
 
     /// What came in was heard: changes are handed on.
     pub(in crate::control) fn has_heard(&mut self) {
-        self.changes.hand_over();
-        self.tell_changes();
+        if self.changes.are_waiting() {
+            self.changes.hand_over();
+            self.tell_changes();
+        }
     }
 
     /// The API has changed something on this node.
@@ -204,7 +206,7 @@ impl Part {
 
     fn tell_changes(&mut self) {
         let roll = &self.sight.roll;
-        let sayings = self.changes.untold(roll, node_number(&roll.own));
+        let sayings = self.changes.untold(&roll.duties(), node_number(&roll.own));
         self.voice.tell(sayings);
     }
 

@@ -45,8 +45,21 @@ struct Copy {
     boot_ms: u64,
     heartbeat: u64,
     heard_ms: Option<u64>,
+    /// The newest.
     version: u64,
-    entries: BTreeMap<String, (u64, String)>,
+    /// By the version of each.
+    entries: BTreeMap<u64, (String, String)>,
+    versions: BTreeMap<String, u64>,
+}
+
+impl Copy {
+    fn put(&mut self, version: u64, key: String, value: String) {
+        if let Some(before) = self.versions.insert(key.clone(), version) {
+            self.entries.remove(&before);
+        }
+        self.entries.insert(version, (key, value));
+        self.version = version;
+    }
 }
 
 /// What a node knows of all, itself included.
@@ -83,9 +96,7 @@ impl Ledger {
     /// Tells others; an empty value takes back what was told.
     pub(crate) fn say(&mut self, key: String, value: String) {
         let own = self.own();
-        own.version += 1;
-        let version = own.version;
-        own.entries.insert(key, (version, value));
+        own.put(own.version + 1, key, value);
     }
 
     pub(crate) fn ask(&self) -> Message {
@@ -113,25 +124,12 @@ impl Ledger {
                 continue;
             }
             let from = known.map_or(0, |far| far.version);
-            if from >= copy.version {
-                continue;
-            }
-            let entries = copy
-                .entries
-                .iter()
-                .filter(|(_, (version, _))| *version > from);
-            let mut entries: Vec<_> = entries.collect();
-            entries.sort_by_key(|(_, (version, _))| *version);
             let room = DELTA_ENTRIES_MAX.saturating_sub(delta.len());
-            delta.extend(
-                entries
-                    .into_iter()
-                    .take(room)
-                    .map(|(key, (version, value))| {
-                        let node = Arc::clone(node);
-                        (node, copy.boot_ms, key.clone(), *version, value.clone())
-                    }),
-            );
+            let entries = copy.entries.range(from + 1..).take(room);
+            delta.extend(entries.map(|(version, (key, value))| {
+                let node = Arc::clone(node);
+                (node, copy.boot_ms, key.clone(), *version, value.clone())
+            }));
         }
         delta
     }
@@ -178,8 +176,7 @@ impl Ledger {
             if copy.boot_ms != boot_ms || node == self.own || version <= copy.version {
                 continue;
             }
-            copy.version = version;
-            copy.entries.insert(key.clone(), (version, value.clone()));
+            copy.put(version, key.clone(), value.clone());
             news.push((node, boot_ms, key, value));
         }
         news
