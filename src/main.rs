@@ -9,7 +9,7 @@ use elbow::cli::{self, Answer, Command, Failure};
 use elbow::cluster::{Secrets, node_number};
 use elbow::config::{Config, Cores, Host, Sources};
 use elbow::control::access_log::AccessLog;
-use elbow::control::certificates;
+use elbow::control::certificates::{self, Ends};
 use elbow::control::journal::Journal;
 use elbow::control::regions::Regions;
 use elbow::control::replicas::Replicas;
@@ -232,16 +232,7 @@ fn run(
         seals: Seals::new(&keys),
         state_dir: config.host.state_dir.clone(),
         shutdown_timeout: config.host.shutdown_timeout,
-        about: About {
-            version: env!("CARGO_PKG_VERSION"),
-            driver: least(&levels),
-            cores: cores.clone(),
-            verdicts: &Verdict::NAMES,
-            certificate_ends,
-            access_log: log
-                .as_ref()
-                .map_or_else(Arc::default, |log| Arc::clone(&log.counts)),
-        },
+        about: about(&cores, &levels, certificate_ends, log.as_ref()),
         origin,
         inventory,
         regions,
@@ -261,6 +252,23 @@ fn run(
         log.finish();
     }
     ending.map_err(|error| format!("the control thread failed: {error}"))
+}
+
+/// What is told of this process and does not change.
+fn about(
+    cores: &[Option<usize>],
+    levels: &[Level],
+    certificate_ends: Ends,
+    log: Option<&AccessLog>,
+) -> About {
+    About {
+        version: env!("CARGO_PKG_VERSION"),
+        driver: least(levels),
+        cores: cores.to_vec(),
+        verdicts: &Verdict::NAMES,
+        certificate_ends,
+        access_log: log.map_or_else(Arc::default, |log| Arc::clone(&log.counts)),
+    }
 }
 
 fn load_cookie_keys(config: &Config, files: &Files) -> Result<Vec<Key>, String> {
