@@ -448,6 +448,10 @@ pub const UPGRADES_MAX: usize = 8;
 /// process were about some milliseconds after it has told of its end.
 pub const ADDRESSES_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a listener whose address another takes over stays open for connections that are in
+/// their handshake: one round trip. A change that hands an address over takes so much longer.
+pub const LAST_HANDSHAKES_TIME: Duration = Duration::from_millis(50);
+
 /// How long a listener that has closed still has its load balancer, for those who were let in last
 /// and have yet to send their request. A change that closes one takes so much longer.
 pub const LAST_REQUESTS_TIME: Duration = Duration::from_millis(50);

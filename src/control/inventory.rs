@@ -10,7 +10,7 @@ use super::Files;
 use super::ports::{Port, Ports, clashes};
 use crate::config::{Config, LoadBalancer};
 use crate::state::Bound;
-use crate::sys::{Listeners, unix_seconds};
+use crate::sys::{Listeners, Listening, unix_seconds};
 
 /// The load balancers of the process, as far as they are more than values.
 #[derive(Debug, Default)]
@@ -136,6 +136,13 @@ impl Inventory {
             ports,
             files,
         })
+    }
+
+    /// Of the new listeners those at whose address others are open, which are about to close.
+    pub(super) fn successors(&self, prepared: &[Prepared]) -> Vec<Arc<Listening>> {
+        let each = prepared.iter();
+        each.flat_map(|one| self.ports.successors(&one.ports))
+            .collect()
     }
 
     /// The listeners that are none in what was prepared, and those of load balancers that go, are

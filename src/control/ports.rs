@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::{self, Protocol};
@@ -90,6 +91,23 @@ impl Ports {
         is_closing || is_opening
     }
 
+    /// Of new listeners those whose very address another has that is still open.
+    pub(super) fn successors(&self, new: &[Port]) -> Vec<Arc<Listening>> {
+        let succeeds = |port: &&Port| {
+            let holder = self.holder(port.bound.address);
+            holder.is_some_and(|holder| holder.number != port.bound.number)
+        };
+        let new = new.iter().filter(succeeds);
+        new.map(|port| Arc::clone(&port.listening)).collect()
+    }
+
+    /// Who is open at that very address.
+    fn holder(&self, address: SocketAddr) -> Option<&Listening> {
+        let mut open = self.open.iter();
+        let holder = open.find(|port| port.bound.address == address);
+        holder.map(|port| &*port.listening)
+    }
+
     /// What shards are to have open.
     pub(super) fn listening(&self) -> Vec<Arc<Listening>> {
         let listening = self.open.iter().map(|port| Arc::clone(&port.listening));
@@ -103,6 +121,10 @@ impl Ports {
         (offer, terms): (&Option<TlsOffer>, &Option<BackendTerms>),
     ) -> Result<Port, String> {
         let told = |error: io::Error| format!("cannot listen on {}: {error}", listener.address);
+        if let Some(holder) = self.holder(listener.address) {
+            // Nobody is to wait at new sockets that may come to nothing.
+            steer(holder, 0..holder.socket_count());
+        }
         let is_ours = |port: &Port| overlap(port.asked, listener.address);
         if !self.open.iter().any(is_ours) {
             socket::probe_free(listener.address).map_err(told)?;
@@ -132,6 +154,39 @@ impl Ports {
                 terms: terms.clone(),
             }),
         })
+    }
+}
+
+/// To whom new connections go while an address changes hands. Those who had it listened first, so
+/// the kernel numbers their sockets before the new ones.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Turn {
+    /// To the new ones alone: what waits at the others can be served, and nothing comes after it.
+    New,
+    /// To the first of the new ones: its number stays while the others close in whatever order.
+    FirstNew,
+    /// To all who are there.
+    All,
+}
+
+impl Turn {
+    /// Steers the connections to the address of a new listener.
+    pub(super) fn make(self, new: &Listening) {
+        let count = new.socket_count();
+        match self {
+            Self::New => steer(new, count..2 * count),
+            Self::FirstNew => steer(new, count..count + 1),
+            // Where nothing was steered either, that is what is wanted.
+            Self::All => drop(socket::steer_no_more(&new.sockets[0])),
+        }
+    }
+}
+
+/// As [`socket::steer`]. Where the kernel refuses, a connection in the middle of its handshake may
+/// be reset when the listener that it came to closes.
+fn steer(listening: &Listening, some: Range<u32>) {
+    if let Err(error) = socket::steer(&listening.sockets[0], some) {
+        tracing::debug!(%error, "new connections cannot be steered");
     }
 }
 

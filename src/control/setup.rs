@@ -22,13 +22,14 @@ use super::inventory::{Inventory, Prepared};
 use super::journal::Journal;
 use super::origin::Origin;
 use super::outcome::{Outcome, Reloaded, Unchanged};
+use super::ports::Turn;
 use super::regions::Regions;
 use super::replicas::{Replica, Replicas};
 use super::{Published, Wish};
 use crate::config::{Config, DrainMode, LoadBalancer, Sources};
 use crate::limits::{
-    BACKENDS_MAX, CERTIFICATE_LOOK_INTERVAL, LAST_REQUESTS_TIME, LISTENERS_LOOK_INTERVAL,
-    LISTENERS_PATIENCE, ORDERS_WAITING,
+    BACKENDS_MAX, CERTIFICATE_LOOK_INTERVAL, LAST_HANDSHAKES_TIME, LAST_REQUESTS_TIME,
+    LISTENERS_LOOK_INTERVAL, LISTENERS_PATIENCE, ORDERS_WAITING,
 };
 use crate::state::{Command, ControlLine};
 use crate::sys::{self, Bell, Instant, Link};
@@ -258,11 +259,7 @@ impl Setup {
         gone: &[Arc<str>],
         mode: Option<DrainMode>,
     ) {
-        self.inventory.close_old(&prepared, gone);
-        if self.publish() {
-            // Whoever came in last has not asked yet, and is still to be served.
-            sys::thread::pause(LAST_REQUESTS_TIME);
-        }
+        self.close_old(&prepared, gone);
         for name in gone {
             let load_balancer = Arc::clone(name);
             // Refused: it is not there, which is what was wanted.
@@ -284,6 +281,25 @@ impl Setup {
             self.inventory.settle(ready);
         }
         self.publish();
+    }
+
+    /// Closes the listeners that are to go. Where others take over their addresses, no connection
+    /// is refused, and none reset in its handshake if that takes no longer than
+    /// [`LAST_HANDSHAKES_TIME`].
+    fn close_old(&mut self, prepared: &[Prepared], gone: &[Arc<str>]) {
+        let successors = self.inventory.successors(prepared);
+        let turn = |turn: Turn| successors.iter().for_each(|new| turn.make(new));
+        if !successors.is_empty() {
+            turn(Turn::New);
+            sys::thread::pause(LAST_HANDSHAKES_TIME);
+            turn(Turn::FirstNew);
+        }
+        self.inventory.close_old(prepared, gone);
+        if self.publish() {
+            turn(Turn::All);
+            // Whoever came in last has not asked yet, and is still to be served.
+            sys::thread::pause(LAST_REQUESTS_TIME);
+        }
     }
 
     /// Has the control thread carry out a command.

@@ -52,6 +52,13 @@ pub struct Listening {
     pub terms: Option<BackendTerms>,
 }
 
+impl Listening {
+    /// How many sockets it has: one for each shard.
+    pub fn socket_count(&self) -> u32 {
+        u32::try_from(self.sockets.len()).expect("a shard for each core")
+    }
+}
+
 /// All listeners, as of one change.
 #[derive(Debug, Default)]
 pub struct Listeners {

@@ -5,7 +5,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::RawFd;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use monoio::buf::IoBufMut;
@@ -58,6 +59,69 @@ pub fn probe_free(address: SocketAddr) -> io::Result<()> {
     }
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())
+}
+
+/// Has new connections to the address of a listener go to some of those who listen there: the
+/// kernel numbers them in the order in which they came. Where fewer are left it chooses among all.
+///
+/// # Errors
+/// Those of `setsockopt(2)`; all get connections as before.
+///
+/// # Panics
+/// If `some` is empty.
+pub fn steer(listener: &TcpListener, some: Range<u32>) -> io::Result<()> {
+    const RANDOM: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM).cast_unsigned();
+    assert!(!some.is_empty(), "somebody takes connections");
+    let step = |code: u32, k: u32| libc::sock_filter {
+        code: u16::try_from(code).expect("codes have eight bits"),
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    // A random number, brought into the range, is who gets the connection.
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, RANDOM),
+        step(
+            libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K,
+            some.end - some.start,
+        ),
+        step(libc::BPF_ALU | libc::BPF_ADD | libc::BPF_K, some.start),
+        step(libc::BPF_RET | libc::BPF_A, 0),
+    ];
+    let program = libc::sock_fprog {
+        len: u16::try_from(steps.len()).expect("four"),
+        filter: steps.as_mut_ptr(),
+    };
+    set_option(listener, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
+}
+
+/// Undoes [`steer`]: new connections go to all who listen at the address.
+///
+/// # Errors
+/// Those of `setsockopt(2)`, as where nothing was steered.
+pub fn steer_no_more(listener: &TcpListener) -> io::Result<()> {
+    set_option(listener, libc::SO_DETACH_REUSEPORT_BPF, &0)
+}
+
+/// Sets an option of the socket level that `socket2` does not know.
+fn set_option<T>(listener: &TcpListener, option: libc::c_int, value: &T) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "setsockopt(2) with an option of Linux alone")]
+    // SAFETY: the value is live and of the size that is passed; the kernel copies what it needs of
+    // it, and of what it points to, before the call returns.
+    let done = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const *value).cast(),
+            libc::socklen_t::try_from(size_of::<T>()).expect("a few bytes"),
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Whether somebody listens on this address, as far as a bind tells.
@@ -260,7 +324,6 @@ pub fn reset_on_close(descriptor: RawFd) {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::os::fd::AsRawFd;
 
     use super::*;
 
@@ -282,6 +345,31 @@ mod tests {
         let taken = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let error = probe_free(taken.local_addr().unwrap()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn connections_go_to_whom_they_are_steered_to() {
+        let first = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = first.local_addr().unwrap();
+        let all = [first, listen(address).unwrap(), listen(address).unwrap()];
+        // How many of twelve new connections each of them gets.
+        let taken = || {
+            let clients: Vec<_> = (0..12).map(|_| TcpStream::connect(address)).collect();
+            assert!(clients.iter().all(Result::is_ok));
+            let count = |l| std::iter::from_fn(|| accept_waiting(l)).count();
+            all.each_ref().map(|listener| count(listener.as_raw_fd()))
+        };
+        steer(&all[0], 0..1).unwrap();
+        assert_eq!(taken(), [12, 0, 0]);
+        steer(&all[2], 2..3).unwrap();
+        assert_eq!(taken(), [0, 0, 12]);
+        steer(&all[0], 1..3).unwrap();
+        assert_eq!(taken()[0], 0);
+        steer(&all[0], 7..8).unwrap();
+        assert_eq!(taken().iter().sum::<usize>(), 12, "nobody is the eighth");
+        steer_no_more(&all[1]).unwrap();
+        assert_eq!(taken().iter().sum::<usize>(), 12);
+        assert!(steer_no_more(&all[1]).is_err(), "that was done");
     }
 
     #[test]
