@@ -115,20 +115,16 @@ fn load_balancers_come_and_go_and_may_take_over_an_address() {
     eventually("the first is back", || who(&mut elbow.connect()) == "one");
 }
 
-#[test]
-fn an_address_changes_hands_and_no_connection_is_refused() {
-    const RELOADS: usize = 20;
-    let (one, two) = two();
-    let fixed = |name: &str, backend: &Backend, port: u16| {
-        let toml = Setup::new(&[backend.address]).to_toml();
-        let toml = toml.replace("\"web\"", &format!("\"{name}\""));
-        toml.replacen("port = 0", &format!("port = {port}"), 1)
-    };
-    let port = free_port();
-    let first = fixed("first", &one, port);
-    let second = fixed("second", &two, port);
-    let elbow = Elbow::start(&first);
-    elbow.expect_in_service(&[&one]);
+/// One load balancer with its listener at this port.
+fn fixed(name: &str, backend: &Backend, port: u16) -> String {
+    let toml = Setup::new(&[backend.address]).to_toml();
+    let toml = toml.replace("\"web\"", &format!("\"{name}\""));
+    toml.replacen("port = 0", &format!("port = {port}"), 1)
+}
+
+/// Does something over and over while one client after the other connects and asks; each has to be
+/// answered.
+fn under_connections(elbow: &Elbow, times: usize, mut work: impl FnMut(usize)) {
     let is_over = AtomicBool::new(false);
     let count = thread::scope(|scope| {
         let asking = scope.spawn(|| {
@@ -136,22 +132,48 @@ fn an_address_changes_hands_and_no_connection_is_refused() {
             while !is_over.load(Ordering::SeqCst) {
                 let answer = elbow.ask(&get("/", &["Connection: close"]));
                 // A load balancer that has just come has no instance in service yet.
-                assert!(
-                    [200, 503].contains(&answer.status()),
-                    "{}",
-                    answer.head.text
-                );
+                let status = answer.status();
+                assert!([200, 503].contains(&status), "{}", answer.head.text);
                 count += 1;
             }
             count
         });
-        for round in 0..RELOADS {
-            assert!(elbow.reload([&second, &first][round % 2]));
-        }
+        (0..times).for_each(&mut work);
         is_over.store(true, Ordering::SeqCst);
         asking.join().expect("every request was answered")
     });
-    assert!(count > RELOADS, "there was traffic");
+    assert!(count > times, "there was traffic");
+}
+
+#[test]
+fn an_address_changes_hands_and_no_connection_is_refused() {
+    const RELOADS: usize = 20;
+    let (one, two) = two();
+    let port = free_port();
+    let first = fixed("first", &one, port);
+    let second = fixed("second", &two, port);
+    let elbow = Elbow::start(&first);
+    elbow.expect_in_service(&[&one]);
+    under_connections(&elbow, RELOADS, |round| {
+        assert!(elbow.reload([&second, &first][round % 2]));
+    });
+}
+
+#[test]
+fn a_change_that_comes_to_nothing_costs_no_connection() {
+    const RELOADS: usize = 20;
+    let (one, two) = two();
+    let port = free_port();
+    let elbow = Elbow::start(&fixed("first", &one, port));
+    elbow.expect_in_service(&[&one]);
+    let stranger = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = stranger.local_addr().expect("it is bound").port();
+    let third = fixed("third", &two, taken);
+    let third = &third[third.find("[[load_balancer]]").expect("it has one")..];
+    // The second would take the first's address over, if only the third could be.
+    let second = format!("{}{third}", fixed("second", &two, port));
+    under_connections(&elbow, RELOADS, |_| assert!(!elbow.reload(&second)));
+    assert_eq!(who(&mut elbow.connect()), "one");
 }
 
 #[test]
