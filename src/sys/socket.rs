@@ -103,7 +103,8 @@ pub fn steer_no_more(listener: &TcpListener) -> io::Result<()> {
     set_option(listener, libc::SO_DETACH_REUSEPORT_BPF, &0)
 }
 
-/// Sets an option of the socket level that `socket2` does not know.
+/// Sets an option of the socket level that `socket2` does not know. What the value points to has to
+/// be live.
 fn set_option<T>(listener: &TcpListener, option: libc::c_int, value: &T) -> io::Result<()> {
     #[expect(unsafe_code, reason = "setsockopt(2) with an option of Linux alone")]
     // SAFETY: the value is live and of the size that is passed; the kernel copies what it needs of
